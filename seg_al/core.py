@@ -1,0 +1,196 @@
+"""The nouns of the harness and the protocols that its parts keep. Read this first, then loop.py.
+
+Axes, everywhere: K passes, C classes, H W pixels, U units of an image, M candidates, D features, B batch.
+Images are known by name. A score says how much a question is wanted: higher = more wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from seg_al.beliefs import Beliefs
+    from seg_al.descriptors import Descriptor
+
+IGNORE = 255
+"""The class id of a pixel without a label: unknown, void, or outside the image."""
+
+CostUnit = Literal["images", "pixels", "regions"]
+COST_UNITS: tuple[CostUnit, ...] = get_args(CostUnit)
+
+ByteImage = npt.NDArray[np.uint8]
+BoolMask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A set of pixels of one image, as half-open runs [start, stop) of its row-major pixel order."""
+
+    size: tuple[int, int]
+    """Height and width of the image in pixels."""
+    runs: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def whole(cls, size: tuple[int, int]) -> Region:
+        return cls(size, ((0, size[0] * size[1]),))
+
+    @classmethod
+    def of(cls, mask: BoolMask) -> Region:  # [H, W]
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.ravel().astype(np.int8), [0]))))
+        runs = tuple((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
+        return cls((mask.shape[0], mask.shape[1]), runs)
+
+    def mask(self) -> BoolMask:  # [H, W]
+        flat = np.zeros(self.size[0] * self.size[1], dtype=np.bool_)
+        for start, stop in self.runs:
+            flat[start:stop] = True
+        return flat.reshape(self.size)
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels."""
+        return sum(stop - start for start, stop in self.runs)
+
+    def cost(self, unit: CostUnit) -> float:
+        """What an answer costs: the share of the image, its pixels, or one region."""
+        match unit:
+            case "images":
+                return self.area / (self.size[0] * self.size[1])
+            case "pixels":
+                return float(self.area)
+            case "regions":
+                return 1.0
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question about one region of one image: what is here?"""
+
+    image: str
+    region: Region
+    why: str
+    """Why it is asked, for a reader: "initial", or its rank, heuristic and score."""
+    score: float | None = None
+    """The heuristic's score of the unit; None for the initial draw."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Every unit that may be asked about in this round, as parallel columns; row order carries no meaning."""
+
+    images: tuple[str, ...]  # [M]
+    units: npt.NDArray[np.int64]  # [M], the unit's id in its image
+    scores: npt.NDArray[np.float64]  # [M], higher = more wanted
+    costs: npt.NDArray[np.float64]  # [M], in the budget's unit
+    descriptors: npt.NDArray[np.float32] | None = None
+    """[M, D], made by the selector's descriptor from each unit; None where the selector has none."""
+    known: npt.NDArray[np.float32] | None = None
+    """[L, D], the same descriptor of what is labelled already; None unless the selector asks for it."""
+    truth: tuple[str, ...] | None = None
+    """[M], the true image-level column that an oracle selector named; reading it is counted and recorded."""
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class Images(Protocol):
+    """What a query may see of the pool: names, sizes and pixels; no target is in reach."""
+
+    def image(self, name: str) -> ByteImage: ...  # [H, W, 3]
+    def size(self, name: str) -> tuple[int, int]: ...  # H, W
+
+
+class Dataset(Images, Protocol):
+    """Named images with class-id masks, split by name. All tuples of names are sorted."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # C names, in the order of their ids
+    @property
+    def background(self) -> int | None: ...  # the class that foreground metrics leave out; None: none
+    @property
+    def pool(self) -> tuple[str, ...]: ...
+    @property
+    def val(self) -> tuple[str, ...]: ...
+    @property
+    def tests(self) -> Mapping[str, tuple[str, ...]]: ...  # "testA" -> names
+
+    def target(self, name: str) -> ByteImage: ...  # [H, W] class ids, IGNORE where void
+    def objects(self, name: str) -> npt.NDArray[np.int32] | None: ...  # [H, W] object ids, 0: none
+    def column(self, key: str) -> Mapping[str, str]: ...  # image-level column of the pool by image name
+
+
+class Model(Protocol):
+    """A segmentation network cut at its first dropout: encode is deterministic, decode holds all dropout."""
+
+    def encode(self, images: Tensor) -> Any: ...  # [B, 3, H, W] in 0..1 -> state
+    def decode(self, state: Any) -> Tensor: ...  # -> logits [B, C, H, W]
+    def repeat(self, state: Any, times: int) -> Any: ...  # the state of each image `times` over, along B
+
+
+class ModelFactory(Protocol):
+    """Builds fresh weights from torch's generator, which the caller has seeded."""
+
+    def __call__(self, *, classes: int) -> torch.nn.Module: ...
+
+
+class Heuristic(Protocol):
+    """Paints how much each pixel is wanted; [H, W], finite, higher = more wanted."""
+
+    min_passes: ClassVar[int]
+    """Passes below which the score says nothing: 0 needs no forward pass at all, 2 needs disagreement."""
+
+    def __call__(self, beliefs: Beliefs) -> Tensor: ...
+
+
+class Granularity(Protocol):
+    """Cuts an image into units and says how a score map is joined over each."""
+
+    def units(self, size: tuple[int, int], image: Callable[[], ByteImage], beliefs: Beliefs) -> Tensor:
+        """Unit ids [H, W], long; -1: never asked. `image` decodes the picture, for those who look at it."""
+        ...
+
+    def reduce(self, score_map: Tensor, ids: Tensor, count: int) -> Tensor:
+        """Joins a map [H, W] over the units 0..count-1 of ids [H, W] (-1: in none) into [U]."""
+        ...
+
+
+class Selector(Protocol):
+    """Spends the budget on scored candidates; returns positions in `candidates`, most wanted first."""
+
+    @property
+    def descriptor(self) -> Descriptor | None: ...  # what it must know of a unit beyond its score
+    @property
+    def reads_known(self) -> bool: ...  # whether the labelled set is described too (core-set)
+    @property
+    def truth(self) -> str | None: ...  # the column of true labels an oracle reads; None: an honest selector
+
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]: ...
+
+
+class Annotator(Protocol):
+    """Answers queries: the oracle at once, a person by and by (then it raises AwaitingAnnotation)."""
+
+    def answer(self, queries: Sequence[Query], folder: Path) -> None: ...
+    def labels(self, name: str, known: BoolMask) -> ByteImage: ...  # [H, W] class ids, IGNORE where not known
+    def column(self, key: str, names: Sequence[str]) -> tuple[str, ...]: ...  # true column; counted
+
+
+class AwaitingAnnotation(Exception):
+    """A person has not answered yet; the message says how many answers are missing and where they go."""
+
+
+class Tracker(Protocol):
+    """A view of the run for people; the run folder is the record."""
+
+    def scalars(self, values: Mapping[str, float], step: float) -> None: ...
+    def artifact(self, path: Path, name: str) -> None: ...
+    def note(self, key: str, value: Any) -> None: ...

@@ -1,0 +1,92 @@
+"""Dropout whose masks have an address: pass k of image i in round r has one mask, wherever and whenever drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seg_al.randomness import Address, seed_of
+
+
+class CountedDropout(nn.Module):
+    """Plain dropout in training; off in evaluation, but for the passes drawn inside `drawing`.
+
+    While passes are drawn, the mask of each row of the batch comes from that row's seed. On a CPU the keep
+    probability is rounded to a multiple of 2**-16, which lets one 64-bit draw decide four elements; kept values are
+    divided by the rounded probability, so that the expectation is exact.
+    """
+
+    def __init__(self, p: float, channels: bool = False) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"a dropout probability lies in [0, 1), not {p}")
+        self.p = p
+        self.channels = channels
+        """Whether whole feature maps are dropped (spatial dropout, arXiv 1411.4280) rather than single elements."""
+        self.seeds: tuple[int, ...] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, D, ...]
+        if self.seeds is not None:
+            return self._drawn(x, self.seeds)
+        if self.channels:
+            return nn.functional.dropout2d(x, self.p, self.training)
+        return nn.functional.dropout(x, self.p, self.training)
+
+    def _drawn(self, x: Tensor, seeds: tuple[int, ...]) -> Tensor:
+        if self.p == 0:
+            return x
+        if len(seeds) != len(x):
+            raise ValueError(f"{len(seeds)} mask seeds for a batch of {len(x)} rows")
+        shape = (x.shape[1], *([1] * (x.dim() - 2))) if self.channels else tuple(x.shape[1:])
+        mask = _masks_on_cuda if x.is_cuda else _masks_on_cpu
+        keep, probability = mask(seeds, shape, 1 - self.p, x.device)
+        return torch.where(keep, x, 0).mul_(1 / probability)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, channels={self.channels}"
+
+
+def _masks_on_cpu(
+    seeds: Sequence[int], shape: tuple[int, ...], keep: float, device: torch.device
+) -> tuple[Tensor, float]:
+    level = round(keep * 65536)
+    count = int(np.prod(shape))
+    masks = np.empty((len(seeds), count), dtype=np.bool_)
+    for row, seed in zip(masks, seeds, strict=True):
+        draws = np.random.SFC64(seed).random_raw((count + 3) // 4).view(np.uint16)
+        np.less(draws[:count], level, out=row)
+    return torch.from_numpy(masks.reshape(len(seeds), *shape)).to(device), level / 65536
+
+
+def _masks_on_cuda(
+    seeds: Sequence[int], shape: tuple[int, ...], keep: float, device: torch.device
+) -> tuple[Tensor, float]:
+    masks = torch.empty((len(seeds), *shape), dtype=torch.bool, device=device)
+    generator = torch.Generator(device)
+    for row, seed in zip(masks, seeds, strict=True):
+        row.bernoulli_(keep, generator=generator.manual_seed(seed))
+    return masks, keep
+
+
+def dropouts(model: nn.Module) -> dict[str, CountedDropout]:
+    """The model's counted dropout layers with a probability above 0, by qualified name."""
+    return {
+        name: module for name, module in model.named_modules() if isinstance(module, CountedDropout) and module.p > 0
+    }
+
+
+@contextmanager
+def drawing(model: nn.Module, rows: Sequence[tuple[Address, ...]]) -> Iterator[None]:
+    """Inside, dropout is on, and row b of a batch is the pass with the address rows[b]."""
+    layers = dropouts(model)
+    try:
+        for name, layer in layers.items():
+            layer.seeds = tuple(seed_of(*row, name) for row in rows)
+        yield
+    finally:
+        for layer in layers.values():
+            layer.seeds = None

@@ -1,0 +1,21 @@
+"""BALD: mutual information between prediction and weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+from seg_al.uncertainty import mutual_information
+
+
+@dataclass(frozen=True)
+class BALD:
+    """Predictive entropy less expected entropy, in nats (Houlsby et al., arXiv 1112.5745; Gal et al., 1703.02910)."""
+
+    min_passes: ClassVar[int] = 2
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        return mutual_information(beliefs.mean, beliefs.expected_entropy)

@@ -1,0 +1,21 @@
+"""Predictive entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+from seg_al.uncertainty import entropy
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """Entropy of the mean probability, in nats; "max entropy" of Gal et al. (arXiv 1703.02910)."""
+
+    min_passes: ClassVar[int] = 1
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        return entropy(beliefs.mean)

@@ -1,0 +1,20 @@
+"""Expected entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+
+
+@dataclass(frozen=True)
+class ExpectedEntropy:
+    """Mean over the passes of each pass's entropy, in nats: the aleatoric part in Gal et al. (arXiv 1703.02910)."""
+
+    min_passes: ClassVar[int] = 1
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        return beliefs.expected_entropy

@@ -1,0 +1,20 @@
+"""Least confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+
+
+@dataclass(frozen=True)
+class LeastConfidence:
+    """One less the largest mean probability (Lewis and Gale 1994)."""
+
+    min_passes: ClassVar[int] = 1
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        return 1 - beliefs.mean.amax(0)

@@ -1,0 +1,24 @@
+"""Margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+from seg_al.uncertainty import top_two_gap
+
+
+@dataclass(frozen=True)
+class Margin:
+    """One less the gap between the two largest mean probabilities (Scheffer et al. 2001).
+
+    We differ by the sign and the one, so that higher = more wanted and no score is negative.
+    """
+
+    min_passes: ClassVar[int] = 1
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        return 1 - top_two_gap(beliefs.mean)

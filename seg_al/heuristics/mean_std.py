@@ -1,0 +1,20 @@
+"""Mean standard deviation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+
+
+@dataclass(frozen=True)
+class MeanSTD:
+    """Mean over classes of the probability's standard deviation over the passes (Gal et al., arXiv 1703.02910)."""
+
+    min_passes: ClassVar[int] = 2
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        return beliefs.variance.sqrt().mean(0)

@@ -1,0 +1,20 @@
+"""Variation ratio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+
+
+@dataclass(frozen=True)
+class VariationRatio:
+    """The share of passes that do not vote for the winning class (Freeman 1965; Gal et al., arXiv 1703.02910)."""
+
+    min_passes: ClassVar[int] = 2
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        return 1 - beliefs.vote_shares.amax(0)

@@ -1,0 +1,21 @@
+"""Vote entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+from seg_al.uncertainty import entropy
+
+
+@dataclass(frozen=True)
+class VoteEntropy:
+    """Entropy of the passes' votes, in nats: query by committee (Dagan and Engelson 1995)."""
+
+    min_passes: ClassVar[int] = 2
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        return entropy(beliefs.vote_shares)

@@ -1,0 +1,40 @@
+"""Variance of the passes' votes, plain or weighted by the distance from the outline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+from seg_al.uncertainty import vote_variance
+
+
+@dataclass(frozen=True)
+class VoteVariance:
+    """Variance over the passes of the predicted label, as in the axon-myelin study (arXiv 1907.05143).
+
+    For two classes it is f (1 - f) with f the share of foreground votes. That study's successors take the variance of
+    the class index, which for more classes depends on how they are numbered; we take the mean over classes of the
+    variance of each class's vote, which equals it for two. With `distance_weight` each pixel is multiplied by its
+    Euclidean distance to the nearest pixel that fewer than half of the passes call foreground, divided by the largest
+    such distance: outlines, always uncertain, count less. An image without foreground has the weight 0 everywhere.
+    """
+
+    distance_weight: bool
+    background: int
+    min_passes: ClassVar[int] = 2
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
+        shares = beliefs.vote_shares
+        variance = vote_variance(shares)
+        if not self.distance_weight:
+            return variance
+        foreground = (shares[self.background] < 0.5).cpu().numpy()
+        if foreground.all():
+            return variance  # no outline to be far from
+        distance = torch.as_tensor(distance_transform_edt(foreground), dtype=variance.dtype)
+        return variance * (distance / distance.max().clamp_min(1)).to(variance.device)

@@ -1,0 +1,24 @@
+"""The units with the highest scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from seg_al.core import Candidates
+from seg_al.selectors.spending import ranked, spend
+
+
+@dataclass(frozen=True)
+class Top:
+    """Highest score first."""
+
+    descriptor: ClassVar[None] = None
+    reads_known: ClassVar[bool] = False
+    truth: ClassVar[None] = None
+
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
+        return spend(ranked(candidates.scores, rng), candidates.costs, budget)
