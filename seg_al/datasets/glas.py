@@ -1,0 +1,257 @@
+"""GlaS, the gland segmentation challenge of MICCAI 2015, read from its official flat folder or a jpg/png copy of it."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from skimage.measure import label
+
+from seg_al.core import ByteImage
+from seg_al.datasets.splits import draw_split, read_split
+
+logger = logging.getLogger(__name__)
+
+SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+NAME = re.compile(r"(train|testA|testB)_\d+")
+GRADES = ("benign", "malignant")
+IMAGE_MODES = ("RGB", "RGBA", "P", "L")
+ANNOTATION_MODES = ("1", "L", "LA", "P", "I", "I;16", "RGB", "RGBA")
+COLUMNS = ("name", "patient ID", "grade (GlaS)", "grade (Sirinukunwattana et al. 2015)")
+WHERE_TO_GET_IT = (
+    "get the Warwick-QU images from the GlaS challenge page of the Warwick TIA centre (see data/README.md), "
+    "unpack them and set dataset.root=<folder>"
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where one image lies and what Grade.csv says of it."""
+
+    image: Path
+    annotation: Path
+    size: tuple[int, int]
+    """Height and width of the file in pixels."""
+    patient: str
+    grade: str
+    """benign or malignant."""
+    grade_detailed: str
+    """The grade of Sirinukunwattana et al. 2015, as it is spelt in Grade.csv."""
+
+
+@dataclass(frozen=True)
+class GlaS:
+    """The images of one split, decoded on every call; `read_glas` builds it from a folder."""
+
+    frames: Mapping[str, Frame]
+    pool: tuple[str, ...]
+    val: tuple[str, ...]
+    tests: Mapping[str, tuple[str, ...]]
+    scale: float
+    """Factor on height and width; 1.0 leaves the pixels as they are."""
+
+    classes: ClassVar[tuple[str, ...]] = ("background", "gland")
+    background: ClassVar[int | None] = 0
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Height and width in pixels after scaling, without decoding."""
+        height, width = self.frames[name].size
+        return max(1, round(height * self.scale)), max(1, round(width * self.scale))
+
+    def image(self, name: str) -> ByteImage:
+        """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
+        decoded = _decode(self.frames[name].image).convert("RGB")
+        if decoded.size != self.size(name)[::-1]:
+            decoded = decoded.resize(self.size(name)[::-1], Image.Resampling.BILINEAR)
+        return np.asarray(decoded).copy()
+
+    def target(self, name: str) -> ByteImage:
+        """[H, W], 1 inside any gland. ValueError if the file is corrupt."""
+        return np.where(self._ids(name) != 0, np.uint8(1), np.uint8(0))
+
+    def objects(self, name: str) -> npt.NDArray[np.int32]:
+        """[H, W] gland ids, 0 outside, resized to the nearest pixel. ValueError if the file is corrupt or coloured.
+
+        Pixels of one id that do not touch are glands of their own: some annotations of test B give all glands one id.
+        """
+        glands: npt.NDArray[np.int32] = label(self._ids(name), connectivity=2).astype(np.int32)
+        return glands
+
+    def _ids(self, name: str) -> npt.NDArray[np.integer]:  # [H, W]
+        path = self.frames[name].annotation
+        ids: npt.NDArray[np.integer] = np.asarray(_decode(path))
+        if ids.ndim == 3:
+            channels = ids[..., : 3 if ids.shape[2] > 2 else 1]
+            if (channels != channels[..., :1]).any():
+                raise ValueError(f"{path}: the channels differ, so they are no gland ids; save it with one channel")
+            ids = channels[..., 0]
+        height, width = self.size(name)
+        if ids.shape != (height, width):
+            rows = (2 * np.arange(height) + 1) * ids.shape[0] // (2 * height)
+            columns = (2 * np.arange(width) + 1) * ids.shape[1] // (2 * width)
+            ids = ids[np.ix_(rows, columns)]
+        return ids
+
+    def column(self, key: str) -> Mapping[str, str]:
+        """A column of Grade.csv for the pool by image: grade, grade_detailed or patient."""
+        if key not in ("grade", "grade_detailed", "patient"):
+            raise ValueError(f"GlaS has no column {key!r}; choose grade, grade_detailed or patient")
+        return {name: str(getattr(self.frames[name], key)) for name in self.pool}
+
+
+def read_glas(
+    root: str,
+    run: int,
+    val: int,
+    stratify: Literal["grade", "patient"],
+    split_file: str | None,
+    test: Literal["A", "B", "both"],
+    scale: float,
+) -> GlaS:
+    """Checks the folder by its headers alone and splits it.
+
+    `root` holds Grade.csv, or one sub-folder that does. `val` images are drawn from `run` so that each grade has its
+    share, or so that no patient is in val and in the pool (`stratify`); a `split_file` is read instead of drawing.
+    Raises one ValueError that lists everything that is wrong with the folder.
+    """
+    if not (math.isfinite(scale) and scale > 0):
+        raise ValueError(f"dataset.scale={scale} is not a factor above 0; 1.0 keeps the size, 0.5 halves it")
+    if stratify not in ("grade", "patient"):
+        raise ValueError(f"dataset.stratify={stratify!r} is unknown; choose grade or patient")
+    if test not in ("A", "B", "both"):
+        raise ValueError(f"dataset.test={test!r} is unknown; choose A, B or both")
+    folder = _folder_of(Path(root))
+    frames = _frames(folder)
+    official = {
+        part: tuple(sorted(name for name in frames if name.startswith(f"{part}_")))
+        for part in ("train", "testA", "testB")
+    }
+    trainable = official.pop("train")
+    if split_file is None:
+        grades = {name: frames[name].grade for name in trainable}
+        patients = {name: frames[name].patient for name in trainable} if stratify == "patient" else None
+        split = draw_split(run, val, grades, patients, official)
+    else:
+        split = read_split(Path(split_file), trainable, official)
+    tests = {f"test{part}": split.tests[f"test{part}"] for part in ("A", "B") if test in (part, "both")}
+    empty = [part for part, names in tests.items() if not names]
+    if empty:
+        raise ValueError(f"no image in {' and '.join(empty)} of {folder}; choose another dataset.test than {test}")
+    counts = ", ".join(f"{len(names)} {part}" for part, names in tests.items())
+    logger.info("GlaS in %s: %d pool, %d val, %s", folder, len(split.pool), len(split.val), counts)
+    return GlaS(frames, split.pool, split.val, tests, scale)
+
+
+def _folder_of(root: Path) -> Path:
+    """`root`, or its only sub-folder with a Grade.csv where it has none itself."""
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root} (from {Path.cwd()}); {WHERE_TO_GET_IT}")
+    if (root / "Grade.csv").is_file():
+        return root
+    inside = sorted(path.parent for path in root.glob("*/Grade.csv"))
+    if len(inside) > 1:
+        found = ", ".join(str(path) for path in inside)
+        raise ValueError(f"{root} holds several copies of GlaS; set dataset.root to one of {found}")
+    return inside[0] if inside else root
+
+
+def _frames(folder: Path) -> dict[str, Frame]:
+    """Every image with its annotation and row, sorted by name; or one ValueError with all that is wrong."""
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    images = [path for path in files if NAME.fullmatch(path.stem)]
+    annotations = [path for path in files if NAME.fullmatch(path.stem.removesuffix("_anno")) and path not in images]
+    if not images and not (folder / "Grade.csv").is_file():
+        raise ValueError(f"{folder} holds no image train_N and no Grade.csv; {WHERE_TO_GET_IT}")
+    image_of = {path.stem: path for path in images}
+    annotation_of = {path.stem.removesuffix("_anno"): path for path in annotations}
+    rows, problems = _grades(folder / "Grade.csv")
+    copies = Counter(path.stem for path in images + annotations)
+    problems += [f"{stem}: {count} files of this name" for stem, count in sorted(copies.items()) if count > 1]
+    problems += [f"{name}: image without annotation" for name in sorted(image_of.keys() - annotation_of.keys())]
+    problems += [f"{name}: annotation without image" for name in sorted(annotation_of.keys() - image_of.keys())]
+    if rows:
+        problems += [f"{name}: no row in Grade.csv" for name in sorted(image_of.keys() - rows.keys())]
+        missing = sorted(rows.keys() - image_of.keys() - annotation_of.keys())
+        problems += [f"{name}: unknown row in Grade.csv, neither image nor annotation is there" for name in missing]
+    frames: dict[str, Frame] = {}
+    for name in sorted(image_of.keys() & annotation_of.keys()):
+        try:
+            size = _common_size(image_of[name], annotation_of[name])
+            frames[name] = Frame(image_of[name], annotation_of[name], size, *rows.get(name, ("", "", "")))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        listed = "\n  - ".join(problems)
+        raise ValueError(
+            f"{folder} is not a complete GlaS folder ({len(problems)} problems):\n  - {listed}\n"
+            f"Repair these, or {WHERE_TO_GET_IT}"
+        )
+    return frames
+
+
+def _common_size(image: Path, annotation: Path) -> tuple[int, int]:
+    """Height and width of both files from their headers; ValueError naming the files where they are no such pair."""
+    sizes: list[tuple[int, int]] = []
+    unreadable: list[str] = []
+    for path, modes in ((image, IMAGE_MODES), (annotation, ANNOTATION_MODES)):
+        try:
+            with Image.open(path) as header:
+                sizes.append((header.height, header.width))
+                if header.mode not in modes:
+                    unreadable.append(f"{path.name}: pixels of mode {header.mode}, not one of {', '.join(modes)}")
+        except (OSError, SyntaxError, ValueError) as error:
+            unreadable.append(f"{path.name}: unreadable ({error})")
+    if unreadable:
+        raise ValueError("; ".join(unreadable))
+    if sizes[0] != sizes[1]:
+        here, there = (f"{height}x{width}" for height, width in sizes)
+        raise ValueError(f"{image.stem}: sizes differ, the image has {here} pixels, the annotation {there}")
+    return sizes[0]
+
+
+def _decode(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            return picture
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path} is corrupt ({error}); copy it again from the source of the dataset") from error
+
+
+def _grades(path: Path) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
+    """Patient, grade and detailed grade by image, and what is wrong; cells are stripped of their stray spaces."""
+    if not path.is_file():
+        return {}, [f"{path.name} is missing"]
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        lines = [[cell.strip() for cell in cells] for cells in csv.reader(stream)]
+    header = lines[0] if lines else []
+    if any(column not in header for column in COLUMNS):
+        return {}, [f"{path.name}: the header is {', '.join(header)!r}, it must name {', '.join(COLUMNS)}"]
+    rows: dict[str, tuple[str, str, str]] = {}
+    problems: list[str] = []
+    for number, cells in enumerate(lines[1:], start=2):
+        where = f"{path.name} line {number}"
+        if not any(cells):
+            continue
+        if len(cells) != len(header):
+            problems.append(f"{where}: {len(cells)} cells, the header has {len(header)}")
+            continue
+        name, patient, grade, detailed = (cells[header.index(column)] for column in COLUMNS)
+        if name in rows:
+            problems.append(f"{where}: a second row for {name}")
+        if grade not in GRADES:
+            problems.append(f"{where}: unknown grade {grade!r} of {name}, not {' or '.join(GRADES)}")
+        if not patient:
+            problems.append(f"{where}: no patient of {name}")
+        rows.setdefault(name, (patient, grade, detailed))
+    return rows, problems

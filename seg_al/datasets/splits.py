@@ -1,0 +1,225 @@
+"""Which images are asked about and which choose checkpoints: draws, writes and reads such a split, always by name."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+
+from seg_al.randomness import numpy_rng
+
+PATIENT_DRAWS = 20
+"""Random orders of the patients that a patient-wise split chooses the best of."""
+
+Row = tuple[str, str, str]
+"""Where a row stands (file and line), the image, and the split it is given to."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of images, sorted, every name in one place only."""
+
+    pool: tuple[str, ...]
+    val: tuple[str, ...]
+    tests: Mapping[str, tuple[str, ...]]
+    """By part, such as "testA"."""
+    origin: Mapping[str, str]
+    """How it was drawn, for a reader: run, stratify, val; empty where a file does not say."""
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Every image with its split: pool, val, then the tests in the order of their names."""
+        for part, names in (("pool", self.pool), ("val", self.val), *sorted(self.tests.items())):
+            yield from ((name, part) for name in names)
+
+
+def draw_split(
+    run: int,
+    val: int,
+    grades: Mapping[str, str],
+    patients: Mapping[str, str] | None,
+    tests: Mapping[str, tuple[str, ...]],
+) -> Split:
+    """Draws `val` of the images that `grades` maps to their grade; the rest is the pool.
+
+    By whole patients where `patients` maps the same images to theirs; else every grade has its share.
+    """
+    if not 1 <= val < len(grades):
+        raise ValueError(
+            f"dataset.val={val}, but there are {len(grades)} training images: val and pool need at least 1"
+        )
+    rng = numpy_rng(run, "split")
+    chosen = stratified(grades, val, rng) if patients is None else by_patient(patients, grades, val, rng)
+    pool = tuple(sorted(grades.keys() - set(chosen)))
+    stratify = "grade" if patients is None else "patient"
+    return Split(pool, chosen, tests, {"run": str(run), "stratify": stratify, "val": str(val)})
+
+
+def stratified(groups: Mapping[str, str], val: int, rng: np.random.Generator) -> tuple[str, ...]:
+    """`val` image names in which every group has its share, rounded by largest remainders.
+
+    `groups` maps image to group, such as its grade.
+    """
+    members = {
+        group: sorted(name for name, its in groups.items() if its == group) for group in sorted(set(groups.values()))
+    }
+    quota = {group: val * len(names) // len(groups) for group, names in members.items()}
+    remainder = {group: val * len(names) % len(groups) for group, names in members.items()}
+    by_remainder = sorted(members, key=lambda group: (-remainder[group], group))
+    for group in by_remainder[: val - sum(quota.values())]:
+        quota[group] += 1
+    drawn = [names[index] for group, names in members.items() for index in rng.permutation(len(names))[: quota[group]]]
+    return tuple(sorted(drawn))
+
+
+def by_patient(
+    patients: Mapping[str, str], grades: Mapping[str, str], val: int, rng: np.random.Generator
+) -> tuple[str, ...]:
+    """About `val` image names that make up whole patients, so that no patient is on both sides.
+
+    Of PATIENT_DRAWS random orders, each filled greedily, the one wins that misses the fewest grades on either side,
+    then is nearest to `val` images, then nearest to the grades' shares. Raises ValueError where no patient fits.
+    """
+    sizes = Counter(patients.values())
+    every = sorted(sizes)
+    draws: list[tuple[tuple[int, int, float], tuple[str, ...]]] = []
+    for _ in range(PATIENT_DRAWS):
+        chosen: set[str] = set()
+        total = 0
+        for patient in (every[index] for index in rng.permutation(len(every))):
+            nearer = abs(total + sizes[patient] - val) < abs(total - val)
+            if nearer and total + sizes[patient] < len(patients):
+                chosen.add(patient)
+                total += sizes[patient]
+        names = tuple(sorted(name for name, patient in patients.items() if patient in chosen))
+        if names:
+            rank = (_missing_grades(names, grades), abs(total - val), _skew(names, grades))
+            draws.append((rank, names))
+    if not draws:
+        raise ValueError(
+            f"no patient-wise split of {len(patients)} images of {len(sizes)} patients comes near to val={val}: "
+            f"the smallest patient has {min(sizes.values())} images; choose another val, or stratify=grade"
+        )
+    return min(draws, key=lambda draw: draw[0])[1]
+
+
+def _missing_grades(names: Sequence[str], grades: Mapping[str, str]) -> int:
+    """Grades that `names` lack, plus grades that the rest lacks."""
+    inside = {grades[name] for name in names}
+    outside = {grade for name, grade in grades.items() if name not in set(names)}
+    every = set(grades.values())
+    return len(every - inside) + len(every - outside)
+
+
+def _skew(names: Sequence[str], grades: Mapping[str, str]) -> float:
+    """Total difference between the grades' shares among `names` and among all."""
+    here, everywhere = Counter(grades[name] for name in names), Counter(grades.values())
+    return sum(abs(here[g] / len(names) - everywhere[g] / len(grades)) for g in sorted(everywhere))
+
+
+def write_split(path: Path, split: Split) -> None:
+    """Writes CSV with columns image,split under comment lines with the origin; whole, then renamed."""
+    text = io.StringIO()
+    for key, value in split.origin.items():
+        text.write(f"# {key}: {value}\n")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("image", "split"))
+    writer.writerows(split.rows())
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+    part.replace(path)
+
+
+def read_split(path: Path, trainable: Sequence[str], tests: Mapping[str, Sequence[str]]) -> Split:
+    """Reads a file of `write_split`, or a folder with train.csv, val.csv and test.csv (rows image,mask,label).
+
+    `trainable` are the images that may be in pool or val, `tests` the official test sets by part. Images that the file
+    leaves out are left out; where it names no test image at all, the tests are the official ones.
+    Raises one ValueError that lists every unknown name, repetition, misplaced image and malformed line.
+    """
+    if not path.exists():
+        raise ValueError(f"no split file {path}; write one with scripts/create_splits.py, or set split_file=null")
+    part_of = {name: part for part, names in tests.items() for name in names}
+    rows, origin, problems = _folder_rows(path, part_of) if path.is_dir() else _file_rows(path)
+    part_of.update({name: "train" for name in trainable})
+    placed: dict[str, str] = {}
+    for where, name, split in rows:
+        problem = _misplaced(name, split, part_of.get(name))
+        if problem is None and name in placed:
+            problem = f"{name} is there twice: in {placed[name]} and in {split}"
+        if problem is None:
+            placed[name] = split
+        else:
+            problems.append(f"{where}: {problem}")
+    problems += [f"no image in {split}" for split in ("pool", "val") if split not in placed.values()]
+    if problems:
+        listed = "\n  - ".join(problems)
+        raise ValueError(f"the split {path} does not fit the dataset ({len(problems)} problems):\n  - {listed}")
+    given = {part: _placed_in(placed, part) for part in tests}
+    official = {part: tuple(sorted(names)) for part, names in tests.items()}
+    chosen = given if any(given.values()) else official
+    return Split(_placed_in(placed, "pool"), _placed_in(placed, "val"), chosen, origin)
+
+
+def _placed_in(placed: Mapping[str, str], split: str) -> tuple[str, ...]:
+    return tuple(sorted(name for name, its in placed.items() if its == split))
+
+
+def _misplaced(name: str, split: str, part: str | None) -> str | None:
+    """What is wrong with giving the image to the split; None where nothing is."""
+    if part is None:
+        return f"{name} is not in the dataset"
+    allowed = ("pool", "val") if part == "train" else (part,)
+    if split in allowed:
+        return None
+    return f"{name} is a {part} image and cannot be in {split!r}, only in {' or '.join(allowed)}"
+
+
+def _file_rows(path: Path) -> tuple[list[Row], dict[str, str], list[str]]:
+    """The rows of a file of ours, its origin from the comment lines, and its malformed lines."""
+    rows: list[Row] = []
+    origin: dict[str, str] = {}
+    problems: list[str] = []
+    header_seen = False
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        cells = [cell.strip() for cell in line.split(",")]
+        if line.startswith("#"):
+            key, _, value = line[1:].partition(":")
+            origin[key.strip()] = value.strip()
+        elif not line.strip():
+            continue
+        elif not header_seen:
+            header_seen = True
+            if cells != ["image", "split"]:
+                problems.append(f"line {number}: the header is {line!r}, not 'image,split'")
+        elif len(cells) == 2:
+            rows.append((f"line {number}", cells[0], cells[1]))
+        else:
+            problems.append(f"line {number}: {line!r} is not 'image,split'")
+    return rows, origin, problems
+
+
+def _folder_rows(folder: Path, part_of: Mapping[str, str]) -> tuple[list[Row], dict[str, str], list[str]]:
+    """The same of the three files, found by name because a file system lists them in any order."""
+    rows: list[Row] = []
+    problems: list[str] = []
+    for file, split in (("train.csv", "pool"), ("val.csv", "val"), ("test.csv", "test")):
+        if not (folder / file).is_file():
+            problems.append(f"{file} is missing")
+            continue
+        with (folder / file).open(encoding="utf-8-sig", newline="") as stream:
+            lines = [(f"{file} line {number}", cells) for number, cells in enumerate(csv.reader(stream), start=1)]
+        for where, cells in lines:
+            if len(cells) != 3:
+                problems.append(f"{where}: {','.join(cells)!r} is not 'image,mask,label'")
+                continue
+            name, mask = (PureWindowsPath(cell.strip()).stem for cell in cells[:2])
+            if mask != f"{name}_anno":
+                problems.append(f"{where}: the mask of {name} is {mask}, not {name}_anno")
+            rows.append((where, name, part_of.get(name, split) if split == "test" else split))
+    return rows, {}, problems

@@ -1,0 +1,143 @@
+"""Where passes come from: dropout masks, views of test-time augmentation, members and snapshots; in any combination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs, BeliefSums, NotFinite
+from seg_al.compute import Compute
+from seg_al.dropout import drawing
+from seg_al.randomness import Address, numpy_rng
+from seg_al.views import Views
+
+
+class EncodeDecode(Protocol):
+    """What a predictor needs of a network; core.Model, with modules' own methods left out."""
+
+    def encode(self, images: Tensor) -> Any: ...
+    def decode(self, state: Any) -> Tensor: ...
+    def repeat(self, state: Any, times: int) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """K = models times passes; each pass is one view, one set of dropout masks, or both."""
+
+    passes: int
+    """Per model."""
+    dropout: bool
+    """Whether dropout is on while passes are drawn (MC dropout, arXiv 1506.02142)."""
+    views: Views | None
+    """Test-time augmentation: pass k sees its own view of the image; None: all see the image as it is."""
+    members: int
+    """Models trained from different weights and data orders (deep ensemble, arXiv 1612.01474)."""
+    snapshots: int
+    """Models kept along each training, evenly spaced, the last included (snapshot ensemble, arXiv 1704.00109)."""
+    chunk: int
+    """Most passes to decode at once on a GPU; fewer are taken where memory is short. A CPU decodes one by one."""
+
+    def __post_init__(self) -> None:
+        if self.passes < 1:
+            raise ValueError(
+                f"predictor.passes={self.passes}, which mc_iters sets: at least 1 pass is needed; "
+                "for one pass with dropout off use predictor=single"
+            )
+        if self.passes > 1 and not self.dropout and self.views is None:
+            raise ValueError(f"predictor.passes={self.passes} would repeat one pass: turn on dropout or views")
+        if min(self.members, self.snapshots, self.chunk) < 1:
+            raise ValueError("predictor.members, predictor.snapshots and predictor.chunk are at least 1")
+
+    @property
+    def total(self) -> int:
+        """K, the passes that beliefs are made of."""
+        return self.passes * self.members * self.snapshots
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        models: Sequence[torch.nn.Module],
+        image: Tensor,
+        compute: Compute,
+        address: tuple[Address, ...],
+        features: bool = False,
+    ) -> Beliefs:
+        """The beliefs about one image [1, 3, H, W], with the first model's features where asked for.
+
+        Raises NotFinite where a model puts out NaN or infinity, ValueError for features of a model without any.
+        """
+        sums: BeliefSums | None = None
+        for number, model in enumerate(models):
+            with compute.autocast():
+                for logits in self._logits(model, image, (*address, number)):
+                    sums = sums or BeliefSums(logits.shape[1], (image.shape[2], image.shape[3]), image.device)
+                    sums.add(logits)
+        assert sums is not None
+        beliefs = sums.beliefs()
+        if not features:
+            return beliefs
+        with compute.autocast():
+            deepest, penultimate = _embed(models[0], image)
+        return replace(beliefs, features=deepest[0].float(), penultimate=penultimate[0].float())
+
+    def _logits(self, model: Any, image: Tensor, address: tuple[Address, ...]) -> Iterator[Tensor]:
+        """Chunks of passes [k, C, H, W], in order, in the frame of the image."""
+        if self.views is not None:
+            for number in range(self.passes):
+                view = self.views.draw(numpy_rng(*address, number, "view"))
+                state = model.encode(view.show(image))
+                yield view.undo(self._decode(model, state, [(*address, number)]), (image.shape[2], image.shape[3]))
+            return
+        state = model.encode(image)
+        passes = [(*address, number) for number in range(self.passes)]
+        size = self.chunk if image.is_cuda else 1
+        while passes:
+            try:
+                logits = self._decode(model, state, passes[:size])
+            except torch.cuda.OutOfMemoryError:
+                if size == 1:
+                    raise
+                size //= 2
+                torch.cuda.empty_cache()
+                continue
+            yield logits
+            passes = passes[size:]
+
+    def _decode(self, model: Any, state: Any, rows: list[tuple[Address, ...]]) -> Tensor:
+        state = model.repeat(state, len(rows)) if len(rows) > 1 else state
+        if not self.dropout:
+            logits: Tensor = model.decode(state)
+            return logits
+        with drawing(model, rows):
+            drawn: Tensor = model.decode(state)
+        return drawn
+
+
+def _embed(model: Any, image: Tensor) -> tuple[Tensor, Tensor]:
+    """The deepest features and the classifier's input of one pass with dropout off."""
+    if not hasattr(model, "embed"):
+        raise ValueError(
+            f"the selector asks for features, but {type(model).__name__} has no embed(images); "
+            "choose a selector that reads scores only, such as selector=top, or another model"
+        )
+    deepest, penultimate = model.embed(image)
+    return deepest, penultimate
+
+
+@torch.inference_mode()
+def mean_probabilities(models: Sequence[Any], image: Tensor, compute: Compute) -> Tensor:
+    """The mean over models of one pass with dropout off: [C, H, W] float32. Raises NotFinite."""
+    total: Tensor | None = None
+    for model in models:
+        with compute.autocast():
+            logits = model(image)
+        p = logits[0].float().softmax(0)
+        total = p if total is None else total + p
+    assert total is not None
+    if not bool(torch.isfinite(total).all()):
+        raise NotFinite("the model's logits hold NaN or infinity")
+    return total / len(models)

@@ -1,0 +1,63 @@
+"""Checks settings against the constructors that they are meant for, before anything is built."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, get_type_hints
+
+from typeguard import TypeCheckError, check_type
+
+TARGET, PARTIAL = "_target_", "_partial_"
+
+
+def problems(settings: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """What is wrong with nested settings that name a `_target_`: unknown, missing or ill-typed values, by key."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from problems(value, f"{path}{key}.")
+    if TARGET in settings:
+        yield from _against(_found(settings[TARGET]), settings, path)
+
+
+def _found(target: str) -> Callable[..., Any]:
+    module, _, name = target.rpartition(".")
+    found: Callable[..., Any] = getattr(import_module(module), name)
+    return found
+
+
+def _against(target: Callable[..., Any], settings: Mapping[str, Any], path: str) -> Iterator[str]:
+    given = {key: value for key, value in settings.items() if key not in (TARGET, PARTIAL)}
+    parameters = inspect.signature(target).parameters
+    named = {name for name, one in parameters.items() if one.kind is not inspect.Parameter.VAR_KEYWORD}
+    for key in given.keys() - named:
+        yield f"{path}{key} is not an option of {settings[TARGET]}; {_suggest(key, sorted(named))}"
+    if not settings.get(PARTIAL):
+        missing = [name for name in named if parameters[name].default is inspect.Parameter.empty and name not in given]
+        yield from (f"{path}{name} is missing: {settings[TARGET]} needs it" for name in sorted(missing))
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    for key in sorted(given.keys() & hints.keys()):
+        wrong = _wrong_type(given[key], hints[key])
+        if wrong:
+            yield f"{path}{key}={given[key]}: {wrong}"
+
+
+def _wrong_type(value: Any, hint: Any) -> str | None:
+    """A sentence where a plain value does not fit the annotation; what is built from a `_target_` checks itself."""
+    if isinstance(value, Mapping) and TARGET in value:
+        return None
+    value = tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value
+    if isinstance(value, bool) and hint in (int, float):
+        return f"a number is needed, not {str(value).lower()}"
+    try:
+        check_type(value, hint)
+    except TypeCheckError as error:
+        return " ".join(str(error).split())
+    return None
+
+
+def _suggest(key: str, names: list[str]) -> str:
+    close = get_close_matches(key, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"its options are {', '.join(names) or 'none'}"

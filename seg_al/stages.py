@@ -1,0 +1,122 @@
+"""Resume is make: a stage whose file exists is not run again; a file is written whole, then renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from seg_al.core import Query, Region
+
+T = TypeVar("T")
+
+
+def write_whole(path: Path, save: Callable[[Path], None]) -> None:
+    """Saves under a temporary name beside `path`, flushes it to the disk and renames it: a named file is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    save(partial)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_whole(path, lambda partial: JSON.save(value, partial))
+
+
+@dataclass(frozen=True)
+class Format(Generic[T]):
+    """How a value becomes a file and comes back."""
+
+    save: Callable[[T, Path], None]
+    load: Callable[[Path], T]
+
+
+def _save_json(value: Any, path: Path) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def _save_queries(queries: Sequence[Query], path: Path) -> None:
+    path.write_text("".join(json.dumps(asdict(query)) + "\n" for query in queries))
+
+
+def _load_queries(path: Path) -> list[Query]:
+    def query(row: dict[str, Any]) -> Query:
+        region = row["region"]
+        runs = tuple((start, stop) for start, stop in region["runs"])
+        return Query(row["image"], Region(tuple(region["size"]), runs), row["why"], row["score"])
+
+    return [query(json.loads(line)) for line in path.read_text().splitlines()]
+
+
+JSON: Format[Any] = Format(_save_json, lambda path: json.loads(path.read_text()))
+QUERIES: Format[list[Query]] = Format(_save_queries, _load_queries)
+WEIGHTS: Format[list[dict[str, torch.Tensor]]] = Format(
+    lambda weights, path: torch.save(weights, path),
+    lambda path: torch.load(path, map_location="cpu", weights_only=True),
+)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a stage took."""
+
+    seconds: float
+    peak_mib: float
+    """Largest memory during the stage: allocated on the GPU, else resident in the process."""
+
+
+def effort_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.effort.json")
+
+
+def stage(
+    path: Path, compute: Callable[[], T], form: Format[T], inputs: Sequence[Callable[[], object]] = ()
+) -> Callable[[], T]:
+    """A thunk that loads the file, or makes it once if it is not there: what nobody asks for is never made.
+
+    The thunks in `inputs` are called first, so that their effort is not counted as this stage's.
+    """
+
+    @cache
+    def value() -> T:
+        if path.exists():
+            return form.load(path)
+        for one in inputs:
+            one()
+        _restart_peak()
+        start = time.monotonic()
+        made = compute()
+        write_json(effort_path(path), asdict(Effort(time.monotonic() - start, _peak_mib())))
+        write_whole(path, lambda partial: form.save(made, partial))
+        return made
+
+    return value
+
+
+def _restart_peak() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    elif sys.platform == "linux":
+        with suppress(OSError):  # a kernel without this leaves the peak of the whole process
+            Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mib() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    if sys.platform == "linux":
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes

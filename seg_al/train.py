@@ -1,0 +1,235 @@
+"""One training: fresh or warm weights, a stated number of steps, checkpoints by val or the last state."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from seg_al.augmentation import Augmentation
+from seg_al.compute import Compute
+from seg_al.core import ModelFactory
+from seg_al.examples import Labelled, PlannedExamples, plan
+from seg_al.losses import SegmentationLoss
+from seg_al.randomness import Address, torch_seeded
+
+log = logging.getLogger(__name__)
+
+Weights = dict[str, Tensor]
+
+
+class Pace(Protocol):
+    """How many steps a round trains, recomputed each round from the number of labelled images."""
+
+    def __call__(self, labelled: int, batch_size: int) -> int: ...
+
+
+@dataclass(frozen=True)
+class FixedPace:
+    """As many steps in every round, so that rounds stay comparable as the labelled set grows."""
+
+    steps: int
+
+    def __call__(self, labelled: int, batch_size: int) -> int:
+        return self.steps
+
+
+@dataclass(frozen=True)
+class EpochPace:
+    """So many epochs, in each of which every labelled image appears `repeats` times."""
+
+    epochs: int
+    repeats: int
+
+    def __call__(self, labelled: int, batch_size: int) -> int:
+        return self.epochs * math.ceil(labelled * self.repeats / batch_size)
+
+
+class Schedule(Protocol):
+    """The learning rate's factor at a share in [0, 1) of the training."""
+
+    def __call__(self, share: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """Multiplies the learning rate by `factor` after the share `at` of the steps."""
+
+    at: float
+    factor: float
+
+    def __call__(self, share: float) -> float:
+        return self.factor if share >= self.at else 1.0
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """From 1 to `floor` along half a cosine, after a linear warm-up over the share `warmup`."""
+
+    warmup: float
+    floor: float
+
+    def __call__(self, share: float) -> float:
+        if share < self.warmup:
+            return (share + 1e-3) / (self.warmup + 1e-3)
+        rest = (share - self.warmup) / (1 - self.warmup)
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * rest)) / 2
+
+
+@dataclass(frozen=True)
+class Validation:
+    """When the weights are judged, and which are kept."""
+
+    keep: Literal["val", "last"]
+    """"val": the state with the best val score (the later of equals); "last": the last, without judging."""
+    times: int
+    """Judgements per training, evenly spaced, the last step included."""
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains one model per member; optimizer, schedule and data order begin anew with the weights."""
+
+    optimizer: Callable[[Iterator[nn.Parameter]], Optimizer]
+    schedule: Schedule
+    loss: SegmentationLoss
+    augmentation: Augmentation
+    pace: Pace
+    batch_size: int
+    """Images per step, over all devices together."""
+    validation: Validation
+    start: Literal["fresh", "warm"]
+    """"fresh": each round begins with the weights that `run` gives; "warm": with those of the last round."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"trainer.batch_size is at least 1, not {self.batch_size}")
+
+    def fit(
+        self,
+        model: nn.Module,
+        labelled: Labelled,
+        judge: Callable[[nn.Module], float],
+        compute: Compute,
+        address: tuple[Address, ...],
+        snapshots: int = 1,
+    ) -> list[Weights]:
+        """The weights after training on the labelled images, one set per snapshot, on the CPU.
+
+        `judge` scores a model on val, higher = better. Raises ValueError where the loss becomes NaN or infinite.
+        """
+        if self.batch_size % compute.devices:
+            raise ValueError(f"trainer.batch_size={self.batch_size} does not divide among devices={compute.devices}")
+        session = _Session(self, model, labelled, judge, compute, address, snapshots)
+        fabric = compute.fabric()
+        weights: list[Weights] = fabric.launch(session)
+        return weights
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One training as a value, so that processes can be started with it."""
+
+    trainer: Trainer
+    model: nn.Module
+    labelled: Labelled
+    judge: Callable[[nn.Module], float]
+    compute: Compute
+    address: tuple[Address, ...]
+    snapshots: int
+
+    def __call__(self, fabric: Fabric) -> list[Weights]:
+        trainer = self.trainer
+        steps = trainer.pace(len(self.labelled.names), trainer.batch_size)
+        if steps < 1:
+            raise ValueError(f"trainer.pace gives {steps} steps for {len(self.labelled.names)} labelled images")
+        with torch_seeded(*self.address, "train", fabric.global_rank):
+            model, optimizer = fabric.setup(self.model, trainer.optimizer(self.model.parameters()))
+            return self._steps(fabric, model, optimizer, steps)
+
+    def _steps(self, fabric: Fabric, model: Any, optimizer: Any, steps: int) -> list[Weights]:
+        trainer, validation = self.trainer, self.trainer.validation
+        rates = [group["lr"] for group in optimizer.param_groups]
+        cycle = math.ceil(steps / self.snapshots)
+        judged = {math.ceil(cycle * (n + 1) / validation.times) for n in range(validation.times)}
+        best, state = -math.inf, _on_cpu(self.model)
+        kept = []
+        batches = tqdm(
+            self._batches(fabric, steps), "train", steps, unit="step", leave=False, disable=_quiet(fabric), delay=1
+        )
+        model.train()
+        for step, (images, target) in enumerate(batches):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * trainer.schedule((step % cycle) / cycle)
+            optimizer.zero_grad()
+            loss = trainer.loss(model(images), target)
+            fabric.backward(loss)
+            optimizer.step()
+            in_cycle = step % cycle + 1
+            last = in_cycle == cycle or step + 1 == steps
+            if last or in_cycle in judged:
+                self._check(loss, step)
+                score = self._judged(fabric, model) if validation.keep == "val" else math.inf
+                if score >= best and (last or validation.keep == "val"):
+                    best, state = score, _on_cpu(self.model)
+            if last:
+                kept.append(state)
+                best = -math.inf
+        return kept
+
+    def _batches(self, fabric: Fabric, steps: int) -> DataLoader[tuple[Tensor, Tensor]]:
+        size = self.trainer.batch_size
+        order = plan(self.labelled.names, steps * size, *self.address, "order")
+        examples = PlannedExamples(self.labelled, order, self.trainer.augmentation, (*self.address, "augment"))
+        mine = [place for place in range(len(order)) if place % fabric.world_size == fabric.global_rank]
+        loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+            examples, size // fabric.world_size, sampler=mine, num_workers=self.compute.loaders
+        )
+        prepared = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+        return prepared  # type: ignore[return-value]
+
+    def _judged(self, fabric: Fabric, model: Any) -> float:
+        """The first process judges, the others wait and hear."""
+        self.model.eval()
+        score = self.judge(self.model) if fabric.is_global_zero else 0.0
+        model.train()
+        return float(fabric.broadcast(score))
+
+    def _check(self, loss: Tensor, step: int) -> None:
+        if not math.isfinite(loss.item()):
+            raise ValueError(
+                f"the training loss is {loss.item()} at step {step + 1}: training has diverged; "
+                "lower trainer.optimizer.lr or use precision=float32"
+            )
+
+
+def _quiet(fabric: Fabric) -> bool | None:
+    return None if fabric.is_global_zero else True
+
+
+def _on_cpu(model: nn.Module) -> Weights:
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
+def build(factory: ModelFactory, classes: int, *address: Address) -> nn.Module:
+    """A model with the fresh weights that the address gives."""
+    with torch_seeded(*address, "weights"):
+        return factory(classes=classes)
+
+
+def load(model: nn.Module, weights: Sequence[Weights]) -> list[nn.Module]:
+    """A copy of the model in evaluation mode for each set of weights."""
+    models = [copy.deepcopy(model) for _ in weights]
+    for one, state in zip(models, weights, strict=True):
+        one.load_state_dict(state)
+        one.eval()
+    return models

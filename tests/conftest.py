@@ -1,0 +1,35 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seg_al import mongod as local
+
+
+@pytest.fixture(scope="session")
+def mongod_binary() -> Path:
+    try:
+        return local.find_binary()
+    except ValueError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def mongod(mongod_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real mongod on a free port; each test takes a database of its own name."""
+    port = free_port()
+    process = local.launch(mongod_binary, tmp_path_factory.mktemp("mongod"), port)
+    yield f"mongodb://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
