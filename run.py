@@ -15,7 +15,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -39,8 +39,30 @@ CONF = Path(__file__).parent / "conf"
 GROUPS = (
     "dataset", "model", "heuristic", "predictor", "granularity", "selector", "annotator", "trainer", "tracking",
 )  # fmt: skip
-FREE = ("rounds", "runs", "folder", "tracking", "device", "devices", "workers", "cache", "gallery", "keep_weights")
+FREE = (
+    "rounds",
+    "runs",
+    "folder",
+    "tracking",
+    "device",
+    "devices",
+    "workers",
+    "threads",
+    "cache",
+    "gallery",
+    "keep_weights",
+)
 """Settings that do not decide the numbers of a round: a run keeps its folder when they change."""
+
+
+def made(node: DictConfig) -> Any:
+    """What the node's `_target_` makes; a ValueError of its own comes out as it is, without Hydra's wrapping."""
+    try:
+        return instantiate(node, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ValueError):
+            raise error.__cause__ from None
+        raise
 
 
 def recorded_heuristics() -> dict[str, Heuristic]:
@@ -64,7 +86,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
     """The last function that knows Hydra's config. Raises ValueError for an experiment that cannot run."""
     settings = plain(cfg)
     root = Settings(**{field.name: settings[field.name] for field in fields(Settings)})
-    part = {group: instantiate(cfg[group], _convert_="all") for group in GROUPS if group != "tracking"}
+    part = {group: made(cfg[group]) for group in GROUPS if group != "tracking"}
     dataset = Cached(part["dataset"], root.cache)
     asking = Asking(
         part["heuristic"],
@@ -87,7 +109,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
         annotator=part["annotator"](dataset=dataset),
         trainer=part["trainer"],
         evaluator=Evaluator(root.objects, root.bayesian),
-        compute=Compute(root.device, root.precision, root.devices, root.workers),
+        compute=Compute(root.device, root.precision, root.devices, root.workers, root.threads),
         keep_weights=root.keep_weights,
         gallery=root.gallery,
     )
@@ -120,6 +142,8 @@ def perform(cfg: DictConfig, choices: Mapping[str, str]) -> float | None:
             log.info("%s is finished already", folder)
             return None
         experiment = build(cfg, choices)
+        keep_freed_memory()
+        experiment.compute.claim_threads()
         log.info("%s on %s", folder, experiment.compute.describe())
 
         def main(tracker: Tracker) -> float | None:
@@ -131,7 +155,7 @@ def perform(cfg: DictConfig, choices: Mapping[str, str]) -> float | None:
         options = {f"{group}_options": settings[group] for group in GROUPS if group != "tracking"}
         columns = {**{key: settings[key] for key in settings if key not in GROUPS}, **choices, **options}
         tracked = {**columns, "identity": identity_of(decides), "tags": [], "seed": settings["run"] % 2**32}
-        return instantiate(cfg.tracking, _convert_="all").record(main, tracked, folder, "seg_al")
+        return made(cfg.tracking).record(main, tracked, folder, "seg_al")
 
 
 def choices_of(chosen: Mapping[str, Any]) -> dict[str, str]:
@@ -167,7 +191,7 @@ class CheckSweep(Callback):
         cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
         settings = {**plain(cfg), "run": 0, "folder": None}
         if (key := repr((choices, settings))) not in checked:
-            instantiate(cfg.tracking, _convert_="all").check()
+            made(cfg.tracking).check()
             build(cfg, choices)
             checked.add(key)
 
@@ -185,5 +209,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()
     main()

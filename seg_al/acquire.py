@@ -55,6 +55,7 @@ class Table:
     areas: list[int] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
     descriptors: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    truths: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class Asking:
         self, look: Look, annotator: Annotator, budget: float, cost: CostUnit
     ) -> tuple[list[Query], pd.DataFrame]:
         """The queries, most wanted first, and the table of all units and scores; nothing is asked twice."""
-        table = self._scored(look)
-        candidates = self._candidates(table, look, annotator, cost)
+        table = self._scored(look, annotator)
+        candidates = self._candidates(table, look, cost)
         left = look.pool.left(cost)
         if budget > left:
             log.warning("the budget of %g %s exceeds what is left: asking for the rest, %g", budget, cost, left)
@@ -87,17 +88,21 @@ class Asking:
         frame.insert(3, "asked", np.isin(np.arange(len(frame)), positions))
         return queries, frame
 
-    def _scored(self, look: Look) -> Table:
+    def _scored(self, look: Look, annotator: Annotator) -> Table:
         table = Table()
         names = look.pool.open
         if self.subset is not None and self.subset < len(names):
             drawn = numpy_rng(look.run, look.round, "subset").choice(names, self.subset, replace=False)
             names = tuple(sorted(drawn.tolist()))
         for name in tqdm(names, desc="query", unit="image", leave=False, disable=None, delay=1):
-            self._score_image(name, look, table)
+            ids = self._score_image(name, look, table)
+            if self.selector.truth is not None:
+                masks = (ids == unit for unit in range(int(ids.max()) + 1))
+                table.truths += [annotator.truth(self.selector.truth, name, mask) for mask in masks]
         return table
 
-    def _score_image(self, name: str, look: Look, table: Table) -> None:
+    def _score_image(self, name: str, look: Look, table: Table) -> npt.NDArray[np.int64]:
+        """Appends the image's units to the table; gives the map [H, W] of their positions, -1 where known."""
         descriptor = self.selector.descriptor
         if self.heuristic.min_passes == 0 and descriptor is None:
             beliefs = unlooked(look.pool.images.size(name))
@@ -115,6 +120,7 @@ class Asking:
                 table.scores.setdefault(key, []).extend(scores.tolist())
         if descriptor is not None:
             table.descriptors.append(descriptor(beliefs, ids, len(found)).float().cpu().numpy())
+        return ids.cpu().numpy()
 
     def _units(self, name: str, beliefs: Beliefs, look: Look, keep: npt.NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         size = look.pool.images.size(name)
@@ -127,7 +133,7 @@ class Asking:
             return torch.ones(count, dtype=torch.float64)
         return self.granularity.reduce(heuristic(beliefs), ids, count)
 
-    def _candidates(self, table: Table, look: Look, annotator: Annotator, cost: CostUnit) -> Candidates:
+    def _candidates(self, table: Table, look: Look, cost: CostUnit) -> Candidates:
         selector = self.selector
         regions = zip(table.images, table.areas, strict=True)
         prices = [price(area, look.pool.images.size(name), cost) for name, area in regions]
@@ -141,7 +147,7 @@ class Asking:
             costs=np.array(prices, dtype=np.float64),
             descriptors=np.concatenate(table.descriptors) if table.descriptors else None,
             known=known,
-            truth=None if selector.truth is None else annotator.column(selector.truth, table.images),
+            truth=tuple(table.truths) if selector.truth is not None else None,
             round=look.round,
         )
 

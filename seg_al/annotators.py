@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seg_al.core import IGNORE, BoolMask, ByteImage, Dataset, Query
+from seg_al.core import CLASSES, IGNORE, BoolMask, ByteImage, Dataset, Query
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Oracle:
 
     dataset: Dataset
     truths_read: dict[str, set[str]] = field(default_factory=dict)
-    """Images whose true column was read without a query, by column: what an oracle selector cost."""
+    """Images of which a truth was read without a query, by its name: what an oracle selector cost."""
 
     def answer(self, queries: Sequence[Query], folder: Path) -> None:
         log.info("the oracle answers %d queries", len(queries))
@@ -29,7 +29,9 @@ class Oracle:
         target = self.dataset.target(name)
         return np.where(known, target, np.uint8(IGNORE))
 
-    def column(self, key: str, names: Sequence[str]) -> tuple[str, ...]:
-        column = self.dataset.column(key)
-        self.truths_read.setdefault(key, set()).update(names)
-        return tuple(column[name] for name in names)
+    def truth(self, key: str, name: str, region: BoolMask) -> str:
+        self.truths_read.setdefault(key, set()).add(name)
+        if key == CLASSES:
+            present = np.unique(self.dataset.target(name)[region])
+            return ",".join(str(found) for found in present if found != IGNORE)
+        return self.dataset.column(key)[name]

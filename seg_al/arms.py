@@ -28,6 +28,7 @@ CIRCUMSTANCE = [
     "device",
     "devices",
     "workers",
+    "threads",
     "cache",
     "gallery",
     "keep_weights",

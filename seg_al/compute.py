@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from seg_al.core import ByteImage
 
@@ -27,10 +27,14 @@ class Compute:
     """How many GPUs (or, on a CPU, processes) share each training batch."""
     workers: int | Literal["auto"]
     """Processes that load and augment training images; 0: the main process does it."""
+    threads: int | Literal["auto"]
+    """CPU threads of this process; "auto": as many as PyTorch takes."""
 
     def __post_init__(self) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device=cuda, but PyTorch sees no CUDA device here; use device=auto or device=cpu")
+        if self.threads != "auto" and self.threads < 1:
+            raise ValueError(f"threads is at least 1, not {self.threads}")
         if self.devices < 1:
             raise ValueError(f"devices is at least 1, not {self.devices}")
         if self.kind == "cuda" and self.devices > torch.cuda.device_count():
@@ -59,6 +63,11 @@ class Compute:
             return min(8, torch.get_num_threads()) if self.kind == "cuda" else 0
         return self.workers
 
+    def claim_threads(self) -> None:
+        """Holds this process to its share of the processor, for runs beside each other."""
+        if self.threads != "auto":
+            torch.set_num_threads(self.threads)
+
     def fabric(self) -> Fabric:
         precision = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[self.number_type]
         strategy = "auto" if self.devices == 1 else "ddp_spawn"
@@ -68,9 +77,13 @@ class Compute:
         dtype: torch.dtype = getattr(torch, self.number_type)
         return torch.autocast(self.kind, dtype=dtype, enabled=dtype != torch.float32)
 
-    def tensor(self, image: ByteImage) -> Tensor:  # [H, W, 3] -> [1, 3, H, W] in 0..1
+    def tensor(self, image: ByteImage) -> Tensor:  # [H, W, 3] -> [1, 3, H, W] in 0..1, channels last in memory
         picture = torch.from_numpy(np.array(image)).to(self.torch_device)
         return picture.permute(2, 0, 1)[None].float() / 255
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """The model on the device, with channels last in memory, which convolutions are faster with on either kind."""
+        return model.to(self.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def describe(self) -> str:
         name = torch.cuda.get_device_name() if self.kind == "cuda" else f"CPU, {torch.get_num_threads()} threads"

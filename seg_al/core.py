@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 IGNORE = 255
 """The class id of a pixel without a label: unknown, void, or outside the image."""
 
+CLASSES = "classes"
+"""The truth that lists the ids of the classes in a unit, such as "1,3"."""
+
 CostUnit = Literal["images", "pixels", "regions"]
 COST_UNITS: tuple[CostUnit, ...] = get_args(CostUnit)
 
@@ -179,9 +182,13 @@ class Selector(Protocol):
 class Annotator(Protocol):
     """Answers queries: the oracle at once, a person by and by (then it raises AwaitingAnnotation)."""
 
+    @property
+    def truths_read(self) -> Mapping[str, set[str]]: ...  # images of which a truth was read unasked, by its name
     def answer(self, queries: Sequence[Query], folder: Path) -> None: ...
     def labels(self, name: str, known: BoolMask) -> ByteImage: ...  # [H, W] class ids, IGNORE where not known
-    def column(self, key: str, names: Sequence[str]) -> tuple[str, ...]: ...  # true column; counted
+    def truth(self, key: str, name: str, region: BoolMask) -> str:
+        """A true fact about an unlabelled unit, for oracle selectors; counted. A column of the dataset, or CLASSES."""
+        ...
 
 
 class AwaitingAnnotation(Exception):

@@ -43,7 +43,8 @@ class CountedDropout(nn.Module):
             raise ValueError(f"{len(seeds)} mask seeds for a batch of {len(x)} rows")
         shape = (x.shape[1], *([1] * (x.dim() - 2))) if self.channels else tuple(x.shape[1:])
         mask = _masks_on_cuda if x.is_cuda else _masks_on_cpu
-        keep, probability = mask(seeds, shape, 1 - self.p, x.device)
+        keep, probability = mask(seeds, (*shape[1:], shape[0]), 1 - self.p, x.device)
+        keep = keep.movedim(-1, 1)  # drawn with channels last, as they lie in memory
         return torch.where(keep, x, 0).mul_(1 / probability)
 
     def extra_repr(self) -> str:

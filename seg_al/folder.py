@@ -59,10 +59,16 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
                 "make room or choose another place with runs=FOLDER"
             )
         _compare(folder / "config.json", identity)
-        write_json(folder / "config.json", {**config, "identity": identity_of(identity), "decides": identity})
+        _keep(folder / "config.json", {**config, "identity": identity_of(identity), "decides": identity})
         yield
     finally:
         lock.release()
+
+
+def _keep(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes the config unless it stands there already, so that looking into a finished run leaves it untouched."""
+    if not path.exists() or json.loads(path.read_text()) != json.loads(json.dumps(record)):
+        write_json(path, record)
 
 
 def _compare(path: Path, identity: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +26,22 @@ from seg_al.train import Trainer, Weights, build, load
 log = logging.getLogger(__name__)
 
 Models = Callable[[], Sequence[nn.Module]]
+
+
+class Held:
+    """Models that are loaded, or trained, when first called, and held in memory until they are let go."""
+
+    def __init__(self, load: Models) -> None:
+        self._load = load
+        self._models: Sequence[nn.Module] | None = None
+
+    def __call__(self) -> Sequence[nn.Module]:
+        if self._models is None:
+            self._models = self._load()
+        return self._models
+
+    def let_go(self) -> None:
+        self._models = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +117,7 @@ class Experiment:
         """Runs or resumes the experiment in its folder; returns the last "test/dice"."""
         pool = Pool(self.dataset.pool, self.dataset)
         recorder = Recorder(tracker, folder, self.asking.name, self.gallery)
-        models: Models | None = None
+        models: Held | None = None
         for number in range(self.rounds):
             if number > 0 and not pool.open:
                 log.warning("round %d: nothing is left to ask; the run ends here", number)
@@ -110,7 +126,7 @@ class Experiment:
         write_json(folder / "finished.json", {"rounds": self.rounds})
         return recorder.last("test/dice")
 
-    def play(self, number: int, pool: Pool, models: Models | None, recorder: Recorder) -> Models:
+    def play(self, number: int, pool: Pool, models: Held | None, recorder: Recorder) -> Held:
         """One round. Each stage loads what is on disk or makes it; gives the models that the next round asks with."""
         place = recorder.place(number)
         asked = partial(self.ask, number, pool, models, place)
@@ -119,10 +135,13 @@ class Experiment:
         if models is not None:
             recorder.gallery(number, queries, self.asking, self.look(number, pool, models), self.annotator)
         pool.reveal(queries)
-        weights = stage(place / "weights.pt", partial(self.fit, number, pool, models), WEIGHTS)
-        new = cache(lambda: self._load(weights()))
+        known = pool.copy()  # weights that are lost and made again later must not see later answers
+        weights = stage(place / "weights.pt", partial(self.fit, number, known, models), WEIGHTS)
+        new = Held(lambda: self._load(weights()))
         metrics = stage(place / "metrics.json", partial(self.evaluate, number, pool, new), JSON, [new])()
         recorder.round(number, metrics)
+        if models is not None:
+            models.let_go()
         if number > 0 and self.keep_weights == "last":
             (recorder.place(number - 1) / "weights.pt").unlink(missing_ok=True)
         return new
@@ -170,7 +189,7 @@ class Experiment:
 
     def _load(self, weights: Sequence[Weights]) -> list[nn.Module]:
         models = load(self._fresh_model(0), weights)
-        return [model.to(self.compute.torch_device) for model in models]
+        return [self.compute.place(model) for model in models]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,13 @@ class Pool:
             mask |= region.mask()
         return mask
 
+    def copy(self) -> Pool:
+        """What is known now; later answers leave it as it is."""
+        copy = Pool(self.names, self.images)
+        copy._answered = {name: list(regions) for name, regions in self._answered.items()}
+        copy._cost = dict(self._cost)
+        return copy
+
     @property
     def labelled(self) -> tuple[str, ...]:
         """Images with at least one known pixel."""

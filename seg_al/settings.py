@@ -27,4 +27,5 @@ class Settings:
     precision: Literal["auto", "float32", "bfloat16", "float16"]
     devices: int
     workers: int | Literal["auto"]
+    threads: int | Literal["auto"]
     cache: float

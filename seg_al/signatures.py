@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from typeguard import TypeCheckError, check_type
 
@@ -19,7 +20,12 @@ def problems(settings: Mapping[str, Any], path: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from problems(value, f"{path}{key}.")
     if TARGET in settings:
-        yield from _against(_found(settings[TARGET]), settings, path)
+        try:
+            target = _found(settings[TARGET])
+        except (ImportError, AttributeError, ValueError) as error:
+            yield f"{path}{TARGET}={settings[TARGET]} cannot be imported: {error}"
+        else:
+            yield from _against(target, settings, path)
 
 
 def _found(target: str) -> Callable[..., Any]:
@@ -32,7 +38,7 @@ def _against(target: Callable[..., Any], settings: Mapping[str, Any], path: str)
     given = {key: value for key, value in settings.items() if key not in (TARGET, PARTIAL)}
     parameters = inspect.signature(target).parameters
     named = {name for name, one in parameters.items() if one.kind is not inspect.Parameter.VAR_KEYWORD}
-    for key in given.keys() - named:
+    for key in sorted(given.keys() - named):
         yield f"{path}{key} is not an option of {settings[TARGET]}; {_suggest(key, sorted(named))}"
     if not settings.get(PARTIAL):
         missing = [name for name in named if parameters[name].default is inspect.Parameter.empty and name not in given]
@@ -54,8 +60,26 @@ def _wrong_type(value: Any, hint: Any) -> str | None:
     try:
         check_type(value, hint)
     except TypeCheckError as error:
-        return " ".join(str(error).split())
+        return f"{_words(hint)} is needed" if _is_plain(hint) else " ".join(str(error).split())
     return None
+
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether the annotation is a word, a number, or a choice of them."""
+    return hint in WORDS or get_origin(hint) is Literal or _is_choice(hint) and all(map(_is_plain, get_args(hint)))
+
+
+def _is_choice(hint: Any) -> bool:
+    return get_origin(hint) in (Union, UnionType)
+
+
+def _words(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return " or ".join(str(value) for value in get_args(hint))
+    return " or ".join(_words(one) for one in get_args(hint)) if _is_choice(hint) else WORDS[hint]
 
 
 def _suggest(key: str, names: list[str]) -> str:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -84,12 +83,11 @@ def effort_path(path: Path) -> Path:
 def stage(
     path: Path, compute: Callable[[], T], form: Format[T], inputs: Sequence[Callable[[], object]] = ()
 ) -> Callable[[], T]:
-    """A thunk that loads the file, or makes it once if it is not there: what nobody asks for is never made.
+    """A thunk that loads the file, or makes it if it is not there: what nobody asks for is never made.
 
-    The thunks in `inputs` are called first, so that their effort is not counted as this stage's.
+    It keeps no value, which may be large. The thunks in `inputs` are called first, so that their effort is not counted as this stage's.
     """
 
-    @cache
     def value() -> T:
         if path.exists():
             return form.load(path)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -27,31 +28,18 @@ log = logging.getLogger(__name__)
 Weights = dict[str, Tensor]
 
 
-class Pace(Protocol):
-    """How many steps a round trains, recomputed each round from the number of labelled images."""
-
-    def __call__(self, labelled: int, batch_size: int) -> int: ...
-
-
 @dataclass(frozen=True)
-class FixedPace:
-    """As many steps in every round, so that rounds stay comparable as the labelled set grows."""
+class Pace:
+    """How many steps a round trains, recomputed each round: a fixed number, plus epochs over the labelled images."""
 
     steps: int
-
-    def __call__(self, labelled: int, batch_size: int) -> int:
-        return self.steps
-
-
-@dataclass(frozen=True)
-class EpochPace:
-    """So many epochs, in each of which every labelled image appears `repeats` times."""
-
+    """The fixed part, which keeps rounds comparable as the labelled set grows."""
     epochs: int
+    """The growing part: in each epoch every labelled image appears `repeats` times."""
     repeats: int
 
     def __call__(self, labelled: int, batch_size: int) -> int:
-        return self.epochs * math.ceil(labelled * self.repeats / batch_size)
+        return self.steps + self.epochs * math.ceil(labelled * self.repeats / batch_size)
 
 
 class Schedule(Protocol):
@@ -153,6 +141,7 @@ class _Session:
         if steps < 1:
             raise ValueError(f"trainer.pace gives {steps} steps for {len(self.labelled.names)} labelled images")
         with torch_seeded(*self.address, "train", fabric.global_rank):
+            self.compute.place(self.model)
             model, optimizer = fabric.setup(self.model, trainer.optimizer(self.model.parameters()))
             return self._steps(fabric, model, optimizer, steps)
 
@@ -171,7 +160,7 @@ class _Session:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * trainer.schedule((step % cycle) / cycle)
             optimizer.zero_grad()
-            loss = trainer.loss(model(images), target)
+            loss = trainer.loss(model(images.contiguous(memory_format=torch.channels_last)), target)
             fabric.backward(loss)
             optimizer.step()
             in_cycle = step % cycle + 1

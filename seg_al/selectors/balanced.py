@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from seg_al.core import Candidates
 from seg_al.descriptors import Descriptor
-from seg_al.selectors.spending import ranked, spend
+from seg_al.selectors.spending import ranked, select
 
 
 def _in_turn(order: npt.NDArray[np.intp], groups: npt.NDArray[np.int64]) -> Iterator[int]:
@@ -31,10 +31,11 @@ class TopPerClass:
     truth: ClassVar[None] = None
 
     def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
+        return select(self._wanted, candidates, budget, rng)
+
+    def _wanted(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Iterator[int]:
         assert candidates.descriptors is not None
-        order = ranked(candidates.scores, rng)
-        groups = candidates.descriptors[:, 0].astype(np.int64)
-        return spend(_in_turn(order, groups), candidates.costs, budget)
+        return _in_turn(ranked(candidates.scores, rng), candidates.descriptors[:, 0].astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class OracleBalance:
     reads_known: ClassVar[bool] = False
 
     def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
+        return select(self._wanted, candidates, budget, rng)
+
+    def _wanted(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Iterator[int]:
         assert candidates.truth is not None
-        order = ranked(candidates.scores, rng)
         groups = np.unique(np.array(candidates.truth), return_inverse=True)[1].astype(np.int64)
-        return spend(_in_turn(order, groups), candidates.costs, budget)
+        return _in_turn(ranked(candidates.scores, rng), groups)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from seg_al.core import Candidates
-from seg_al.selectors.spending import ranked, spend
+from seg_al.selectors.spending import ranked, select
 
 
 @dataclass(frozen=True)
@@ -21,4 +21,8 @@ class Top:
     truth: ClassVar[None] = None
 
     def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return spend(ranked(candidates.scores, rng), candidates.costs, budget)
+        return select(_highest, candidates, budget, rng)
+
+
+def _highest(candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
+    return [int(position) for position in ranked(candidates.scores, rng)]

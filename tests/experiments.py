@@ -1,0 +1,125 @@
+"""Small experiments on tiny synthetic glands, composed from conf/ as run.py composes them, but in this process."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import runpy
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import run
+
+from seg_al.loop import Experiment
+
+TINY = (
+    "dataset.size=[32,40]", "dataset.train=8", "dataset.val=2", "dataset.test_a=2", "dataset.test_b=2",
+    "model.width=2", "mc_iters=2", "rounds=3", "initial=2", "budget=1", "objects=false", "gallery=0",
+    "trainer.augmentation.crop=[32,32]", "trainer.pace.steps=2", "trainer.batch_size=2", "trainer.validation.times=1",
+    "tracking=none", "device=cpu",
+)  # fmt: skip
+"""Six images in the pool; a round takes a fraction of a second."""
+
+
+def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
+    """What run.py's main gets of Hydra: the config and the option of each group."""
+    with initialize_config_dir(version_base="1.3", config_dir=str(run.CONF)):
+        cfg = compose("config", list(overrides), return_hydra_config=True)
+    choices = run.choices_of(cfg.hydra.runtime.choices)
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), choices
+
+
+def tiny(data: Path, *overrides: str) -> Experiment:
+    """A tiny experiment on glands under `data`; later overrides win."""
+    return run.build(*composed(f"dataset.root={data}", *TINY, *overrides))
+
+
+def perform(data: Path, folder: Path, *overrides: str) -> float | None:
+    """The tiny experiment as `python run.py folder=...` runs it."""
+    return run.perform(*composed(f"dataset.root={data}", *TINY, f"folder={folder}", *overrides))
+
+
+@dataclass
+class Notes:
+    """A tracker that keeps what it is told."""
+
+    told: list[tuple[float, Mapping[str, float]]] = field(default_factory=list)
+    noted: dict[str, Any] = field(default_factory=dict)
+    artifacts: list[str] = field(default_factory=list)
+
+    def scalars(self, values: Mapping[str, float], step: float) -> None:
+        self.told.append((step, values))
+
+    def artifact(self, path: Path, name: str) -> None:
+        self.artifacts.append(name)
+
+    def note(self, key: str, value: Any) -> None:
+        self.noted[key] = value
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left behind."""
+
+    code: int
+    text: str
+    """What it printed, errors included."""
+
+
+def command(place: Path, *words: str, environment: Mapping[str, str] | None = None) -> Ended:
+    """`python run.py WORDS` in the folder `place`, in a process forked from one that has the imports behind it."""
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["hydra", "seg_al.loop", "seg_al.signatures"])
+    out = place / "printed.txt"
+    process = forks.Process(target=_main, args=(words, place, out, dict(environment or {})))
+    process.start()
+    process.join(120)
+    assert process.exitcode is not None
+    return Ended(process.exitcode, out.read_text())
+
+
+def _main(words: tuple[str, ...], place: Path, out: Path, environment: dict[str, str]) -> None:
+    with out.open("w") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    os.chdir(place)
+    os.environ.update(environment)
+    sys.argv = [str(ROOT / "run.py"), *words]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def queries(folder: Path, number: int) -> list[dict[str, Any]]:
+    text = (folder / "rounds" / f"{number:02d}" / "queries.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def metrics(folder: Path, number: int) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = json.loads((folder / "rounds" / f"{number:02d}" / "metrics.json").read_text())
+    return found
+
+
+def scores(folder: Path, number: int) -> pd.DataFrame:
+    return pd.read_parquet(folder / "rounds" / f"{number:02d}" / "scores.parquet")
+
+
+def record(folder: Path) -> dict[str, bytes | str]:
+    """All that decides or reports the numbers, by path: bytes of queries and metrics, values of scores."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted((folder / "rounds").rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.name in ("queries.jsonl", "metrics.json"):
+            found[name] = path.read_bytes()
+        if path.name == "scores.parquet":
+            found[name] = pd.read_parquet(path).to_csv(float_format="%.17g")
+    return found
