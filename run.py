@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -27,7 +30,7 @@ from seg_al.core import Heuristic, Tracker
 from seg_al.datasets.cached import Cached
 from seg_al.environment import environment
 from seg_al.evaluate import Evaluator
-from seg_al.folder import claimed, finished, identity_of
+from seg_al.folder import claimed, finished, flat, identity_of, writable
 from seg_al.loop import Experiment
 from seg_al.memory import keep_freed_memory
 from seg_al.settings import Settings
@@ -40,18 +43,9 @@ GROUPS = (
     "dataset", "model", "heuristic", "predictor", "granularity", "selector", "annotator", "trainer", "tracking",
 )  # fmt: skip
 FREE = (
-    "rounds",
-    "runs",
-    "folder",
-    "tracking",
-    "device",
-    "devices",
-    "workers",
-    "threads",
-    "cache",
-    "gallery",
+    "rounds", "runs", "folder", "tracking", "device", "devices", "workers", "threads", "cache", "gallery",
     "keep_weights",
-)
+)  # fmt: skip
 """Settings that do not decide the numbers of a round: a run keeps its folder when they change."""
 
 
@@ -164,7 +158,11 @@ def choices_of(chosen: Mapping[str, Any]) -> dict[str, str]:
 
 
 class CheckSweep(Callback):
-    """Composes and builds every job of a sweep before the first one starts."""
+    """Composes and builds every job of a sweep before the first one starts; tells at its end which ones failed."""
+
+    def __init__(self) -> None:
+        self.jobs = 0
+        self.failed: list[str] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
@@ -189,11 +187,27 @@ class CheckSweep(Callback):
         """Builds each distinct experiment once; runs differ in nothing but the seed."""
         choices = choices_of(cfg.hydra.runtime.choices)
         cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-        settings = {**plain(cfg), "run": 0, "folder": None}
-        if (key := repr((choices, settings))) not in checked:
+        plain(cfg)
+        alike = plain(OmegaConf.merge(cfg, {"run": 0, "folder": None}))
+        if (key := repr((choices, alike))) not in checked:
+            writable(Path(cfg.folder or cfg.runs))
             made(cfg.tracking).check()
             build(cfg, choices)
             checked.add(key)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        self.jobs += 1
+        if job_return.status == JobStatus.FAILED and config.hydra.mode == RunMode.MULTIRUN:
+            error = job_return._return_value
+            if isinstance(error, ValueError):  # its cause was told when it came up; others deserve Hydra's traceback
+                self.failed.append(f"{config.hydra.job.override_dirname}\n{error}")
+                job_return.status, job_return.return_value = JobStatus.COMPLETED, None
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        if self.failed:
+            rows = "\n\n".join(self.failed)
+            sys.exit(f"\nerror: {len(self.failed)} of {self.jobs} jobs failed, the others are finished.\n\n{rows}")
+        log.info("%d jobs, all finished", self.jobs)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
@@ -204,9 +218,28 @@ def main(cfg: DictConfig) -> float | None:
     except ValueError as error:
         if job.mode == RunMode.RUN:
             sys.exit(f"\nerror: {error}")
-        log.error("failed: %s\n%s", job.job.override_dirname, error)  # the sweep goes on
+        log.error("failed: %s", error)  # the sweep goes on, and ends with a summary
         raise
 
 
+def suggestions(words: Sequence[str]) -> Iterator[str]:
+    """What was meant by the keys on the command line that conf/ does not have; Hydra only says how to add them."""
+    known = set(flat(yaml.safe_load((CONF / "config.yaml").read_text()))) | {*GROUPS}
+    for group in GROUPS:
+        options = (yaml.safe_load(path.read_text()) for path in (CONF / group).glob("*.yaml"))
+        known |= {f"{group}.{key}" for option in options for key in flat(option)}
+    for key in (
+        word.partition("=")[0] for word in words if "=" in word and not word.startswith(("+", "~", "hydra", "-"))
+    ):
+        parents = (name.startswith(f"{key}.") for name in known)
+        if key not in known and not any(parents) and (close := get_close_matches(key, sorted(known), n=1)):
+            yield f"{key} is not in the config; did you mean {close[0]}?"
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if end.code == 1:  # Hydra could not compose the config
+            print(*suggestions(sys.argv[1:]), sep="\n", file=sys.stderr)
+        raise

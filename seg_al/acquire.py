@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from seg_al.audit import audit
 from seg_al.beliefs import Beliefs, NotFinite, unlooked
 from seg_al.compute import Compute
 from seg_al.core import Annotator, Candidates, CostUnit, Granularity, Heuristic, Query, Region, Selector, price
@@ -20,6 +22,7 @@ from seg_al.granularity import cut
 from seg_al.pool import Pool
 from seg_al.predictors import Predictor
 from seg_al.randomness import numpy_rng
+from seg_al.selectors.spending import ROUNDING
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +40,12 @@ class Look:
     run: int
     round: int
 
-    def beliefs(self, name: str, *, features: bool) -> Beliefs:
+    def beliefs(self, name: str, *, features: bool = False, watch: Callable[[Beliefs], None] | None = None) -> Beliefs:
+        """Raises ValueError naming the image where the models put out NaN or infinity."""
         image = self.compute.tensor(self.pool.images.image(name))
         address = (self.run, self.round, name)
         try:
-            return self.predictor(self.models(), image, self.compute, address, features=features)
+            return self.predictor(self.models(), image, self.compute, address, features, watch)
         except NotFinite as error:
             raise ValueError(f"image {name}: {error}; training has diverged, lower the learning rate") from error
 
@@ -54,8 +58,22 @@ class Table:
     units: list[int] = field(default_factory=list)
     areas: list[int] = field(default_factory=list)
     scores: dict[str, list[float]] = field(default_factory=dict)
+    after: dict[int, list[float]] = field(default_factory=dict)
+    """The chosen heuristic's scores after so many passes."""
     descriptors: list[npt.NDArray[np.float32]] = field(default_factory=list)
     truths: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a round asks, and what it knows of all units."""
+
+    queries: list[Query]
+    """Most wanted first."""
+    scores: pd.DataFrame
+    """One row per unit: image, unit, area (pixels), asked, and the score by each heuristic."""
+    passes: pd.DataFrame | None
+    """The chosen heuristic's scores after fewer passes: image, unit, passes, score; None where there were few."""
 
 
 @dataclass(frozen=True)
@@ -73,20 +91,32 @@ class Asking:
     subset: int | None
     """Most images that are looked at, drawn from `run` anew each round; None: all."""
 
-    def __call__(
-        self, look: Look, annotator: Annotator, budget: float, cost: CostUnit
-    ) -> tuple[list[Query], pd.DataFrame]:
-        """The queries, most wanted first, and the table of all units and scores; nothing is asked twice."""
+    def __call__(self, look: Look, annotator: Annotator, budget: float, cost: CostUnit) -> Asked:
+        """Spends the budget on what is not known yet. Raises ValueError where no unit can be bought or scored."""
+        if self.heuristic.min_passes > 0:
+            first = look.compute.tensor(look.pool.images.image(look.pool.open[0]))
+            audit(look.models()[0], first, look.compute, self.predictor.dropout)
         table = self._scored(look, annotator)
         candidates = self._candidates(table, look, cost)
-        left = look.pool.left(cost)
-        if budget > left:
+        left = float(candidates.costs.sum())
+        if budget * ROUNDING < candidates.costs.min():
+            raise ValueError(
+                f"budget={budget:g} {cost} buys none of the {len(candidates)} units: the cheapest costs "
+                f"{candidates.costs.min():g}; raise budget, or choose a finer granularity"
+            )
+        if budget > left * ROUNDING:
             log.warning("the budget of %g %s exceeds what is left: asking for the rest, %g", budget, cost, left)
         positions = self.selector(candidates, min(budget, left), numpy_rng(look.run, look.round, "select"))
         queries = [self._query(candidates, position, rank, look) for rank, position in enumerate(positions, start=1)]
-        frame = pd.DataFrame({"image": table.images, "unit": table.units, "area": table.areas, **table.scores})
-        frame.insert(3, "asked", np.isin(np.arange(len(frame)), positions))
-        return queries, frame
+        return Asked(queries, *self._frames(table, positions))
+
+    def _frames(self, table: Table, positions: Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+        place = pd.DataFrame({"image": table.images, "unit": table.units})
+        scores = place.assign(area=table.areas, asked=np.isin(np.arange(len(place)), positions), **table.scores)
+        if not table.after:
+            return scores, None
+        after = {**table.after, self.predictor.total: table.scores[self.name]}
+        return scores, pd.concat([place.assign(passes=passes, score=found) for passes, found in after.items()])
 
     def _scored(self, look: Look, annotator: Annotator) -> Table:
         table = Table()
@@ -104,10 +134,12 @@ class Asking:
     def _score_image(self, name: str, look: Look, table: Table) -> npt.NDArray[np.int64]:
         """Appends the image's units to the table; gives the map [H, W] of their positions, -1 where known."""
         descriptor = self.selector.descriptor
+        maps: dict[int, Tensor] = {}
         if self.heuristic.min_passes == 0 and descriptor is None:
             beliefs = unlooked(look.pool.images.size(name))
         else:
-            beliefs = look.beliefs(name, features=descriptor is not None and descriptor.needs_features)
+            features = descriptor is not None and descriptor.needs_features
+            beliefs = look.beliefs(name, features=features, watch=partial(self._watch, maps))
         found, ids = self._units(name, beliefs, look, ~look.pool.known(name))
         table.images += [name] * len(found)
         table.units += found.tolist()
@@ -118,9 +150,15 @@ class Asking:
                 if not bool(torch.isfinite(scores).all()):
                     raise ValueError(f"image {name}: the heuristic {key} scores NaN or infinity")
                 table.scores.setdefault(key, []).extend(scores.tolist())
+        for passes, score_map in maps.items():
+            table.after.setdefault(passes, []).extend(self.granularity.reduce(score_map, ids, len(found)).tolist())
         if descriptor is not None:
             table.descriptors.append(descriptor(beliefs, ids, len(found)).float().cpu().numpy())
         return ids.cpu().numpy()
+
+    def _watch(self, maps: dict[int, Tensor], beliefs: Beliefs) -> None:
+        if self.heuristic.min_passes > 0:
+            maps[beliefs.passes] = self.heuristic(beliefs).clone()
 
     def _units(self, name: str, beliefs: Beliefs, look: Look, keep: npt.NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         size = look.pool.images.size(name)

@@ -19,7 +19,7 @@ class Oracle:
     """Answers from the dataset's targets at once and without error. The only way from the pool to its labels."""
 
     dataset: Dataset
-    truths_read: dict[str, set[str]] = field(default_factory=dict)
+    truths_read: dict[str, set[str]] = field(default_factory=dict, init=False)
     """Images of which a truth was read without a query, by its name: what an oracle selector cost."""
 
     def answer(self, queries: Sequence[Query], folder: Path) -> None:

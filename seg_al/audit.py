@@ -50,11 +50,8 @@ def _check_layers(model: nn.Module, dropout: bool) -> None:
             what = "has no running statistics, so the passes that are decoded together would change each other"
             _refuse(f"{_called(name, module)} {what}", "build it with track_running_stats=True, or use group norm")
         if dropout and isinstance(module, UNCOUNTED) and module.p > 0:
-            _refuse(
-                f"{_called(name, module)} with p={module.p} is not counted: it is off while passes are drawn, or on "
-                "with masks that cannot be drawn again",
-                "use seg_al.dropout.CountedDropout there",
-            )
+            what = f"with p={module.p} is not counted: it is off in evaluation, and masks of its own come only once"
+            _refuse(f"{_called(name, module)} {what}", "use seg_al.dropout.CountedDropout there")
         if isinstance(module, CountedDropout) and module.seeds is not None:
             _refuse(f"{_called(name, module)} is on outside of the passes", "draw passes with seg_al.dropout.drawing")
 
@@ -192,10 +189,9 @@ def _refuse_not_finite(passes: _Passes, image: Tensor) -> NoReturn:
     model = passes.model
     state, encoding = passes(model.encode, image, None, digests=True)
     decoding = passes(model.decode, state, "one", digests=True)[1]
-    found = [call.label for call in (*encoding, *decoding) if not call.finite]
-    _refuse(
-        f"the output of {[*found, 'decode'][0]} holds NaN or infinity", "training has diverged: lower the learning rate"
-    )
+    labels = [call.label for call in (*encoding, *decoding) if not call.finite]
+    where = [*labels, f"{type(model).__name__}.decode"][0]
+    _refuse(f"the output of {where} holds NaN or infinity", "training has diverged: lower the learning rate")
 
 
 def _refuse_training(name: str, module: nn.Module) -> NoReturn:

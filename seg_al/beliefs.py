@@ -69,10 +69,10 @@ class BeliefSums:
         return [slice(start, start + step) for start in range(0, height, step)]
 
     def _add_rows(self, logits: Tensor, rows: slice) -> None:  # [C, h, W]
-        log_p = torch.log_softmax(logits.float(), dim=0)
-        self.finite &= torch.isfinite(log_p.sum())
+        log_p = torch.log_softmax(logits.float().contiguous(), dim=0)
+        self.finite &= torch.isfinite(log_p.amin())  # NaN passes through; a sum could overflow
         p = log_p.exp()
-        self.votes[:, rows].scatter_add_(0, p.argmax(0, keepdim=True), self.votes.new_ones(()).expand(1, *p.shape[1:]))
+        _vote(p, self.votes[:, rows])
         entropy = self.entropy[rows]
         entropy += (log_p.mul_(p).sum(0).neg_() - entropy) / self.passes
         mean = self.mean[:, rows]
@@ -88,6 +88,19 @@ class BeliefSums:
             raise NotFinite("the model's logits hold NaN or infinity")
         variance = self.squares.clamp_min(0).div_(self.passes)
         return Beliefs(self.passes, self.mean, variance, self.entropy.clamp_min(0), self.votes)
+
+
+def _vote(p: Tensor, votes: Tensor) -> None:  # [C, h, W], [C, h, W]
+    """Adds a vote for each pixel's most probable class; the first of equals. On a CPU argmax over planes is slow."""
+    if p.is_cuda:
+        votes.scatter_add_(0, p.argmax(0, keepdim=True), votes.new_ones(()).expand(1, *p.shape[1:]))
+        return
+    best = p.amax(0)
+    free = torch.ones_like(best, dtype=torch.bool)
+    for one, count in zip(p, votes, strict=True):
+        hit = (one == best).logical_and_(free)
+        count += hit
+        free ^= hit
 
 
 def beliefs_of(probabilities: Tensor) -> Beliefs:

@@ -35,6 +35,8 @@ class Compute:
             raise ValueError("device=cuda, but PyTorch sees no CUDA device here; use device=auto or device=cpu")
         if self.threads != "auto" and self.threads < 1:
             raise ValueError(f"threads is at least 1, not {self.threads}")
+        if self.workers != "auto" and self.workers < 0:
+            raise ValueError(f"workers={self.workers}: choose 0 (the main process loads images), more, or auto")
         if self.devices < 1:
             raise ValueError(f"devices is at least 1, not {self.devices}")
         if self.kind == "cuda" and self.devices > torch.cuda.device_count():

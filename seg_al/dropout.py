@@ -54,7 +54,7 @@ class CountedDropout(nn.Module):
 def _masks_on_cpu(
     seeds: Sequence[int], shape: tuple[int, ...], keep: float, device: torch.device
 ) -> tuple[Tensor, float]:
-    level = round(keep * 65536)
+    level = max(1, round(keep * 65536))
     count = int(np.prod(shape))
     masks = np.empty((len(seeds), count), dtype=np.bool_)
     for row, seed in zip(masks, seeds, strict=True):

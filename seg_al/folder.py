@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -34,6 +35,23 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def writable(folder: Path) -> None:
+    """Makes the folder. Raises ValueError where nothing can be written into it, or not enough."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free / 2**20
+    except OSError as error:
+        raise ValueError(
+            f"{folder} cannot be written: {error.strerror}; choose another place with runs=FOLDER"
+        ) from error
+    if free < NEEDED_MIB:
+        raise ValueError(
+            f"{folder} has {free:.0f} MiB of free disk, and a run needs about {NEEDED_MIB}; "
+            "make room or choose another place with runs=FOLDER"
+        )
+
+
 @contextmanager
 def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[None]:
     """Holds the folder for this process, with config.json written into it.
@@ -41,23 +59,13 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
     `identity` is the part of the config that decides the numbers. Raises ValueError where the folder belongs to
     another identity (naming the keys), is held by another process, cannot be written, or has no room left.
     """
+    writable(folder)
+    lock = FileLock(folder / ".lock", blocking=False)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", blocking=False)
         lock.acquire()
     except Timeout:
         raise ValueError(f"another process is running {folder}; wait for it, or stop it and run again") from None
-    except OSError as error:
-        raise ValueError(
-            f"{folder} cannot be written: {error.strerror}; choose another place with runs=FOLDER"
-        ) from error
     try:
-        free = shutil.disk_usage(folder).free / 2**20
-        if free < NEEDED_MIB:
-            raise ValueError(
-                f"{folder} has {free:.0f} MiB of free disk, and a run needs about {NEEDED_MIB}; "
-                "make room or choose another place with runs=FOLDER"
-            )
         _compare(folder / "config.json", identity)
         _keep(folder / "config.json", {**config, "identity": identity_of(identity), "decides": identity})
         yield
@@ -73,16 +81,16 @@ def _keep(path: Path, record: Mapping[str, Any]) -> None:
 
 def _compare(path: Path, identity: Mapping[str, Any]) -> None:
     if not path.exists():
-        others = [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+        others = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
         if others:
             raise ValueError(
-                f"{path.parent} is not the folder of a run: it has {', '.join(sorted(others)[:5])} but no config.json; "
+                f"{path.parent} is not the folder of a run: it has {', '.join(others[:5])} but no config.json; "
                 "choose an empty one"
             )
         return
     try:
         then = flat(json.loads(path.read_text())["decides"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged; move the folder away and run again") from error
     now = flat(json.loads(json.dumps(identity)))
     keys = sorted(key for key in then.keys() | now.keys() if then.get(key, ABSENT) != now.get(key, ABSENT))

@@ -12,6 +12,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from seg_al.acquire import Asking, Look, first_queries
+from seg_al.agreement import agreement
 from seg_al.compute import Compute
 from seg_al.core import Annotator, CostUnit, Dataset, ModelFactory, Query, Tracker
 from seg_al.dropout import dropouts
@@ -71,6 +72,11 @@ class Experiment:
     def check(self) -> None:
         """Raises ValueError, naming the keys, for what would fail or mean nothing hours later."""
         problems = [*self._budget_problems(), *self._pass_problems()]
+        if self.trainer.batch_size % self.compute.devices:
+            problems.append(
+                f"trainer.batch_size={self.trainer.batch_size} does not divide among devices={self.compute.devices}; "
+                "choose a multiple"
+            )
         if problems:
             raise ValueError("this experiment cannot run:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
@@ -154,10 +160,11 @@ class Experiment:
             count = len(pool.names) if self.initial == "all" else self.initial
             log.info("round %d: %d images of %d to begin with", number, count, len(pool.names))
             return first_queries(pool, count, self.run)
-        queries, scores = self.asking(self.look(number, pool, models), self.annotator, self.budget, self.cost)
-        write_whole(place / "scores.parquet", lambda path: scores.to_parquet(path, index=False))
-        log.info("round %d: asks about %d of %d units", number, len(queries), len(scores))
-        return queries
+        asked = self.asking(self.look(number, pool, models), self.annotator, self.budget, self.cost)
+        write_whole(place / "scores.parquet", lambda path: asked.scores.to_parquet(path, index=False))
+        write_json(place / "agreement.json", agreement(asked.scores, self.asking.name, asked.passes))
+        log.info("round %d: asks about %d of %d units", number, len(asked.queries), len(asked.scores))
+        return asked.queries
 
     def fit(self, number: int, pool: Pool, models: Models | None) -> list[Weights]:
         """The weights of all members and their snapshots, trained on what is known."""

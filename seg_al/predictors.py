@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -49,8 +49,9 @@ class Predictor:
             )
         if self.passes > 1 and not self.dropout and self.views is None:
             raise ValueError(f"predictor.passes={self.passes} would repeat one pass: turn on dropout or views")
-        if min(self.members, self.snapshots, self.chunk) < 1:
-            raise ValueError("predictor.members, predictor.snapshots and predictor.chunk are at least 1")
+        for name in ("members", "snapshots", "chunk"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"predictor.{name}={getattr(self, name)}: choose at least 1")
 
     @property
     def total(self) -> int:
@@ -65,9 +66,11 @@ class Predictor:
         compute: Compute,
         address: tuple[Address, ...],
         features: bool = False,
+        watch: Callable[[Beliefs], None] | None = None,
     ) -> Beliefs:
         """The beliefs about one image [1, 3, H, W], with the first model's features where asked for.
 
+        `watch` is shown the beliefs after 2, 4, 8, ... passes, short of all; they are valid until it returns.
         Raises NotFinite where a model puts out NaN or infinity, ValueError for features of a model without any.
         """
         sums: BeliefSums | None = None
@@ -75,7 +78,10 @@ class Predictor:
             with compute.autocast():
                 for logits in self._logits(model, image, (*address, number)):
                     sums = sums or BeliefSums(logits.shape[1], (image.shape[2], image.shape[3]), image.device)
-                    sums.add(logits)
+                    for one in logits:
+                        sums.add(one[None])
+                        if watch is not None and 1 < sums.passes < self.total and sums.passes.bit_count() == 1:
+                            watch(sums.beliefs())
         assert sums is not None
         beliefs = sums.beliefs()
         if not features:

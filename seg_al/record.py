@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from seg_al.acquire import Asking, Look
+from seg_al.agreement import agreement_figure, scalars
 from seg_al.core import Annotator, Query, Tracker
 from seg_al.figures import run_curve
 from seg_al.gallery import Panel, query_gallery
@@ -46,14 +47,25 @@ class Recorder:
         self.rounds.append(metrics)
         step = metrics["cost"]["images"]
         efforts = _efforts(place)
-        self.tracker.scalars({**metrics["metrics"], **{f"effort/{key}": value for key, value in efforts.items()}}, step)
+        effort = {f"effort/{key}": value for key, value in efforts.items()}
+        self.tracker.scalars({**metrics["metrics"], **effort, **self._agreement(place)}, step)
         write_json(place / "effort.json", efforts)
         curve = self.folder / "learning_curve.png"
         write_whole(curve, lambda path: run_curve(self.rounds, path))
         self.tracker.artifact(curve, f"round_{number:02d}_learning_curve.png")
-        for name in ("queries.jsonl", "scores.parquet", "gallery.png"):
+        for name in ("queries.jsonl", "scores.parquet", "gallery.png", "agreement.png"):
             if (place / name).exists():
                 self.tracker.artifact(place / name, f"round_{number:02d}_{name}")
+
+    def _agreement(self, place: Path) -> dict[str, float]:
+        """How the heuristics agreed on what to ask, from the round's file; drawn once."""
+        path, picture = place / "agreement.json", place / "agreement.png"
+        if not path.exists():
+            return {}
+        found = json.loads(path.read_text())
+        if self.panels and not picture.exists():
+            write_whole(picture, lambda whole: agreement_figure(found, self.heuristic, whole))
+        return scalars(found, self.heuristic)
 
     def gallery(self, number: int, queries: Sequence[Query], asking: Asking, look: Look, annotator: Annotator) -> None:
         """Draws what the round asked: image, prediction, truth and score map, and why; once."""
@@ -73,7 +85,7 @@ def panel_of(query: Query, asking: Asking, look: Look, annotator: Annotator) -> 
         probabilities = mean_probabilities(look.models(), look.compute.tensor(image), look.compute)
         score_map = np.ones(mask.shape)
     else:
-        beliefs = look.beliefs(query.image, features=False)
+        beliefs = look.beliefs(query.image)
         probabilities = beliefs.mean
         score_map = asking.heuristic(beliefs).cpu().numpy()
     prediction = probabilities.argmax(0).cpu().numpy()

@@ -29,3 +29,10 @@ class Settings:
     workers: int | Literal["auto"]
     threads: int | Literal["auto"]
     cache: float
+
+    def __post_init__(self) -> None:
+        least = {"subset": 1, "gallery": 0, "workers": 0, "threads": 1, "cache": 0}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if isinstance(value, int | float) and value < lowest:
+                raise ValueError(f"{name}={value:g}: at least {lowest}")

@@ -55,8 +55,8 @@ def _wrong_type(value: Any, hint: Any) -> str | None:
     if isinstance(value, Mapping) and TARGET in value:
         return None
     value = tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value
-    if isinstance(value, bool) and hint in (int, float):
-        return f"a number is needed, not {str(value).lower()}"
+    if isinstance(value, bool) and _is_plain(hint) and bool not in (hint, *get_args(hint)):  # to Python it is a number
+        return f"{_words(hint)} is needed, not {str(value).lower()}"
     try:
         check_type(value, hint)
     except TypeCheckError as error:
@@ -69,7 +69,7 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 def _is_plain(hint: Any) -> bool:
     """Whether the annotation is a word, a number, or a choice of them."""
-    return hint in WORDS or get_origin(hint) is Literal or _is_choice(hint) and all(map(_is_plain, get_args(hint)))
+    return hint in WORDS or get_origin(hint) is Literal or (_is_choice(hint) and all(map(_is_plain, get_args(hint))))
 
 
 def _is_choice(hint: Any) -> bool:

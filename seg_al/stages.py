@@ -85,7 +85,8 @@ def stage(
 ) -> Callable[[], T]:
     """A thunk that loads the file, or makes it if it is not there: what nobody asks for is never made.
 
-    It keeps no value, which may be large. The thunks in `inputs` are called first, so that their effort is not counted as this stage's.
+    It keeps no value, which may be large. The thunks in `inputs` are called before it is made, so that their effort is
+    not counted as this stage's.
     """
 
     def value() -> T:

@@ -7,6 +7,9 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Protocol
 
 import torch
@@ -119,7 +122,13 @@ class Trainer:
             raise ValueError(f"trainer.batch_size={self.batch_size} does not divide among devices={compute.devices}")
         session = _Session(self, model, labelled, judge, compute, address, snapshots)
         fabric = compute.fabric()
-        weights: list[Weights] = fabric.launch(session)
+        if compute.devices == 1:
+            weights: list[Weights] = fabric.launch(session)
+            return weights
+        with TemporaryDirectory() as folder:  # processes that have ended cannot hand over tensors in shared memory
+            path = Path(folder) / "weights.pt"
+            fabric.launch(partial(_save, session, path))
+            weights = torch.load(path, map_location="cpu", weights_only=True)
         return weights
 
 
@@ -199,6 +208,12 @@ class _Session:
                 f"the training loss is {loss.item()} at step {step + 1}: training has diverged; "
                 "lower trainer.optimizer.lr or use precision=float32"
             )
+
+
+def _save(session: _Session, path: Path, fabric: Fabric) -> None:
+    weights = session(fabric)
+    if fabric.is_global_zero:
+        torch.save(weights, path)
 
 
 def _quiet(fabric: Fabric) -> bool | None:

@@ -79,8 +79,8 @@ class Views:
     """The noise's standard deviation is drawn from 0 to this, in intensities of 0..1."""
 
     def __post_init__(self) -> None:
-        if self.max_noise < 0:
-            raise ValueError(f"predictor.views.max_noise is not negative: {self.max_noise}")
+        if not self.max_noise >= 0:
+            raise ValueError(f"predictor.views.max_noise={self.max_noise}: choose 0 or more, in intensities of 0..1")
         if not self.flips and self.rotation == "none" and self.max_noise == 0:
             raise ValueError("predictor.views changes nothing: allow flips, a rotation or noise")
 

@@ -9,6 +9,7 @@ import runpy
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,10 @@ import pandas as pd
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
 import run
-
 from seg_al.loop import Experiment
+
+ROOT = Path(__file__).parents[1]
 
 TINY = (
     "dataset.size=[32,40]", "dataset.train=8", "dataset.val=2", "dataset.test_a=2", "dataset.test_b=2",
@@ -32,6 +31,7 @@ TINY = (
 """Six images in the pool; a round takes a fraction of a second."""
 
 
+@cache
 def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
     """What run.py's main gets of Hydra: the config and the option of each group."""
     with initialize_config_dir(version_base="1.3", config_dir=str(run.CONF)):

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from experiments import ROOT, TINY, metrics, perform, queries, record, tiny
 from filelock import FileLock
 
+from experiments import ROOT, TINY, metrics, perform, queries, record, tiny
 from seg_al.stages import WEIGHTS
 from seg_al.train import Trainer
 
@@ -87,7 +87,9 @@ def test_a_run_killed_before_any_of_its_files_is_complete_ends_like_an_uninterru
         assert perform(data, copy, *TWO_ROUNDS) == dice
         assert record(copy) == record(whole), copy
         assert not list(copy.rglob("*partial*")), copy
-        assert {path.relative_to(copy) for path in copy.rglob("*")} == {path.relative_to(whole) for path in whole.rglob("*")}
+        assert {path.relative_to(copy) for path in copy.rglob("*")} == {
+            path.relative_to(whole) for path in whole.rglob("*")
+        }
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.4])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seg_al.dropout import CountedDropout
 
 LEVELS = 5
-Sites = Literal["all", "decoder", "bottleneck", "none"]
+Sites = Literal["all", "decoder", "bottleneck", "head", "none"]
 
 
 class State(NamedTuple):
@@ -91,13 +91,15 @@ class UNet(nn.Module):
 
     Encoder widths are `width` times 1, 2, 4, 8, 16, 32. Element-wise dropout of probability `dropout` follows every
     double convolution of the encoder and every join of the decoder ("all"), the joins only ("decoder"), the deepest
-    encoder level only ("bottleneck"), or nothing ("none").
+    encoder level only ("bottleneck"), the last join only, before the classifier ("head"), or nothing ("none").
     """
 
     def __init__(self, *, width: int, dropout: float, sites: Sites, classes: int) -> None:
         super().__init__()
         if width < 1 or classes < 1:
             raise ValueError(f"model.width and the number of classes are at least 1, not {width} and {classes}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"model.dropout is a probability in [0, 1), not {dropout}")
         widths = [width * 2**level for level in range(LEVELS)]
 
         def drop(here: bool) -> list[nn.Module]:
@@ -108,7 +110,8 @@ class UNet(nn.Module):
             steps += [Down(inputs), *drop(sites == "all" or (sites == "bottleneck" and level == LEVELS))]
         self.deepest = len(steps)
         for outputs in reversed(widths):
-            steps += [Up(outputs), *drop(sites in ("all", "decoder"))]
+            last = outputs == width
+            steps += [Up(outputs), *drop(sites in ("all", "decoder") or (sites == "head" and last))]
         steps.append(Classify(width, classes))
         self.steps = nn.ModuleList(steps)
         self.cut = next((at for at, step in enumerate(steps) if isinstance(step, Drop)), len(steps) - 1)

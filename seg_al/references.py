@@ -1,0 +1,103 @@
+"""Every heuristic by brute force in float64 numpy, each function named as its option in conf/heuristic.
+
+They are written from the formulas, pixel by pixel where that is plainest, and share nothing with uncertainty.py, so
+that an error would have to be made twice. All take the passes' probabilities [K, C, H, W] and give [H, W], in nats
+where an entropy is meant, higher = more wanted. The sources are in the heuristics' own docstrings.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def _entropies(p: Array) -> Array:  # [..., C, H, W] -> [..., H, W]
+    terms = np.zeros_like(p)
+    positive = p > 0
+    terms[positive] = p[positive] * np.log(1 / p[positive])
+    total: Array = terms.sum(axis=-3)
+    return total
+
+
+def _vote_shares(p: Array) -> Array:  # [K, C, H, W] -> [C, H, W]
+    winners = p.argmax(axis=1)
+    return np.stack([(winners == label).mean(axis=0) for label in range(p.shape[1])])
+
+
+def entropy(p: Array) -> Array:
+    return _entropies(p.mean(axis=0))
+
+
+def expected_entropy(p: Array) -> Array:
+    mean: Array = _entropies(p).mean(axis=0)
+    return mean
+
+
+def bald(p: Array) -> Array:
+    """The mean over the passes of the Kullback-Leibler divergence to their mean, which is the same number."""
+    divergence = np.zeros((p.shape[0], *p.shape[2:]))
+    mean = p.mean(axis=0)
+    for label in range(p.shape[1]):
+        here = p[:, label]
+        ratio = np.where(here > 0, here, 1) / np.where(here > 0, mean[label], 1)
+        divergence += here * np.log(ratio)
+    information: Array = divergence.mean(axis=0)
+    return information
+
+
+def mean_variance(p: Array) -> Array:
+    """The mean over classes of the probability's population variance over the passes: the square within mean_std."""
+    variance: Array = (np.square(p).mean(axis=0) - np.square(p.mean(axis=0))).clip(min=0).mean(axis=0)
+    return variance
+
+
+def mean_std(p: Array) -> Array:
+    deviation: Array = (np.square(p).mean(axis=0) - np.square(p.mean(axis=0))).clip(min=0) ** 0.5
+    mean: Array = deviation.mean(axis=0)
+    return mean
+
+
+def variation_ratio(p: Array) -> Array:
+    ratio: Array = 1 - _vote_shares(p).max(axis=0)
+    return ratio
+
+
+def vote_entropy(p: Array) -> Array:
+    return _entropies(_vote_shares(p))
+
+
+def least_confidence(p: Array) -> Array:
+    rest: Array = 1 - p.mean(axis=0).max(axis=0)
+    return rest
+
+
+def margin(p: Array) -> Array:
+    ranked = np.sort(p.mean(axis=0), axis=0)
+    second = ranked[-2] if len(ranked) > 1 else 0
+    closeness: Array = 1 - (ranked[-1] - second)
+    return closeness
+
+
+def vote_variance(p: Array) -> Array:
+    """From the votes themselves: the variance over the passes of each class's indicator, then the mean over classes."""
+    winners = p.argmax(axis=1)
+    variances = [np.var(winners == label, axis=0) for label in range(p.shape[1])]
+    mean: Array = np.mean(variances, axis=0)
+    return mean
+
+
+def axon_myelin(p: Array) -> Array:
+    """The vote variance times the distance to the nearest background pixel (class 0), each pair of pixels measured."""
+    foreground = _vote_shares(p)[0] < 0.5
+    if foreground.all():
+        return vote_variance(p)
+    outside = np.argwhere(~foreground)
+    distance = np.zeros(foreground.shape)
+    for row, column in np.argwhere(foreground):
+        distance[row, column] = min(math.hypot(row - y, column - x) for y, x in outside)
+    weighted: Array = vote_variance(p) * distance / max(1.0, distance.max())
+    return weighted

@@ -1,0 +1,276 @@
+"""Every heuristic in conf/ passes the conformance suite, and the suite catches what published code gets wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from seg_al import references
+from seg_al.beliefs import Beliefs, BeliefSums, beliefs_of
+from seg_al.cases import Array, passes_with_zeros, random_passes
+from seg_al.conformance import Finding, check
+from seg_al.core import Heuristic
+
+OPTIONS = sorted((Path(__file__).parents[1] / "conf" / "heuristic").glob("*.yaml"))
+LOOKS_AROUND = {"axon_myelin": 0}
+"""Options whose pixels look at their neighbours, and the class that they treat unlike the others."""
+
+
+def stacked(p: Array) -> Beliefs:
+    return beliefs_of(torch.from_numpy(p))
+
+
+def summed(p: Array) -> Beliefs:
+    """As a predictor makes them: running sums over logits; a logit of -1e4 is a probability of 0."""
+    logits = torch.from_numpy(p).float().log().clamp_min(-1e4).to(torch.from_numpy(p).dtype)
+    sums = BeliefSums(p.shape[1], p.shape[2:], torch.device("cpu"))
+    sums.add(logits)
+    return sums.beliefs()
+
+
+def scored(heuristic: Heuristic, believed: Callable[[Array], Beliefs]) -> Callable[[Array], Array]:
+    return lambda p: heuristic(believed(p)).numpy()
+
+
+def failed(findings: list[Finding]) -> set[str]:
+    return {finding.check for finding in findings if not finding.passed}
+
+
+@pytest.mark.parametrize("believed", [stacked, summed])
+@pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
+def test_every_heuristic_in_conf_conforms(path, believed):
+    heuristic = instantiate(OmegaConf.load(path), _convert_="all")
+    findings = check(
+        scored(heuristic, believed),
+        getattr(references, path.stem, None),
+        min_passes=heuristic.min_passes,
+        local=path.stem not in LOOKS_AROUND,
+        special_class=LOOKS_AROUND.get(path.stem),
+    )
+    assert not failed(findings), "\n".join(map(str, findings))
+
+
+def test_every_heuristic_that_looks_at_passes_has_a_reference():
+    for path in OPTIONS:
+        heuristic = instantiate(OmegaConf.load(path), _convert_="all")
+        assert heuristic.min_passes == 0 or hasattr(references, path.stem), path.stem
+
+
+def entropy_of(p: Array, axis: int) -> Array:
+    return -(p * np.log(np.where(p > 0, p, 1))).sum(axis)
+
+
+def predictive_entropy(p: Array) -> Array:
+    return entropy_of(p.astype(np.float64).mean(0), 0)
+
+
+def softmax_over_columns(p: Array) -> Array:
+    logits = np.log(p.astype(np.float64) + 1e-12)
+    wrong = np.exp(logits) / np.exp(logits).sum(3, keepdims=True)
+    return entropy_of(wrong.mean(0), 0)
+
+
+def mean_of_logits(p: Array) -> Array:
+    logits = np.log(p.astype(np.float64) + 1e-12).mean(0)
+    return entropy_of(np.exp(logits) / np.exp(logits).sum(0), 0)
+
+
+def reversed_margin(p: Array) -> Array:
+    return 1 - references.margin(p.astype(np.float64))
+
+
+def unguarded_log(p: Array) -> Array:
+    mean = p.mean(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -(mean * np.log(mean)).sum(0)
+
+
+def masked_nan(p: Array) -> Array:
+    scores = unguarded_log(p)
+    return np.where(np.isfinite(scores), scores, 1e4)
+
+
+def variance_of_the_class_index(p: Array) -> Array:
+    return p.argmax(1).var(0)
+
+
+def writes_to_its_input(p: Array) -> Array:
+    scores = predictive_entropy(p)
+    np.clip(p, 1e-3, 1, out=p)
+    return scores
+
+
+def weighs_late_passes_more(p: Array) -> Array:
+    weights = np.arange(1, len(p) + 1) / np.arange(1, len(p) + 1).sum()
+    return entropy_of(np.tensordot(weights, p.astype(np.float64), 1), 0)
+
+
+def sum_over_passes(p: Array) -> Array:
+    return entropy_of(p.astype(np.float64), 1).sum(0)
+
+
+def sample_variance(p: Array) -> Array:
+    return p.astype(np.float64).var(0, ddof=1).mean(0) if len(p) > 1 else np.zeros(p.shape[2:])
+
+
+def undivided_by_one_pass(p: Array) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.square(p.astype(np.float64) - p.mean(0)).sum(0).mean(0) / np.float64(len(p) - 1)
+
+
+def scaled_by_the_image(p: Array) -> Array:
+    scores = predictive_entropy(p)
+    return scores / max(scores.max(), 1e-9)
+
+
+def only_the_first_class(p: Array) -> Array:
+    mean = p.astype(np.float64).mean(0)[0]
+    return entropy_of(np.stack([mean, 1 - mean]), 0)
+
+
+def noise_breaks_ties(p: Array) -> Array:
+    return predictive_entropy(p) + np.random.default_rng().normal(0, 1e-9, p.shape[2:])
+
+
+def transposed(p: Array) -> Array:
+    return predictive_entropy(p).T
+
+
+def one_number(p: Array) -> Array:
+    return predictive_entropy(p).mean()
+
+
+def guard_that_half_precision_rounds_to_zero(p: Array) -> Array:
+    mean = p.mean(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -(mean * np.log(mean + p.dtype.type(1e-8))).sum(0)
+
+
+def takes_rounded_probabilities_for_logits(p: Array) -> Array:
+    p = p.astype(np.float64)
+    if not np.allclose(p.sum(1), 1):
+        p = np.exp(p) / np.exp(p).sum(1, keepdims=True)
+    return predictive_entropy(p)
+
+
+def last_two_of_a_sort(p: Array) -> Array:
+    ranked = np.sort(p.astype(np.float64).mean(0), axis=0)
+    return 1 - (ranked[-1] - ranked[-2])
+
+
+def wide_window(p: Array) -> Array:
+    """Looks at the pixel above, wherever the image begins."""
+    scores = predictive_entropy(p)
+    return scores + np.roll(scores, 1, axis=0)
+
+
+REFERENCE = "float64 reference"
+BROKEN = [
+    (softmax_over_columns, 1, "entropy", {"splitting the image", "one pixel", REFERENCE}),
+    (mean_of_logits, 1, "entropy", {"zero probabilities", REFERENCE}),
+    (reversed_margin, 1, "margin", {"direction", REFERENCE}),
+    (unguarded_log, 1, "entropy", {"zero probabilities", "half precision", REFERENCE}),
+    (masked_nan, 1, "entropy", {"zero probabilities", REFERENCE}),
+    (variance_of_the_class_index, 2, "vote_variance", {"permuting classes", REFERENCE}),
+    (writes_to_its_input, 1, "entropy", {"purity"}),
+    (weighs_late_passes_more, 1, "entropy", {"permuting passes", "repeating passes", REFERENCE}),
+    (sum_over_passes, 1, "expected_entropy", {"repeating passes", "one pass", REFERENCE}),
+    (sample_variance, 2, "mean_variance", {"repeating passes", REFERENCE}),
+    (undivided_by_one_pass, 2, "mean_variance", {"repeating passes", "one pass", REFERENCE}),
+    (scaled_by_the_image, 1, "entropy", {"splitting the image", "one pixel", "direction", REFERENCE}),
+    (only_the_first_class, 1, "entropy", {"permuting classes", "direction", REFERENCE}),
+    (noise_breaks_ties, 1, "entropy", {"determinism"}),
+    (guard_that_half_precision_rounds_to_zero, 1, "entropy", {"half precision"}),
+    (takes_rounded_probabilities_for_logits, 1, "entropy", {"half precision"}),
+    (last_two_of_a_sort, 1, "margin", {"one class"}),
+    (wide_window, 1, None, {"splitting the image", "one pixel", "flipping the image"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("score", "min_passes", "method", "wrong"), BROKEN, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_the_suite_names_what_is_broken_and_nothing_else(score, min_passes, method, wrong):
+    reference = None if method is None else getattr(references, method)
+    findings = check(score, reference, min_passes=min_passes)
+    assert failed(findings) == wrong, "\n".join(map(str, findings))
+
+
+@pytest.mark.parametrize("score", [transposed, one_number])
+def test_a_map_of_another_shape_is_named_with_both_shapes(score):
+    findings = {finding.check: finding for finding in check(score)}
+    assert not findings["shape"].passed
+    assert "(8, 10)" in findings["finite"].detail
+    assert findings["purity"].passed
+
+
+def test_a_function_that_raises_fails_its_checks_with_its_message():
+    def fragile(p: Array) -> Array:
+        if p.shape[1] == 1:
+            raise IndexError("no second class")
+        return predictive_entropy(p)
+
+    findings = check(fragile)
+    assert failed(findings) == {"one class"}
+    assert next(f.detail for f in findings if not f.passed) == "it raised IndexError: no second class"
+
+
+def test_nan_where_no_probability_is_zero_is_not_finite():
+    def overflow(p: Array) -> Array:
+        return np.where(p.mean(0).max(0) < 0.5, np.inf, predictive_entropy(p))
+
+    assert "finite" in failed(check(overflow))
+
+
+def test_a_score_of_nothing_is_checked_for_its_form_only():
+    findings = check(lambda p: np.ones(p.shape[2:]), min_passes=0)
+    assert [finding.check for finding in findings] == ["shape", "finite", "purity", "determinism"]
+    assert not failed(findings)
+
+
+def test_entropy_passes_as_entropy_but_not_as_disagreement_between_certain_passes():
+    """Expected entropy does not see that certain passes contradict; predictive entropy does (law 4)."""
+
+    def expected(p: Array) -> Array:
+        return references.expected_entropy(p.astype(np.float64))
+
+    assert not failed(check(predictive_entropy, references.entropy))
+    assert failed(check(expected, min_passes=2)) == {"direction"}
+    assert failed(check(references.entropy, references.bald, min_passes=1)) == {REFERENCE}
+
+
+def test_a_failed_reference_says_by_how_much_and_how_well_the_ranks_agree():
+    found = next(f for f in check(mean_of_logits, references.entropy) if f.check == REFERENCE)
+    p = random_passes((7, 4, 8, 10), 6.0, 0).astype(np.float64)
+    worst = np.abs(mean_of_logits(p) - references.entropy(p)).max()
+    assert f"mostly certain passes: scores differ by at most {worst:.2g}" in found.detail
+    assert "rank correlation 0." in found.detail
+    assert str(found).startswith("FAILED  float64 reference: ")
+
+
+def test_the_script_that_checks_baal_says_how_to_install_it_or_finds_ours_whole():
+    script = Path(__file__).parents[1] / "scripts" / "check_baal.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    if importlib.util.find_spec("baal") is None:
+        assert done.returncode == 2
+        assert "pip install -e '.[benchmark]'" in done.stderr
+    else:
+        assert done.returncode == 0, done.stdout
+        assert "baal    BALD             logits         16 of 16" in done.stdout
+
+
+def test_passes_with_zeros_hold_what_they_promise():
+    p = passes_with_zeros((7, 4, 8, 10), 0)
+    assert p.sum(1) == pytest.approx(1, abs=1e-6)
+    assert not ((p > 0) & (p < 0.1)).any()
+    assert (p[:, 1, :, :5] == 0).all()
+    assert (p[:, 3, 0] == 1).all()

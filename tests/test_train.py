@@ -1,0 +1,371 @@
+"""Losses, augmentation, plans, paces and trainings, by value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from seg_al.augmentation import Augmentation
+from seg_al.compute import Compute
+from seg_al.core import IGNORE
+from seg_al.examples import Labelled, plan
+from seg_al.losses import SegmentationLoss
+from seg_al.models.unet import UNet
+from seg_al.train import CosineDecay, Pace, StepDecay, Trainer, Validation, Weights, build, load
+
+STILL = Augmentation(crop=(32, 32), rotate=False, flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
+LIVELY = Augmentation(crop=(32, 32), rotate=True, flip=0.5, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02)
+CPU = Compute("cpu", "float32", 1, 0, 1)
+TRAINER = Trainer(
+    optimizer=partial(torch.optim.SGD, lr=0.05),
+    schedule=StepDecay(at=1.0, factor=1.0),
+    loss=SegmentationLoss(1.0, 1.0, pooled=False),
+    augmentation=LIVELY,
+    pace=Pace(steps=4, epochs=0, repeats=1),
+    batch_size=2,
+    validation=Validation("last", 1),
+    start="fresh",
+)
+
+
+class Squares:
+    """Images of noise with one bright square each, and what is known of them; plain enough to travel to processes."""
+
+    def image(self, name: str) -> np.ndarray:
+        image = np.random.default_rng(int(name)).integers(0, 100, (40, 48, 3), dtype=np.uint8)
+        image[self.target(name) == 1] += 120
+        return image
+
+    def target(self, name: str) -> np.ndarray:
+        target = np.zeros((40, 48), dtype=np.uint8)
+        row, column = np.random.default_rng(int(name) + 1000).integers(0, 24, 2)
+        target[row : row + 16, column : column + 16] = 1
+        return target
+
+    def size(self, name: str) -> tuple[int, int]:
+        return 40, 48
+
+    def labels(self, name: str, known: np.ndarray) -> np.ndarray:
+        return np.where(known, self.target(name), np.uint8(IGNORE))
+
+
+def labelled(count: int = 3, share: float = 1.0) -> Labelled:
+    known = np.zeros((40, 48), dtype=np.bool_)
+    known[: round(40 * share)] = True
+    return Labelled(Squares(), Squares(), {str(name): known for name in range(count)})
+
+
+def network(sites: str = "all") -> nn.Module:
+    return build(partial(UNet, width=2, dropout=0.1, sites=sites), 2, 0)
+
+
+def never(model: nn.Module) -> float:
+    raise AssertionError("nothing was to be judged")
+
+
+def trained(trainer: Trainer = TRAINER, compute: Compute = CPU, snapshots: int = 1, **given: object) -> list[Weights]:
+    return trainer.fit(
+        given.get("model") or network(), given.get("labelled") or labelled(), given.get("judge") or never,
+        compute, (0, 0, 0), snapshots,
+    )  # fmt: skip
+
+
+def same(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+# --- the loss -------------------------------------------------------------------------------------------------------
+
+
+def guesses(seed: int = 0, classes: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(2, classes, 5, 6, generator=generator, dtype=torch.float64)
+    return logits, torch.randint(classes, (2, 5, 6), generator=generator)
+
+
+def test_pooled_dice_is_one_less_the_mean_probability_of_the_true_class() -> None:
+    logits, target = guesses()
+    truth = logits.softmax(1).gather(1, target[:, None])
+    loss = SegmentationLoss(0, 1, pooled=True)(logits, target)
+    assert loss.item() == pytest.approx(1 - truth.mean().item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_dice_is_the_mean_over_the_classes_that_occur(ignored: bool) -> None:
+    logits, target = guesses(classes=4)
+    target = target.clamp_max(2)  # class 3 does not occur
+    if ignored:
+        target[:, :2] = IGNORE
+    p, t = logits.softmax(1).numpy(), target.numpy()
+    scores = []
+    for label in range(3):
+        of_class = p[:, label][t != IGNORE]
+        is_class = t[t != IGNORE] == label
+        scores.append(2 * of_class[is_class].sum() / (of_class.sum() + is_class.sum()))
+    loss = SegmentationLoss(0, 1, pooled=False)(logits, target)
+    assert loss.item() == pytest.approx(1 - np.mean(scores), abs=1e-6)
+
+
+def test_the_parts_are_weighted_and_cross_entropy_is_the_mean_over_labelled_pixels() -> None:
+    logits, target = guesses()
+    target[0, 0] = IGNORE
+    log_p = logits.log_softmax(1).numpy()
+    rows = [-log_p[b, target[b, y, x], y, x] for b in range(2) for y in range(5) for x in range(6) if (b, y) != (0, 0)]
+    entropy, dice = SegmentationLoss(1, 0, False)(logits, target), SegmentationLoss(0, 1, False)(logits, target)
+    assert entropy.item() == pytest.approx(np.mean(rows), rel=1e-6)
+    both = SegmentationLoss(2, 0.5, False)(logits, target)
+    assert both.item() == pytest.approx(2 * entropy.item() + 0.5 * dice.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_pixel_without_label_has_no_influence_and_no_gradient(pooled: bool) -> None:
+    loss = SegmentationLoss(1, 1, pooled)
+    logits, target = guesses()
+    target[:, 2:4, 1:5] = IGNORE
+    other = logits.clone()
+    other[:, :, 2:4, 1:5] = 1000 * torch.randn(2, 3, 2, 4, dtype=torch.float64)
+    assert loss(other, target).item() == loss(logits, target).item()
+    logits.requires_grad_()
+    loss(logits, target).backward()
+    assert logits.grad is not None
+    assert not logits.grad[:, :, 2:4, 1:5].any()
+    assert logits.grad[:, :, 0].all()
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_batch_without_any_label_has_zero_loss_and_zero_gradient(pooled: bool) -> None:
+    logits, target = guesses()
+    logits.requires_grad_()
+    loss = SegmentationLoss(1, 1, pooled)(logits, torch.full_like(target, IGNORE))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_a_training_without_any_label_leaves_finite_weights() -> None:
+    (weights,) = trained(labelled=labelled(share=0.0))
+    before = network().state_dict()
+    assert all(bool(torch.isfinite(value).all()) for value in weights.values())
+    assert all(torch.equal(weights[name], value) for name, value in network().named_parameters())
+    assert before.keys() == weights.keys()
+
+
+# --- augmentation ---------------------------------------------------------------------------------------------------
+
+
+def numbered(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image whose pixels tell where they come from, and a mask that repeats it as far as a byte goes."""
+    rows, columns = np.mgrid[:height, :width].astype(np.uint8)
+    return np.stack([rows, columns, 0 * rows + 7], axis=2), (rows * 5 + columns * 3) % 200
+
+
+@pytest.mark.parametrize("size", [(40, 48), (20, 50), (32, 32), (9, 11)])
+def test_labels_move_with_their_pixels_and_padding_has_none(size: tuple[int, int]) -> None:
+    """Without colour changes each pixel still names its place; its label must be the one of that place."""
+    move = replace(STILL, rotate=True, flip=0.5)
+    image, target = numbered(*size)
+    seen = set()
+    for seed in range(40):
+        moved, labels = move(image, target, seed)
+        assert moved.shape == (32, 32, 3)
+        assert labels.shape == (32, 32)
+        real = moved[..., 2] == 7
+        assert (labels[real] == target[moved[..., 0][real], moved[..., 1][real]]).all()
+        assert (labels[~real] == IGNORE).all()
+        turned = min(size[0], 32), min(size[1], 32)
+        assert real.sum() in {turned[0] * turned[1]}
+        seen.add(moved.tobytes())
+    assert len(seen) > (3 if size == (9, 11) else 7), "right angles, flips and crops all happen"
+
+
+def test_each_of_the_eight_right_angles_and_flips_occurs_and_no_other() -> None:
+    image, target = numbered(32, 32)
+    grids = [np.rot90(flipped, turns) for flipped in (target, target[:, ::-1]) for turns in range(4)]
+    move = replace(STILL, rotate=True, flip=0.5)
+    found = [
+        [bool((labels == grid).all()) for grid in grids] for labels in (move(image, target, n)[1] for n in range(80))
+    ]
+    assert all(sum(which) == 1 for which in found)
+    assert np.array(found).any(0).all()
+
+
+def test_colours_change_the_image_and_never_the_labels() -> None:
+    image, target = Squares().image("1")[:32, :32], Squares().target("1")[:32, :32]
+    changed, labels = replace(STILL, brightness=0.5, contrast=0.5, saturation=0.5, hue=0.1)(image, target, 3)
+    assert (changed != image).any()
+    assert (labels == target).all()
+    kept, _ = STILL(image, target, 3)
+    assert (kept == image).all()
+
+
+def test_an_augmentation_depends_on_its_seed_alone_and_writes_to_nothing() -> None:
+    image, target = Squares().image("1"), Squares().target("1")
+    image.setflags(write=False)
+    target.setflags(write=False)
+    first = LIVELY(image, target, 5)
+    other = LIVELY(image, target, 6)
+    again = LIVELY(image, target, 5)
+    assert (first[0] == again[0]).all()
+    assert (first[1] == again[1]).all()
+    assert (first[0] != other[0]).any()
+
+
+# --- plans, paces and schedules ---------------------------------------------------------------------------------------
+
+
+def test_a_pace_is_stated_by_value() -> None:
+    predecessor = Pace(steps=0, epochs=60, repeats=8)
+    assert predecessor(4, 16) == 120
+    assert predecessor(5, 16) == 60 * math.ceil(40 / 16) == 180
+    assert Pace(steps=120, epochs=0, repeats=1)(4, 16) == Pace(steps=120, epochs=0, repeats=1)(400, 16) == 120
+    assert Pace(steps=100, epochs=2, repeats=3)(7, 4) == 100 + 2 * 6
+
+
+def test_a_plan_passes_over_all_images_before_one_comes_again() -> None:
+    order = plan(["a", "b", "c"], 10, 0, "order")
+    assert len(order) == 10
+    assert all(sorted(order[start : start + 3]) == ["a", "b", "c"] for start in (0, 3, 6))
+    assert order == plan(["a", "b", "c"], 10, 0, "order") != plan(["a", "b", "c"], 10, 1, "order")
+
+
+def test_schedules_by_value() -> None:
+    step = StepDecay(at=0.6667, factor=0.1)
+    assert [step(share) for share in (0.0, 0.66, 0.67, 0.99)] == [1, 1, 0.1, 0.1]
+    cosine = CosineDecay(warmup=0.1, floor=0.02)
+    assert cosine(0.1) == pytest.approx(1)
+    assert cosine(0.55) == pytest.approx(0.02 + 0.98 / 2)
+    assert cosine(1.0) == pytest.approx(0.02)
+    assert 0 < cosine(0.0) < cosine(0.05) < 1
+
+
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("validation", [Validation("last", 1), Validation("val", 2)])
+def test_training_on_a_cpu_gives_the_same_weights_bit_for_bit(validation: Validation) -> None:
+    trainer = replace(TRAINER, validation=validation)
+    judge = lambda model: 0.5  # noqa: E731
+    (one,), (other,) = trained(trainer, judge=judge), trained(trainer, judge=judge)
+    assert same(one, other)
+    assert not same(one, network().state_dict())
+
+
+def test_weights_do_not_depend_on_who_loads_the_images() -> None:
+    assert same(trained()[0], trained(compute=replace(CPU, workers=2))[0])
+
+
+def test_training_neither_reads_nor_moves_the_global_generators() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    (one,) = trained()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert same(trained()[0], one)
+
+
+def test_sgd_with_a_factor_of_zero_learns_nothing_and_a_schedule_scales_the_steps() -> None:
+    """One step of plain SGD moves each weight by -lr * gradient: half the rate, half the way."""
+    one_step = replace(TRAINER, pace=Pace(steps=1, epochs=0, repeats=1))
+    before = dict(network().named_parameters())
+    full, half = (trained(replace(one_step, schedule=StepDecay(at=0.0, factor=factor)))[0] for factor in (1.0, 0.5))
+    for name, value in before.items():
+        assert torch.allclose(half[name] - value, (full[name] - value) / 2, atol=1e-6)
+    assert any(not torch.equal(full[name], value) for name, value in before.items())
+
+
+def test_more_training_separates_the_squares() -> None:
+    """The network learns: mean probability of the true class on its training images, dropout off."""
+    trainer = replace(TRAINER, optimizer=partial(torch.optim.Adam, lr=0.01), pace=Pace(40, 0, 1), augmentation=STILL)
+    models = load(network(), trained(trainer))
+    names = labelled().names
+    with torch.no_grad():
+        share = []
+        for name in names:
+            p = models[0](CPU.tensor(Squares().image(name)))[0].softmax(0)
+            share.append(p.gather(0, torch.from_numpy(Squares().target(name)).long()[None]).mean().item())
+    assert np.mean(share) > 0.85
+
+
+def scored(scores: Sequence[float]) -> tuple[list[Weights], object]:
+    """A judge that gives these scores in turn and keeps the weights that it saw."""
+    seen: list[Weights] = []
+
+    def judge(model: nn.Module) -> float:
+        assert not model.training
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return scores[len(seen) - 1]
+
+    return seen, judge
+
+
+@pytest.mark.parametrize(("scores", "best"), [((0.1, 0.9, 0.5), 1), ((0.3, 0.9, 0.9), 2), ((0.5, 0.4, 0.3), 0)])
+def test_val_keeps_the_best_state_and_the_later_of_equals(scores: tuple[float, ...], best: int) -> None:
+    seen, judge = scored(scores)
+    trainer = replace(TRAINER, validation=Validation("val", 3), pace=Pace(6, 0, 1))
+    (weights,) = trained(trainer, judge=judge)
+    assert len(seen) == 3
+    assert same(weights, seen[best])
+    assert not same(seen[0], seen[1])
+
+
+def test_last_keeps_the_last_state_whatever_val_would_say() -> None:
+    _, judge = scored((1.0,))
+    (val,) = trained(replace(TRAINER, validation=Validation("val", 1)), judge=judge)
+    (last,) = trained(TRAINER)
+    assert same(val, last), "judging changes nothing"
+
+
+@pytest.mark.parametrize("keep", ["val", "last"])
+def test_a_snapshot_is_kept_at_the_end_of_each_cycle(keep: str) -> None:
+    seen, judge = scored((0.9, 0.1, 0.5))
+    trainer = replace(TRAINER, validation=Validation(keep, 1), pace=Pace(6, 0, 1))
+    weights = trained(trainer, snapshots=3, judge=judge)
+    assert len(weights) == 3
+    assert not same(weights[0], weights[2])
+    if keep == "val":
+        assert all(same(one, other) for one, other in zip(weights, seen, strict=True))
+
+
+def test_a_warm_start_goes_on_from_the_weights_it_is_given() -> None:
+    (first,) = trained()
+    warm = network()
+    warm.load_state_dict(first)
+    one_step = replace(TRAINER, pace=Pace(1, 0, 1), optimizer=partial(torch.optim.SGD, lr=1e-6))
+    (on,) = trained(one_step, model=warm)
+    assert all(torch.allclose(on[name], first[name], atol=1e-4) for name, _ in warm.named_parameters())
+    assert not torch.allclose(on["steps.0.block.0.weight"], network().state_dict()["steps.0.block.0.weight"], atol=1e-4)
+
+
+@pytest.mark.parametrize("keep", ["val", "last"])
+def test_a_training_that_diverges_is_an_error_with_a_remedy(keep: str) -> None:
+    trainer = replace(TRAINER, optimizer=partial(torch.optim.SGD, lr=1e30), validation=Validation(keep, 4))
+    with pytest.raises(ValueError, match=r"loss is nan at step \d: training has diverged; lower trainer.optimizer.lr"):
+        trained(trainer, judge=lambda model: 0.0)
+
+
+def test_a_pace_without_steps_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 steps for 3 labelled images"):
+        trained(replace(TRAINER, pace=Pace(0, 0, 1)))
+
+
+def test_a_batch_that_does_not_divide_among_the_devices_is_refused() -> None:
+    with pytest.raises(ValueError, match="batch_size=3 does not divide among devices=2"):
+        trained(replace(TRAINER, batch_size=3), replace(CPU, devices=2))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network() -> None:
+    """Each takes its half of every batch and the gradients are shared; the weights come back to this process."""
+    trainer = replace(TRAINER, pace=Pace(2, 0, 1), batch_size=4)
+    (weights,) = trained(trainer, replace(CPU, devices=2))
+    assert all(bool(torch.isfinite(value).all()) for value in weights.values())
+    assert not same(weights, network().state_dict())
+    assert load(network(), [weights])[0](torch.zeros(1, 3, 40, 48)).shape == (1, 2, 40, 48)
