@@ -103,7 +103,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
         annotator=part["annotator"](dataset=dataset),
         trainer=part["trainer"],
         evaluator=Evaluator(root.objects, root.bayesian),
-        compute=Compute(root.device, root.precision, root.devices, root.workers, root.threads),
+        compute=Compute(root.device, root.precision, root.devices, root.workers, root.threads, root.scoring),
         keep_weights=root.keep_weights,
         gallery=root.gallery,
     )

@@ -29,6 +29,8 @@ class Compute:
     """Processes that load and augment training images; 0: the main process does it."""
     threads: int | Literal["auto"]
     """CPU threads of this process; "auto": as many as PyTorch takes."""
+    scoring: Literal["same", "bfloat16"] = "same"
+    """The precision that queries may take if it ranks alike (seg_al.precision); "same": that of the training."""
 
     def __post_init__(self) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():

@@ -19,6 +19,7 @@ from seg_al.dropout import dropouts
 from seg_al.evaluate import Evaluator, measure
 from seg_al.examples import Labelled
 from seg_al.pool import Pool
+from seg_al.precision import ranks_alike
 from seg_al.predictors import mean_probabilities
 from seg_al.record import Recorder
 from seg_al.stages import JSON, QUERIES, WEIGHTS, stage, write_json, write_whole
@@ -160,7 +161,8 @@ class Experiment:
             count = len(pool.names) if self.initial == "all" else self.initial
             log.info("round %d: %d images of %d to begin with", number, count, len(pool.names))
             return first_queries(pool, count, self.run)
-        asked = self.asking(self.look(number, pool, models), self.annotator, self.budget, self.cost)
+        look = ranks_alike(self.look(number, pool, models), self.asking.heuristic)
+        asked = self.asking(look, self.annotator, self.budget, self.cost)
         write_whole(place / "scores.parquet", lambda path: asked.scores.to_parquet(path, index=False))
         write_json(place / "agreement.json", agreement(asked.scores, self.asking.name, asked.passes))
         log.info("round %d: asks about %d of %d units", number, len(asked.queries), len(asked.scores))

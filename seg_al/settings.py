@@ -25,6 +25,7 @@ class Settings:
     gallery: int
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bfloat16", "float16"]
+    scoring: Literal["same", "bfloat16"]
     devices: int
     workers: int | Literal["auto"]
     threads: int | Literal["auto"]

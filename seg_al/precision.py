@@ -1,0 +1,52 @@
+"""A cheaper number format for query passes, taken only where it is measured to rank as the training's format does."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from seg_al.acquire import Look
+from seg_al.core import Heuristic
+from seg_al.granularity import Grid, cut
+
+log = logging.getLogger(__name__)
+
+IMAGES = 2
+"""Pool images on which the formats are compared, each round."""
+TILE = 32  # pixels, the side of the units that are ranked
+LEAST_TAU = 0.99
+
+
+def ranks_alike(look: Look, heuristic: Heuristic) -> Look:
+    """The look with the precision that the config wishes for queries, if Kendall's tau of tile scores is at least 0.99.
+
+    Both formats draw the same passes of the first images that are open. Says what it measured; keeps the look as it is
+    where the ranking differs, or where all scores are equal and there is nothing to rank.
+    """
+    wish = look.compute.scoring
+    if wish == "same" or wish == look.compute.number_type or heuristic.min_passes == 0:
+        return look
+    other = replace(look, compute=replace(look.compute, precision=wish))
+    tau = float(kendalltau(_tile_scores(look, heuristic), _tile_scores(other, heuristic)).statistic)
+    if tau >= LEAST_TAU:
+        log.info("queries run in %s: Kendall's tau of tile scores with %s is %.4f", wish, look.compute.number_type, tau)
+        return other
+    log.warning(
+        "queries run in %s, not in %s as wished: Kendall's tau of tile scores is %.4f, below %g",
+        look.compute.number_type, wish, tau, LEAST_TAU,
+    )  # fmt: skip
+    return look
+
+
+def _tile_scores(look: Look, heuristic: Heuristic) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    grid = Grid("mean", 1.0, TILE)
+    scores = []
+    for name in look.pool.open[:IMAGES]:
+        beliefs = look.beliefs(name)
+        ids = grid.units(beliefs.size, lambda name=name: look.pool.images.image(name), beliefs)  # type: ignore[misc]
+        found, positions = cut(ids, ids >= 0)
+        scores.append(grid.reduce(heuristic(beliefs).cpu(), positions, len(found)).numpy())
+    return np.concatenate(scores)
