@@ -5,14 +5,16 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from seg_al.core import ByteImage
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -73,6 +75,9 @@ class Compute:
             torch.set_num_threads(self.threads)
 
     def fabric(self) -> Fabric:
+        """Lightning Fabric for one training; imported here, because it takes seconds that a refused config need not."""
+        from lightning_fabric import Fabric
+
         precision = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[self.number_type]
         strategy = "auto" if self.devices == 1 else "ddp_spawn"
         return Fabric(accelerator=self.kind, devices=self.devices, strategy=strategy, precision=precision)  # type: ignore[arg-type]

@@ -43,7 +43,7 @@ def played(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[...
     return play
 
 
-def asked(folder: Path, rounds: int) -> list[list[str]]:
+def asked_images(folder: Path, rounds: int) -> list[list[str]]:
     return [[query["image"] for query in queries(folder, number)] for number in range(rounds)]
 
 
@@ -65,7 +65,7 @@ def test_heuristics_of_one_run_start_in_the_same_point_bit_for_bit(played: Calla
 def test_another_run_is_another_split_start_and_network(data: Path, played: Callable[..., Path]) -> None:
     here, there = played("heuristic=bald"), played("heuristic=bald", "run=1")
     assert tiny(data).dataset.val != tiny(data, "run=1").dataset.val
-    assert asked(here, 1) != asked(there, 1)
+    assert asked_images(here, 1) != asked_images(there, 1)
     assert metrics(here, 0)["metrics"] != metrics(there, 0)["metrics"]
 
 
@@ -79,7 +79,7 @@ def test_a_query_is_about_an_unknown_image_of_the_pool_and_of_no_other_split(
     heuristic: str, data: Path, played: Callable[..., Path]
 ) -> None:
     dataset = tiny(data).dataset
-    names = [name for round_ in asked(played(f"heuristic={heuristic}"), 3) for name in round_]
+    names = [name for round_ in asked_images(played(f"heuristic={heuristic}"), 3) for name in round_]
     assert len(names) == len(set(names)) == 4
     assert set(names) <= set(dataset.pool)
     held_out = set(dataset.val).union(*dataset.tests.values())
@@ -193,10 +193,11 @@ def test_a_half_known_image_is_scored_asked_and_priced_on_the_rest(heuristic: st
     pool.reveal([Query(name, Region.of(half), "by hand"), *(Query(one, Region.whole((32, 40)), "") for one in others)])
     model = experiment._fresh_model(0).eval()
     look = experiment.look(1, pool, lambda: [model])
-    (query,), table = experiment.asking(look, experiment.annotator, 0.25, "images")
+    asked = experiment.asking(look, experiment.annotator, 0.25, "images")
+    (query,) = asked.queries
     assert (query.region.mask() == ~half).all()
     assert query.region.cost("images") == 0.25
-    assert table["area"].tolist() == [32 * 10]
+    assert asked.scores["area"].tolist() == [32 * 10]
     with pytest.raises(ValueError, match=r"budget=0\.2 images buys none of the 1 units: the cheapest costs 0\.25"):
         experiment.asking(look, experiment.annotator, 0.2, "images")
     if heuristic == "entropy":
@@ -210,7 +211,7 @@ def test_a_budget_beyond_the_rest_asks_for_the_rest_and_the_run_ends_when_nothin
 ) -> None:
     with caplog.at_level(logging.WARNING):
         perform(data, tmp_path, "heuristic=bald", "budget=3", "rounds=9")
-    assert [len(names) for names in asked(tmp_path, 3)] == [2, 3, 1]
+    assert [len(names) for names in asked_images(tmp_path, 3)] == [2, 3, 1]
     assert not (tmp_path / "rounds/03").exists()
     assert metrics(tmp_path, 2)["cost"]["images"] == 6
     assert "asking for the rest, 1" in caplog.text
@@ -298,7 +299,7 @@ def test_the_tracker_hears_each_round_once_at_its_labelled_images(data: Path, tm
 
 def test_the_full_data_ceiling_trains_on_the_whole_pool(data: Path, tmp_path: Path) -> None:
     perform(data, tmp_path, "rounds=1", "initial=all")
-    assert asked(tmp_path, 1) == [sorted(tiny(data).dataset.pool)]
+    assert asked_images(tmp_path, 1) == [sorted(tiny(data).dataset.pool)]
 
 
 @pytest.mark.parametrize(
