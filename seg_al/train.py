@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from seg_al.compute import Compute
 from seg_al.core import ModelFactory
 from seg_al.examples import Labelled, PlannedExamples, plan
 from seg_al.losses import SegmentationLoss
+from seg_al.pace import Pace, Schedule
 from seg_al.randomness import Address, torch_seeded
 
 if TYPE_CHECKING:
@@ -31,51 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Weights = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How many steps a round trains, recomputed each round: a fixed number, plus epochs over the labelled images."""
-
-    steps: int
-    """The fixed part, which keeps rounds comparable as the labelled set grows."""
-    epochs: int
-    """The growing part: in each epoch every labelled image appears `repeats` times."""
-    repeats: int
-
-    def __call__(self, labelled: int, batch_size: int) -> int:
-        return self.steps + self.epochs * math.ceil(labelled * self.repeats / batch_size)
-
-
-class Schedule(Protocol):
-    """The learning rate's factor at a share in [0, 1) of the training."""
-
-    def __call__(self, share: float) -> float: ...
-
-
-@dataclass(frozen=True)
-class StepDecay:
-    """Multiplies the learning rate by `factor` after the share `at` of the steps."""
-
-    at: float
-    factor: float
-
-    def __call__(self, share: float) -> float:
-        return self.factor if share >= self.at else 1.0
-
-
-@dataclass(frozen=True)
-class CosineDecay:
-    """From 1 to `floor` along half a cosine, after a linear warm-up over the share `warmup`."""
-
-    warmup: float
-    floor: float
-
-    def __call__(self, share: float) -> float:
-        if share < self.warmup:
-            return (share + 1e-3) / (self.warmup + 1e-3)
-        rest = (share - self.warmup) / (1 - self.warmup)
-        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * rest)) / 2
 
 
 @dataclass(frozen=True)
@@ -149,42 +106,46 @@ class _Session:
     def __call__(self, fabric: Fabric) -> list[Weights]:
         trainer = self.trainer
         steps = trainer.pace(len(self.labelled.names), trainer.batch_size)
-        if steps < 1:
-            raise ValueError(f"trainer.pace gives {steps} steps for {len(self.labelled.names)} labelled images")
+        if steps < self.snapshots:
+            raise ValueError(
+                f"trainer.pace gives {steps} steps for {len(self.labelled.names)} labelled images, and the training "
+                f"needs at least {self.snapshots}, one per snapshot; raise trainer.pace.steps or epochs"
+            )
         with torch_seeded(*self.address, "train", fabric.global_rank):
             self.compute.place(self.model)
             model, optimizer = fabric.setup(self.model, trainer.optimizer(self.model.parameters()))
             return self._steps(fabric, model, optimizer, steps)
 
     def _steps(self, fabric: Fabric, model: Any, optimizer: Any, steps: int) -> list[Weights]:
-        trainer, validation = self.trainer, self.trainer.validation
+        """Goes through the cycles, one per snapshot, and keeps the chosen state of each."""
+        trainer, keep = self.trainer, self.trainer.validation.keep
         rates = [group["lr"] for group in optimizer.param_groups]
-        cycle = math.ceil(steps / self.snapshots)
-        judged = {math.ceil(cycle * (n + 1) / validation.times) for n in range(validation.times)}
-        best, state = -math.inf, _on_cpu(self.model)
+        loader, quiet = self._batches(fabric, steps), None if fabric.is_global_zero else True
+        batches = iter(tqdm(loader, "train", steps, unit="step", leave=False, disable=quiet, delay=1))
         kept = []
-        batches = tqdm(
-            self._batches(fabric, steps), "train", steps, unit="step", leave=False, disable=_quiet(fabric), delay=1
-        )
         model.train()
-        for step, (images, target) in enumerate(batches):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * trainer.schedule((step % cycle) / cycle)
-            optimizer.zero_grad()
-            loss = trainer.loss(model(images.contiguous(memory_format=torch.channels_last)), target)
-            fabric.backward(loss)
-            optimizer.step()
-            in_cycle = step % cycle + 1
-            last = in_cycle == cycle or step + 1 == steps
-            if last or in_cycle in judged:
-                self._check(loss, step)
-                score = self._judged(fabric, model) if validation.keep == "val" else math.inf
-                if score >= best and (last or validation.keep == "val"):
-                    best, state = score, _on_cpu(self.model)
-            if last:
-                kept.append(state)
-                best = -math.inf
+        for length in _cycles(steps, self.snapshots):
+            judged = {math.ceil(length * n / trainer.validation.times) for n in range(1, trainer.validation.times + 1)}
+            best, state = -math.inf, None
+            for step in range(1, length + 1):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * trainer.schedule((step - 1) / length)
+                loss = self._step(fabric, model, optimizer, *next(batches))
+                if step == length or (step in judged and keep == "val"):
+                    self._check(loss, step)
+                    score = self._judged(fabric, model) if keep == "val" else math.inf
+                    if state is None or score >= best:
+                        best, state = score, _on_cpu(self.model)
+            assert state is not None
+            kept.append(state)
         return kept
+
+    def _step(self, fabric: Fabric, model: Any, optimizer: Any, images: Tensor, target: Tensor) -> Tensor:
+        optimizer.zero_grad()
+        loss = self.trainer.loss(model(images.contiguous(memory_format=torch.channels_last)), target)
+        fabric.backward(loss)
+        optimizer.step()
+        return loss
 
     def _batches(self, fabric: Fabric, steps: int) -> DataLoader[tuple[Tensor, Tensor]]:
         size = self.trainer.batch_size
@@ -218,8 +179,10 @@ def _save(session: _Session, path: Path, fabric: Fabric) -> None:
         torch.save(weights, path)
 
 
-def _quiet(fabric: Fabric) -> bool | None:
-    return None if fabric.is_global_zero else True
+def _cycles(steps: int, count: int) -> list[int]:
+    """Steps divided into as many cycles, as evenly as can be."""
+    ends = [steps * number // count for number in range(count + 1)]
+    return [stop - start for start, stop in pairwise(ends)]
 
 
 def _on_cpu(model: nn.Module) -> Weights:

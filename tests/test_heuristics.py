@@ -74,9 +74,9 @@ def test_uniform_passes(heuristic, form, classes):
 
 
 @pytest.mark.parametrize("heuristic", EVERY, ids=named)
-@pytest.mark.parametrize("winner", [0, 1, 3])
-def test_certain_passes_that_agree_score_nothing(heuristic, winner):
-    assert score(heuristic, voting([winner] * 6, 4)) == pytest.approx(0, abs=1e-7)
+def test_certain_passes_that_agree_score_nothing(heuristic):
+    for winner in range(4):
+        assert score(heuristic, voting([winner] * 6, 4)) == pytest.approx(0, abs=1e-7)
 
 
 @pytest.mark.parametrize("heuristic", DISAGREEMENT, ids=named)
@@ -217,8 +217,7 @@ def test_for_two_classes_the_distance_weight_is_the_predecessors(passes, seed):
     theirs = votes.numpy().var(0) * distance / distance.max()
     ours = WEIGHTED(beliefs_of(certain(votes, 2))).numpy()
     assert theirs.mean() > 0.001
-    assert ours == pytest.approx(theirs, abs=1e-6)
-    assert ours.mean() == pytest.approx(theirs.mean(), rel=1e-5)
+    assert ours == pytest.approx(theirs, abs=1e-7)
 
 
 def test_the_distance_weight_by_hand():
@@ -233,9 +232,9 @@ def test_the_distance_weight_by_hand():
 def test_an_image_without_foreground_has_the_weight_zero_everywhere():
     votes = torch.zeros(5, 6, 7, dtype=torch.long)
     votes[:2, 2:4, 2:4] = 1  # doubted, but by fewer than half
-    scores = WEIGHTED(beliefs_of(certain(votes, 2)))
-    assert VOTES(beliefs_of(certain(votes, 2))).max() > 0.2
-    assert (scores == 0).all()
+    beliefs = beliefs_of(certain(votes, 2))
+    assert VOTES(beliefs).max() > 0.2
+    assert (WEIGHTED(beliefs) == 0).all()
 
 
 def test_an_image_without_background_is_not_weighted():

@@ -18,7 +18,8 @@ from seg_al.core import IGNORE
 from seg_al.examples import Labelled, plan
 from seg_al.losses import SegmentationLoss
 from seg_al.models.unet import UNet
-from seg_al.train import CosineDecay, Pace, StepDecay, Trainer, Validation, Weights, build, load
+from seg_al.pace import CosineDecay, Pace, StepDecay
+from seg_al.train import Trainer, Validation, Weights, build, load
 
 STILL = Augmentation(crop=(32, 32), rotate=False, flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
 LIVELY = Augmentation(crop=(32, 32), rotate=True, flip=0.5, brightness=0.2, contrast=0.2, saturation=0.2, hue=0.02)

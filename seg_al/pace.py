@@ -1,0 +1,52 @@
+"""How long a round trains, and how its learning rate falls."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many steps a round trains, recomputed each round: a fixed number, plus epochs over the labelled images."""
+
+    steps: int
+    """The fixed part, which keeps rounds comparable as the labelled set grows."""
+    epochs: int
+    """The growing part: in each epoch every labelled image appears `repeats` times."""
+    repeats: int
+
+    def __call__(self, labelled: int, batch_size: int) -> int:
+        return self.steps + self.epochs * math.ceil(labelled * self.repeats / batch_size)
+
+
+class Schedule(Protocol):
+    """The learning rate's factor at a share in [0, 1) of the training."""
+
+    def __call__(self, share: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """Multiplies the learning rate by `factor` after the share `at` of the steps."""
+
+    at: float
+    factor: float
+
+    def __call__(self, share: float) -> float:
+        return self.factor if share >= self.at else 1.0
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """From 1 to `floor` along half a cosine, after a linear warm-up over the share `warmup`."""
+
+    warmup: float
+    floor: float
+
+    def __call__(self, share: float) -> float:
+        if share < self.warmup:
+            return (share + 1e-3) / (self.warmup + 1e-3)
+        rest = (share - self.warmup) / (1 - self.warmup)
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * rest)) / 2
