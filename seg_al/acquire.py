@@ -93,7 +93,7 @@ class Asking:
 
     def __call__(self, look: Look, annotator: Annotator, budget: float, cost: CostUnit) -> Asked:
         """Spends the budget on what is not known yet. Raises ValueError where no unit can be bought or scored."""
-        if self.heuristic.min_passes > 0:
+        if self.heuristic.min_passes > 0 or self.selector.descriptor is not None:
             first = look.compute.tensor(look.pool.images.image(look.pool.open[0]))
             audit(look.models()[0], first, look.compute, self.predictor.dropout)
         table = self._scored(look, annotator)

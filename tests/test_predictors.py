@@ -306,7 +306,7 @@ def test_the_scores_of_a_subset_of_the_pool_are_those_of_the_whole(tmp_path: Pat
             heuristic=BALD(), name="bald", also={"entropy": Entropy()}, selector=Top(), predictor=MC,
             granularity=Image(reduction="mean", top_share=1.0), subset=subset,
         )  # fmt: skip
-        _, table = asking(look, Oracle(glands), 1, "images")
+        table = asking(look, Oracle(glands), 1, "images").scores
         return dict(zip(table["image"], table["bald"], strict=True))
 
     whole, part = scores(None), scores(3)
