@@ -43,7 +43,7 @@ GROUPS = (
     "dataset", "model", "heuristic", "predictor", "granularity", "selector", "annotator", "trainer", "tracking",
 )  # fmt: skip
 FREE = (
-    "rounds", "runs", "folder", "tracking", "device", "devices", "workers", "threads", "cache", "gallery",
+    "rounds", "runs", "folder", "tracking", "device", "workers", "threads", "cache", "gallery",
     "keep_weights",
 )  # fmt: skip
 """Settings that do not decide the numbers of a round: a run keeps its folder when they change."""

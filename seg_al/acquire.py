@@ -74,6 +74,8 @@ class Asked:
     """One row per unit: image, unit, area (pixels), asked, and the score by each heuristic."""
     passes: pd.DataFrame | None
     """The chosen heuristic's scores after fewer passes: image, unit, passes, score; None where there were few."""
+    truths_read: int
+    """True facts of unlabelled units that an oracle selector was told; 0 for an honest one."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Asking:
             log.warning("the budget of %g %s exceeds what is left: asking for the rest, %g", budget, cost, left)
         positions = self.selector(candidates, min(budget, left), numpy_rng(look.run, look.round, "select"))
         queries = [self._query(candidates, position, rank, look) for rank, position in enumerate(positions, start=1)]
-        return Asked(queries, *self._frames(table, positions))
+        return Asked(queries, *self._frames(table, positions), len(table.truths))
 
     def _frames(self, table: Table, positions: Sequence[int]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         place = pd.DataFrame({"image": table.images, "unit": table.units})

@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 from scipy.stats import kendalltau
 
 from seg_al.figures import COLOURS
@@ -80,10 +81,11 @@ def agreement_figure(found: Mapping[str, Any], chosen: str, path: Path) -> None:
     names = list(found["spearman"])
     grid = max(LEAST_GRID, CELL * len(names))
     curves = [CURVE] if found["stability"] else []
-    labels = 0.075 * max(len(name) for name in names)  # inches, about
-    size = (2 * grid + labels + 1.0 + sum(curves) + 0.6 * len(curves), grid + 0.8 * labels + 1.6)
+    labels = 0.075 * max(len(line) for name in names for line in _readable(name).split("\n"))  # inches, about
+    size = (2 * grid + 1.5 * labels + 1.0 + sum(curves) + 0.6 * len(curves), grid + max(0.8 * labels, 1.0) + 1.1)
     figure = Figure(figsize=size, layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, 2 + len(curves), squeeze=False, width_ratios=[grid, grid, *curves])[0]
+    figure.get_layout_engine().set(wspace=0.04)
     n, units = found["asked"], found["units"]
     _heat_map(panels[0], found["spearman"], chosen, "RdBu_r", -1.0)
     panels[0].set_title("rank correlation\n(Spearman, −1 to 1)", fontsize=9)
@@ -92,11 +94,13 @@ def agreement_figure(found: Mapping[str, Any], chosen: str, path: Path) -> None:
     chance = f"by chance {n / units:.2f}" if n else "nothing was asked"
     panels[1].set_title(f"share of the {n} best in common\n({chance})", fontsize=9)
     if curves:
-        _curves(panels[2], found["stability"], n / units)
-    head = f"Did it matter which heuristic asked? {n} of {units} units asked, by {_readable(chosen)}"
+        _curves(panels[2], found["stability"], n / units if n else None)
+    head = f"Did it matter which heuristic asked? {n} of {units} units asked, by {chosen.replace('_', ' ')}"
     figure.suptitle(textwrap.fill(head, int(size[0] * 13)), fontsize=10)
-    if any(value is None for shares in (found["spearman"], found["overlap"]) for value in _cells(shares)):
-        note = "–: nothing to compare, because a heuristic scores all units alike or nothing was asked"
+    drawn = [*_cells(found["spearman"]), *_cells(found["overlap"]), *(e["kendall"] for e in found["stability"])]
+    if None in drawn:
+        gap = ", and where a curve has no mark" if curves else ""
+        note = f"–{gap}: nothing to compare; the scores of all units are equal, or nothing was asked"
         figure.supxlabel(textwrap.fill(note, int(size[0] * 18)), x=0.01, ha="left", fontsize=7, color="#555555")
     _write(figure, path)
 
@@ -178,7 +182,7 @@ def _cells(shares: Shares) -> list[float | None]:
 
 
 def _readable(name: str) -> str:
-    return name.replace("_", " ")
+    return textwrap.fill(name.replace("_", " "), 20)
 
 
 def _heat_map(axes: Axes, shares: Shares, chosen: str, colours: str, low: float) -> None:
@@ -201,7 +205,7 @@ def _heat_map(axes: Axes, shares: Shares, chosen: str, colours: str, low: float)
     axes.spines[:].set_visible(False)
 
 
-def _curves(axes: Axes, stability: Sequence[Mapping[str, float | None]], chance: float) -> None:
+def _curves(axes: Axes, stability: Sequence[Mapping[str, float | None]], chance: float | None) -> None:
     """Agreement with the largest number of passes against the number of passes; gaps where there is none."""
     counts = [int(entry["passes"] or 0) for entry in stability]
     drawn = (("kendall", "Kendall τ", COLOURS[1], "s", "-"), ("overlap", "overlap of the best", COLOURS[2], "o", "--"))
@@ -210,7 +214,8 @@ def _curves(axes: Axes, stability: Sequence[Mapping[str, float | None]], chance:
         values = [np.nan if entry[key] is None else float(entry[key] or 0.0) for entry in stability]
         axes.plot(counts, values, color=colour, marker=marker, linestyle=line, label=label, linewidth=1.6, markersize=4)
         lowest = min([lowest, *(value for value in values if not np.isnan(value))])
-    axes.axhline(chance, color="#888888", linestyle=":", linewidth=1, label="overlap by chance")
+    if chance is not None:
+        axes.axhline(chance, color="#888888", linestyle=":", linewidth=1.2, label="overlap by chance")
     axes.set_xscale("log", base=2)
     axes.set_xlim(counts[0] / 1.25, counts[-1] * 1.25)
     ticks = _apart(counts)
@@ -223,7 +228,15 @@ def _curves(axes: Axes, stability: Sequence[Mapping[str, float | None]], chance:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), fontsize=8, frameon=False, handlelength=3)
+    _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> None:
+    """Half an inch under the axes, clear of the axis label at any height of the figure."""
+    inches = axes.get_figure(root=True).dpi_scale_trans
+    below = axes.transAxes + ScaledTranslation(0, -0.42, inches)
+    place = {"bbox_to_anchor": (0.5, 0.0), "bbox_transform": below, "borderaxespad": 0.0}
+    axes.legend(loc="upper center", fontsize=8, frameon=False, handlelength=3, **place)
 
 
 def _apart(counts: Sequence[int]) -> list[int]:

@@ -26,7 +26,6 @@ CIRCUMSTANCE = [
     "runs",
     "folder",
     "device",
-    "devices",
     "workers",
     "threads",
     "cache",

@@ -164,6 +164,7 @@ class Experiment:
         look = ranks_alike(self.look(number, pool, models), self.asking.heuristic)
         asked = self.asking(look, self.annotator, self.budget, self.cost)
         write_whole(place / "scores.parquet", lambda path: asked.scores.to_parquet(path, index=False))
+        write_json(place / "truths_read.json", asked.truths_read)
         write_json(place / "agreement.json", agreement(asked.scores, self.asking.name, asked.passes))
         log.info("round %d: asks about %d of %d units", number, len(asked.queries), len(asked.scores))
         return asked.queries

@@ -48,7 +48,7 @@ class Recorder:
         step = metrics["cost"]["images"]
         efforts = _efforts(place)
         effort = {f"effort/{key}": value for key, value in efforts.items()}
-        self.tracker.scalars({**metrics["metrics"], **effort, **self._agreement(place)}, step)
+        self.tracker.scalars({**metrics["metrics"], **effort, **self._agreement(place), **_oracle(place)}, step)
         write_json(place / "effort.json", efforts)
         curve = self.folder / "learning_curve.png"
         write_whole(curve, lambda path: run_curve(self.rounds, path))
@@ -90,6 +90,13 @@ def panel_of(query: Query, asking: Asking, look: Look, annotator: Annotator) -> 
         score_map = asking.heuristic(beliefs).cpu().numpy()
     prediction = probabilities.argmax(0).cpu().numpy()
     return Panel(query.image, image, prediction, annotator.labels(query.image, mask), score_map, mask, query.why)
+
+
+def _oracle(place: Path) -> dict[str, float]:
+    """How many true facts an oracle selector was told before it asked; nothing for the honest."""
+    path = place / "truths_read.json"
+    told = json.loads(path.read_text()) if path.exists() else 0
+    return {"oracle/truths_read": float(told)} if told else {}
 
 
 def _efforts(place: Path) -> dict[str, float]:

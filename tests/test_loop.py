@@ -235,9 +235,13 @@ def test_regions_may_be_more_than_the_images_that_are_left(played: Callable[...,
 def test_what_an_oracle_selector_reads_is_recorded(data: Path, tmp_path: Path) -> None:
     experiment = tiny(data, "heuristic=random", "selector=oracle_balance", "rounds=2")
     assert not experiment.annotator.truths_read
-    experiment(Notes(), tmp_path)
+    told, again = Notes(), Notes()
+    experiment(told, tmp_path)
     start = {query["image"] for query in queries(tmp_path, 0)}
     assert experiment.annotator.truths_read == {"grade": set(experiment.dataset.pool) - start}
+    tiny(data, "heuristic=random", "selector=oracle_balance", "rounds=2")(again, tmp_path)
+    for notes in (told, again):  # a resumed run tells what was read before
+        assert notes.told[1][1]["oracle/truths_read"] == len(set(experiment.dataset.pool) - start)
 
 
 def test_an_honest_selector_reads_no_truth(data: Path, tmp_path: Path) -> None:

@@ -362,7 +362,6 @@ def test_a_batch_that_does_not_divide_among_the_devices_is_refused() -> None:
         trained(replace(TRAINER, batch_size=3), replace(CPU, devices=2))
 
 
-@pytest.mark.slow
 def test_two_processes_train_one_network() -> None:
     """Each takes its half of every batch and the gradients are shared; the weights come back to this process."""
     trainer = replace(TRAINER, pace=Pace(2, 0, 1), batch_size=4)
