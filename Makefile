@@ -1,5 +1,6 @@
 # The two commands of the README: `make demo` and `make test`. Each makes its environment first.
 PYTHON ?= python3
+# How to get PyTorch; any requirement and options of pip. The release that the tests pass with.
 TORCH ?= torch==2.13.0
 ENV := .venv
 BIN := $(ENV)/bin
@@ -9,7 +10,7 @@ RUNS ?= runs/demo
 
 $(ENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(ENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "setuptools>=77.0.3,<82"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@
 

@@ -39,7 +39,7 @@ class Predictor:
     snapshots: int
     """Models kept along each training, evenly spaced, the last included (snapshot ensemble, arXiv 1704.00109)."""
     chunk: int
-    """Most passes to decode at once on a GPU; fewer are taken where memory is short. A CPU decodes one by one."""
+    """Most passes to decode at once on a GPU; as many as fit into its free memory. A CPU decodes one by one."""
 
     def __post_init__(self) -> None:
         if self.passes < 1:
@@ -100,8 +100,9 @@ class Predictor:
             return
         state = model.encode(image)
         passes = [(*address, number) for number in range(self.passes)]
-        size = self.chunk if image.is_cuda else 1
+        size = 1
         while passes:
+            before = _bytes_asked_for(image)
             try:
                 logits = self._decode(model, state, passes[:size])
             except torch.cuda.OutOfMemoryError:
@@ -110,8 +111,10 @@ class Predictor:
                 size //= 2
                 torch.cuda.empty_cache()
                 continue
-            yield logits
             passes = passes[size:]
+            if image.is_cuda and size == 1:  # the first pass alone tells what one takes
+                size = _fitting(_bytes_asked_for(image) - before, image.device, self.chunk)
+            yield logits
 
     def _decode(self, model: Any, state: Any, rows: list[tuple[Address, ...]]) -> Tensor:
         state = model.repeat(state, len(rows)) if len(rows) > 1 else state
@@ -121,6 +124,19 @@ class Predictor:
         with drawing(model, rows):
             drawn: Tensor = model.decode(state)
         return drawn
+
+
+def _bytes_asked_for(image: Tensor) -> int:
+    """All bytes ever allocated on the image's GPU; their growth over a pass is at least what it held at once."""
+    if not image.is_cuda:
+        return 0
+    return int(torch.cuda.memory_stats(image.device).get("allocated_bytes.all.allocated", 0))
+
+
+def _fitting(one: int, device: torch.device, most: int) -> int:
+    """Passes of `one` byte count each that fit into the GPU's free memory, with half of it kept in reserve."""
+    free = torch.cuda.mem_get_info(device)[0]
+    return max(1, min(most, free // 2 // max(one, 1)))
 
 
 def _embed(model: Any, image: Tensor) -> tuple[Tensor, Tensor]:

@@ -177,7 +177,7 @@ def test_a_sweep_that_is_repeated_skips_what_is_finished(swept: Ended, place: Pa
 
 def test_a_sweep_leaves_no_folder_but_those_of_runs(swept: Ended, place: Path) -> None:
     names = {path.name for path in (place / "swept").iterdir() if not path.name.startswith(".")}
-    assert all(name.startswith("glands-unet-bald-run") for name in names)
+    assert all(name.startswith("glands-unet_small-bald-run") for name in names)
     assert len(names) == 4
 
 
