@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import ScaledTranslation
 from scipy.stats import kendalltau
 
@@ -83,9 +84,8 @@ def agreement_figure(found: Mapping[str, Any], chosen: str, path: Path) -> None:
     curves = [CURVE] if found["stability"] else []
     labels = 0.075 * max(len(line) for name in names for line in _readable(name).split("\n"))  # inches, about
     size = (2 * grid + 1.5 * labels + 1.0 + sum(curves) + 0.6 * len(curves), grid + max(0.8 * labels, 1.0) + 1.1)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(wspace=0.04))
     panels: Sequence[Axes] = figure.subplots(1, 2 + len(curves), squeeze=False, width_ratios=[grid, grid, *curves])[0]
-    figure.get_layout_engine().set(wspace=0.04)
     n, units = found["asked"], found["units"]
     _heat_map(panels[0], found["spearman"], chosen, "RdBu_r", -1.0)
     panels[0].set_title("rank correlation\n(Spearman, −1 to 1)", fontsize=9)
@@ -95,6 +95,10 @@ def agreement_figure(found: Mapping[str, Any], chosen: str, path: Path) -> None:
     panels[1].set_title(f"share of the {n} best in common\n({chance})", fontsize=9)
     if curves:
         _curves(panels[2], found["stability"], n / units if n else None)
+        under = panels[2].transAxes + ScaledTranslation(0, -0.42, figure.dpi_scale_trans)  # inches: clear of the labels
+        panels[2].legend(
+            loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=under, fontsize=8, frameon=False, handlelength=3
+        )
     head = f"Did it matter which heuristic asked? {n} of {units} units asked, by {chosen.replace('_', ' ')}"
     figure.suptitle(textwrap.fill(head, int(size[0] * 13)), fontsize=10)
     drawn = [*_cells(found["spearman"]), *_cells(found["overlap"]), *(e["kendall"] for e in found["stability"])]
@@ -228,15 +232,6 @@ def _curves(axes: Axes, stability: Sequence[Mapping[str, float | None]], chance:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
-    _legend_below(axes)
-
-
-def _legend_below(axes: Axes) -> None:
-    """Half an inch under the axes, clear of the axis label at any height of the figure."""
-    inches = axes.get_figure(root=True).dpi_scale_trans
-    below = axes.transAxes + ScaledTranslation(0, -0.42, inches)
-    place = {"bbox_to_anchor": (0.5, 0.0), "bbox_transform": below, "borderaxespad": 0.0}
-    axes.legend(loc="upper center", fontsize=8, frameon=False, handlelength=3, **place)
 
 
 def _apart(counts: Sequence[int]) -> list[int]:
