@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -178,14 +177,12 @@ def test_what_cannot_be_compared_is_an_error_that_says_where() -> None:
             agreement(scores, "bald", wrong)
 
 
-def test_a_hundred_thousand_units_take_seconds() -> None:
+def test_a_hundred_thousand_units_are_within_reach() -> None:
+    """A quadratic tau would run into the suite's time limit."""
     size = 100_000
     scores = table(1000, **{name: RNG.normal(size=size).tolist() for name in MANY})
     passes = by_passes(scores, **{f"k{2**power}": RNG.normal(size=size).tolist() for power in range(6)})
-    begin = time.process_time()
-    found = agreement(scores, MANY[0], passes)
-    assert time.process_time() - begin < 10  # 0.6 on an idle core; a quadratic tau would take minutes
-    assert found["units"] == size
+    assert agreement(scores, MANY[0], passes)["units"] == size
 
 
 CASES = {
