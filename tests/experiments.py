@@ -26,7 +26,7 @@ TINY = (
     "dataset.size=[32,40]", "dataset.train=8", "dataset.val=2", "dataset.test_a=2", "dataset.test_b=2",
     "model.width=2", "mc_iters=2", "rounds=3", "initial=2", "budget=1", "objects=false", "gallery=0",
     "trainer.augmentation.crop=[32,32]", "trainer.pace.steps=2", "trainer.batch_size=2", "trainer.validation.times=1",
-    "tracking=none", "device=cpu",
+    "trainer.optimizer.lr=0.001", "tracking=none", "device=cpu",
 )  # fmt: skip
 """Six images in the pool; a round takes a fraction of a second."""
 
