@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -163,6 +164,7 @@ class CheckSweep(Callback):
     def __init__(self) -> None:
         self.jobs = 0
         self.failed: list[str] = []
+        self.process = os.getpid()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
@@ -181,7 +183,8 @@ class CheckSweep(Callback):
         if wrong:  # Hydra turns exceptions of a callback into warnings, but not an exit
             rows = "\n\n".join(f"{job}\n{error}" for error, job in wrong.items())
             sys.exit(f"\nerror: no job of this sweep was started.\n\n{rows}")
-        log.info("%d jobs, all checked", len(jobs))
+        self.jobs = len(jobs)
+        log.info("%d jobs, all checked", self.jobs)
 
     def _check(self, cfg: DictConfig, checked: set[str]) -> None:
         """Builds each distinct experiment once; runs differ in nothing but the seed."""
@@ -196,7 +199,8 @@ class CheckSweep(Callback):
             checked.add(key)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        self.jobs += 1
+        if os.getpid() != self.process:
+            return  # another process cannot tell the sweep's: Hydra hands the failure over and raises it in the end
         if job_return.status == JobStatus.FAILED and config.hydra.mode == RunMode.MULTIRUN:
             error = job_return._return_value
             if isinstance(error, ValueError):  # its cause was told when it came up; others deserve Hydra's traceback

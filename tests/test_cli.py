@@ -212,3 +212,12 @@ def test_the_composed_config_is_what_the_embedded_defaults_say() -> None:
     cfg, choices = composed()
     assert choices["dataset"] == "glands"
     assert (cfg.run, cfg.predictor.passes, cfg.dataset.run) == (0, cfg.mc_iters, 0)
+
+
+def test_a_job_that_fails_in_a_process_beside_the_others_fails_the_sweep(place: Path) -> None:
+    words = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "runs=beside", "run=0,1", "trainer.optimizer.lr=1e30")
+    ended = command(place, "-m", *QUICK, *words)
+    assert ended.code == 1
+    assert "2 jobs, all checked" in ended.text
+    assert "training has diverged" in ended.text
+    assert "all finished" not in ended.text
