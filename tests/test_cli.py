@@ -216,8 +216,10 @@ def test_the_composed_config_is_what_the_embedded_defaults_say() -> None:
 
 def test_a_job_that_fails_in_a_process_beside_the_others_fails_the_sweep(place: Path) -> None:
     words = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "runs=beside", "run=0,1", "trainer.optimizer.lr=1e30")
-    ended = command(place, "-m", *QUICK, *words)
-    assert ended.code == 1
-    assert "2 jobs, all checked" in ended.text
-    assert "training has diverged" in ended.text
-    assert "all finished" not in ended.text
+    program = [sys.executable, str(ROOT / "run.py"), "-m", *QUICK, *words]
+    ended = subprocess.run(program, cwd=place, capture_output=True, text=True)
+    told = ended.stdout + ended.stderr
+    assert ended.returncode == 1
+    assert "2 jobs, all checked" in told
+    assert "training has diverged" in told
+    assert "all finished" not in told
