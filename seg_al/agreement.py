@@ -224,7 +224,6 @@ def _curves(axes: Axes, stability: Sequence[Mapping[str, float | None]], chance:
     axes.set_xlim(counts[0] / 1.25, counts[-1] * 1.25)
     ticks = _apart(counts)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.minorticks_off()
     axes.set_ylim(lowest - 0.05, 1.05)
     axes.set_xlabel("passes (count)", fontsize=9)
     axes.set_title(f"agreement with {counts[-1]} passes\n(τ −1 to 1, overlap 0 to 1)", fontsize=9)
