@@ -31,7 +31,6 @@ from seg_al.core import Budget, Heuristic, Tracker
 from seg_al.datasets.cached import Cached
 from seg_al.deciding import GROUPS, first_round, place_of
 from seg_al.environment import environment
-from seg_al.evaluate import Evaluator
 from seg_al.folder import claimed, finished, identity_of, writable
 from seg_al.loop import Experiment
 from seg_al.memory import keep_freed_memory
@@ -101,7 +100,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
         asking=asking,
         annotator=part["annotator"](dataset=dataset),
         trainer=part["trainer"],
-        evaluator=Evaluator(root.objects, root.bayesian),
+        task=part["task"],
         compute=compute,
         first_round=first_round(settings, compute),
         keep_weights=root.keep_weights,
@@ -130,6 +129,8 @@ def perform(cfg: DictConfig, choices: Mapping[str, str], alone: bool = False) ->
             keep_freed_memory()
             experiment.compute.claim_threads()
             log.info("%s on %s", folder, experiment.compute.describe())
+            if settings["evaluate"] is not None:
+                return experiment.measure(Path(settings["evaluate"]), folder)
 
             def main(tracker: Tracker) -> float | None:
                 tracker.note("environment", {**environment(), "device": experiment.compute.describe()})

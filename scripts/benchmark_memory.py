@@ -35,6 +35,7 @@ from seg_al.pool import Pool
 from seg_al.predictors import Predictor
 from seg_al.randomness import torch_seeded
 from seg_al.selectors.top import Top
+from seg_al.tasks.semantic import SemanticSegmentation
 
 STREET = (1024, 2048)
 CONF = Path(__file__).parents[1] / "conf"
@@ -73,7 +74,8 @@ def query(
     predictor = Predictor(passes, True, None, 1, 1, 8)
     asking = Asking(BALD(), "bald", also, granularity, Top(), predictor, None, 1000)
     names = tuple(str(number) for number in range(classes))
-    look = Look(Pool(pool.names, pool), lambda: [model], predictor, compute, names, 0, 1)
+    task = SemanticSegmentation(objects=False, bayesian=False)
+    look = Look(Pool(pool.names, pool), lambda: [model], predictor, compute, names, 0, 1, task)
     budget = Budget(10, "pixels", "image") if isinstance(granularity, Pixel) else Budget(1, "images", "pool")
     predictor([model], torch.rand(1, 3, 64, 96), compute, ("warm up",))  # loads the libraries' own memory
     before, start = resident_mib("VmRSS"), time.perf_counter()

@@ -1,6 +1,6 @@
 """Draws the learning curves of finished runs and prints their table.
 
-python scripts/plot_curves.py                                  all runs below runs/
+python scripts/plot_curves.py                                  all runs below runs/; by Dice, or AP if they have none
 python scripts/plot_curves.py 'runs/glas-*' --metric testA/dice --cost pixels
 python scripts/plot_curves.py --mongo --where heuristic=bald,random dataset=glas --out figures/glas
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seg_al.results.figures import draw
-from seg_al.results.sources import add_arguments, study_from
+from seg_al.results.sources import add_arguments, metric_from, study_from
 
 
 def main() -> int:
@@ -23,7 +23,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        drawing = draw(study_from(arguments).table, arguments.metric, arguments.cost, arguments.out)
+        study = study_from(arguments)
+        drawing = draw(study.table, metric_from(arguments, study), arguments.cost, arguments.out)
     except (ValueError, OSError) as error:
         print(f"plot_curves: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seg_al.results.plates import plates
-from seg_al.results.sources import add_arguments, study_from
+from seg_al.results.sources import add_arguments, metric_from, study_from
 from seg_al.results.tables import write_tables
 
 
@@ -24,13 +24,14 @@ def main() -> int:
     logging.basicConfig(format="%(message)s")
     try:
         study = study_from(arguments)
-        paths = write_tables(study, arguments.metric, arguments.cost, arguments.out)
-        for plate in plates(study, arguments.metric, arguments.cost):
+        metric = metric_from(arguments, study)
+        paths = write_tables(study, metric, arguments.cost, arguments.out)
+        for plate in plates(study, metric, arguments.cost):
             paths += plate.save(arguments.out)
     except (ValueError, OSError) as error:
         print(f"plot_study: {error}", file=sys.stderr)
         return 1
-    print("\n".join(str(path) for path in paths))
+    print(f"{metric} over {arguments.cost}", *paths, sep="\n")
     return 0
 
 

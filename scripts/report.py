@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seg_al.results.report import write_report
-from seg_al.results.sources import add_arguments, study_from
+from seg_al.results.sources import add_arguments, metric_from, study_from
 
 
 def main() -> int:
@@ -24,11 +24,13 @@ def main() -> int:
     folder = Path(arguments.paths[0]) if len(arguments.paths) == 1 and not arguments.mongo else Path()
     path = arguments.out or (folder if folder.is_dir() else Path()) / "report.html"
     try:
-        findings = write_report(study_from(arguments), arguments.metric, arguments.cost, path)
+        study = study_from(arguments)
+        metric = metric_from(arguments, study)
+        findings = write_report(study, metric, arguments.cost, path)
     except (ValueError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)
         return 1
-    print("\n".join([*findings, "", str(path)]))
+    print("\n".join([f"{metric} over {arguments.cost}", "", *findings, "", str(path)]))
     return 0
 
 

@@ -16,9 +16,10 @@ from tqdm import tqdm
 
 from seg_al.audit import audit
 from seg_al.beliefs import Beliefs, unlooked
-from seg_al.core import Annotator, BoolMask, Budget, Granularity, Heuristic, Query, Region, Scene, Selector
+from seg_al.core import Annotator, BoolMask, Budget, Granularity, Heuristic, Painted, Query, Region, Scene, Selector
 from seg_al.granularity import cut
 from seg_al.heuristics.random import Random
+from seg_al.instances.certainty import ObjectHeuristic, object_scores
 from seg_al.look import Look
 from seg_al.memory import give_freed_memory_back, thrifty
 from seg_al.pool import Pool
@@ -115,6 +116,9 @@ class Asking:
         poor: list[str] = []
         for name in self._names(look):
             block, ids = self._scored(name, look)
+            if not len(block):  # the prediction holds nothing to ask about
+                poor.append(name)
+                continue
             block = self._told(block, range(len(block)), ids, annotator)
             candidates = candidates_of([block], self.name, budget.unit, known, look.round)
             left = float(candidates.costs.sum())
@@ -146,6 +150,11 @@ class Asking:
             kept = block.kept(self.name, self.shortlist, (), look.rng("shortlist", name))
             blocks.append(self._told(kept, np.searchsorted(block.units, kept.units).tolist(), ids, annotator))
         candidates = candidates_of(blocks, self.name, budget.unit, known, look.round)
+        if not len(candidates):
+            raise ValueError(
+                f"none of the {len(blocks)} images has anything to ask about: the prediction holds no such unit; train "
+                "longer or begin with more images, or choose granularity=image"
+            )
         left = float(candidates.costs.sum())
         if budget.amount * ROUNDING < candidates.costs.min():
             raise ValueError(
@@ -178,7 +187,7 @@ class Asking:
         scores = {
             key: self._unit_scores(key, heuristic, scene, ids, len(found))
             for key, heuristic in {self.name: self.heuristic, **self.also}.items()
-            if heuristic.min_passes <= scene.beliefs.passes
+            if _can_score(heuristic, scene.beliefs)
         }
         block = Scored(
             image=name,
@@ -219,11 +228,11 @@ class Asking:
     def _watch(self, after: dict[int, Join], early: tuple[Tensor, Tensor] | None, beliefs: Beliefs) -> None:
         """Notes the chosen heuristic's scores after so many passes; as a map only where units are not known yet."""
         if self.heuristic.min_passes > 0:
-            score_map = self.heuristic(beliefs)
+            painted = painted_by(self.heuristic, beliefs)
             if early is None:
-                after[beliefs.passes] = partial(self._joined, score_map.clone())
+                after[beliefs.passes] = partial(self._joined, replace(painted, map=painted.map.clone()))
             else:
-                scores = self._joined(score_map, early[1].long(), len(early[0]))
+                scores = self._joined(painted, early[1].long(), len(early[0]))
                 after[beliefs.passes] = lambda ids, count: scores
 
     def _unit_scores(
@@ -231,15 +240,14 @@ class Asking:
     ) -> npt.NDArray[np.float64]:  # [U]
         if heuristic.min_passes == 0:  # it knows nothing: all units alike, whatever their area does to a sum
             return np.ones(count)
-        score_map = scene.score_map if heuristic is self.heuristic else heuristic(scene.beliefs)
-        assert score_map is not None
-        scores = self._joined(score_map, ids, count)
+        score_map = scene.score_map if heuristic is self.heuristic else None
+        scores = self._joined(painted_by(heuristic, scene.beliefs, score_map), ids, count)
         if not np.isfinite(scores).all():
             raise ValueError(f"image {scene.name}: the heuristic {key} scores NaN or infinity")
         return scores
 
-    def _joined(self, score_map: Tensor, ids: Tensor, count: int) -> npt.NDArray[np.float64]:  # [U]
-        joined: npt.NDArray[np.float64] = self.granularity.reduce(score_map, ids, count).double().cpu().numpy()
+    def _joined(self, painted: Painted, ids: Tensor, count: int) -> npt.NDArray[np.float64]:  # [U]
+        joined: npt.NDArray[np.float64] = self.granularity.reduce(painted, ids, count).double().cpu().numpy()
         return joined
 
     def _described(self, scene: Scene, ids: Tensor, count: int) -> Described:
@@ -279,6 +287,19 @@ class Asking:
             by_row = regions_of(ids.cpu().numpy(), rows)
             regions |= {(name, unit): by_row[row] for unit, row in zip(wanted, rows, strict=True)}
         return regions
+
+
+def painted_by(heuristic: Heuristic, beliefs: Beliefs, score_map: Tensor | None = None) -> Painted:
+    """The heuristic's map, unless it is at hand, and its score of each object that was found."""
+    score_map = heuristic(beliefs) if score_map is None else score_map
+    shapes = beliefs.objects
+    return Painted(score_map, None if shapes is None else object_scores(heuristic, beliefs, score_map), shapes)
+
+
+def _can_score(heuristic: Heuristic, beliefs: Beliefs) -> bool:
+    """Whether there are passes enough, and objects where it asks for them."""
+    wants_objects = isinstance(heuristic, ObjectHeuristic)
+    return heuristic.min_passes <= beliefs.passes and (beliefs.objects is not None or not wants_objects)
 
 
 def first_names(names: Sequence[str], count: int, run: int) -> list[str]:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from seg_al.core import CLASSES, IGNORE, Answer, BoolMask, ByteImage, Dataset, Query, Region
 from seg_al.drawing import pieces
+from seg_al.instances.nouns import Instances, instances_of
+from seg_al.instances.partial import known_instances
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +82,19 @@ class Oracle:
             else:
                 region.copy(target, labels)
         return labels
+
+    def instances(self, name: str, regions: Sequence[Region]) -> tuple[Instances, BoolMask]:  # objects, [H, W]
+        """The objects at least half of which the regions show, whole, and the pixels where anything may be."""
+        if self.gives == "dominant":
+            raise ValueError(
+                "annotator=oracle_dominant tells one class per region and no objects; take annotator=oracle or "
+                "oracle_instances, or a semantic model"
+            )
+        truth = instances_of(self.dataset, name)
+        known = np.zeros(truth.size, dtype=np.bool_)
+        for region in regions:
+            region.fill(known, True)
+        return known_instances(truth, known)
 
     def truth(self, key: str, name: str, region: BoolMask) -> str:
         self.truths_read.setdefault(key, set()).add(name)

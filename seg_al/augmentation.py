@@ -6,13 +6,18 @@ import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from seg_al.core import IGNORE, ByteImage
+
+if TYPE_CHECKING:
+    from seg_al.examples import Labelled
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # at import it would ask the network for its newest version
 
@@ -48,6 +53,7 @@ class Augmentation:
     """Largest turn before the crop in degrees, drawn uniformly to either side; 0: none."""
     crop_on_label: bool = False
     """Whether the crop is drawn among those that hold a labelled pixel, itself drawn uniformly."""
+    task: ClassVar[str] = "semantic"
 
     def __post_init__(self) -> None:
         if min(self.crop) < 1:
@@ -81,6 +87,12 @@ class Augmentation:
                 A.ColorJitter(**ranges, hue=(-self.hue, self.hue), p=1.0),
             ]
         )
+
+    def example(self, labelled: Labelled, name: str, seed: int) -> tuple[Tensor, Tensor]:
+        """The image [3, h, w] in 0..1 and its class ids [h, w], long."""
+        image, target = self(*labelled.example(name), seed)
+        picture: npt.NDArray[np.uint8] = np.ascontiguousarray(image.transpose(2, 0, 1))
+        return torch.from_numpy(picture).float() / 255, torch.from_numpy(target.astype(np.int64))
 
     def __call__(self, image: ByteImage, target: ByteImage, seed: int) -> tuple[ByteImage, ByteImage]:
         self.transform.set_random_seed(seed % 2**32)

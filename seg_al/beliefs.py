@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from seg_al.instances.passes import Objects
 
 BLOCK_BYTES = 2 << 20
 """An image is worked on in bands of about this size on a CPU, so that temporaries stay small and in its cache."""
@@ -26,6 +30,8 @@ class Beliefs:
     votes: Tensor  # [C, H, W], how many passes have the class as their most probable one
     features: Tensor | None = None  # [D, h, w], the deepest deterministic feature map; None unless asked for
     penultimate: Tensor | None = None  # [D, h, w], the input of the classifier; None unless asked for
+    objects: Objects | None = None
+    """What the passes found, matched; None where the task has no objects."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -37,7 +43,7 @@ class Beliefs:
         return self.squares.clamp_min(0).div_(self.passes)
 
     def rows(self, rows: slice) -> Beliefs:
-        """The same of some rows of the image, without features."""
+        """The same of some rows of the image, without features and objects."""
         votes, entropy = self.votes[:, rows], self.expected_entropy[rows]
         return Beliefs(self.passes, self.mean[:, rows], self.squares[:, rows], entropy, votes)
 

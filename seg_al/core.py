@@ -20,6 +20,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from seg_al.beliefs import Beliefs
     from seg_al.descriptors import Descriptor
+    from seg_al.instances.nouns import Instances
+    from seg_al.instances.passes import Objects
 
 IGNORE = 255
 """The class id of a pixel without a label: unknown, void, or outside the image."""
@@ -187,7 +189,7 @@ class Model(Protocol):
     """A segmentation network cut at its first dropout: encode is deterministic, decode holds all dropout."""
 
     def encode(self, images: Tensor) -> Any: ...  # [B, 3, H, W] in 0..1 -> state
-    def decode(self, state: Any) -> Tensor: ...  # -> logits [B, C, H, W]
+    def decode(self, state: Any) -> Any: ...  # -> logits [B, C, H, W], or what else its task reads, B of them
     def repeat(self, state: Any, times: int) -> Any: ...  # the state of each image `times` over, along B
 
 
@@ -200,8 +202,10 @@ class ModelFactory(Protocol):
 class Heuristic(Protocol):
     """Paints how much each pixel is wanted; [H, W], finite, higher = more wanted."""
 
-    min_passes: ClassVar[int]
-    """Passes below which the score says nothing: 0 needs no forward pass at all, 2 needs disagreement."""
+    @property
+    def min_passes(self) -> int:
+        """Passes below which the score says nothing: 0 needs no forward pass at all, 2 needs disagreement."""
+        ...
 
     def __call__(self, beliefs: Beliefs) -> Tensor: ...
 
@@ -224,6 +228,16 @@ class Scene:
         return self.within.shape[0], self.within.shape[1]
 
 
+@dataclass(frozen=True)
+class Painted:
+    """What a heuristic says of one image."""
+
+    map: Tensor  # [H, W]
+    objects: Tensor | None = None  # [N], of each object that the passes found; None where the task has no objects
+    shapes: Objects | None = None
+    """The objects themselves."""
+
+
 class Granularity(Protocol):
     """Cuts an image into units and says how a score map is joined over each."""
 
@@ -234,8 +248,8 @@ class Granularity(Protocol):
         """Unit ids [H, W], long; -1: never asked. Ids outside `scene.within` are ignored."""
         ...
 
-    def reduce(self, score_map: Tensor, ids: Tensor, count: int) -> Tensor:
-        """Joins a map [H, W] over the units 0..count-1 of ids [H, W] (-1: in none) into [U]."""
+    def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:
+        """Joins the scores over the units 0..count-1 of ids [H, W] (-1: in none) into [U]."""
         ...
 
 
@@ -264,6 +278,10 @@ class Annotator(Protocol):
 
     def labels(self, name: str, regions: Sequence[Region]) -> ByteImage:
         """[H, W] class ids in the regions, each of which is one answer; IGNORE elsewhere."""
+        ...
+
+    def instances(self, name: str, regions: Sequence[Region]) -> tuple[Instances, BoolMask]:
+        """The objects known by the regions, and [H, W] where it is not known what is there (instances/partial.py)."""
         ...
 
     def truth(self, key: str, name: str, region: BoolMask) -> str:

@@ -12,7 +12,7 @@ from seg_al.first_round import FirstRound
 from seg_al.folder import identity_of
 
 GROUPS = (
-    "dataset", "model", "heuristic", "predictor", "granularity", "selector", "annotator", "trainer", "tracking",
+    "dataset", "task", "granularity", "trainer", "model", "heuristic", "predictor", "selector", "annotator", "tracking",
 )  # fmt: skip
 FREE = (
     "rounds", "runs", "folder", "tracking", "device", "workers", "threads", "gpus", "cache", "gallery",

@@ -15,18 +15,21 @@ from seg_al.randomness import Address, seed_of
 class CountedDropout(nn.Module):
     """Plain dropout in training; off in evaluation, but for the passes drawn inside `drawing`.
 
-    While passes are drawn, the mask of each row of the batch comes from that row's seed. On a CPU the keep
+    While passes are drawn, the mask of each row of the batch comes from that row's seed. Where rows are regions of
+    one image (`regions`), a pass is the whole tensor: it has one mask, and is decoded inside `alone`. On a CPU the keep
     probability is rounded to a multiple of 2**-16, which lets one 64-bit draw decide four elements; kept values are
     divided by the rounded probability, so that the expectation is exact.
     """
 
-    def __init__(self, p: float, channels: bool = False) -> None:
+    def __init__(self, p: float, channels: bool = False, regions: bool = False) -> None:
         super().__init__()
         if not 0 <= p < 1:
             raise ValueError(f"a dropout probability lies in [0, 1), not {p}")
         self.p = p
         self.channels = channels
         """Whether whole feature maps are dropped (spatial dropout, arXiv 1411.4280) rather than single elements."""
+        self.regions = regions
+        """Whether the rows of its input are the regions of one pass rather than passes."""
         self.seeds: tuple[int, ...] | None = None
 
     def forward(self, x: Tensor) -> Tensor:  # [B, D, ...]
@@ -39,16 +42,19 @@ class CountedDropout(nn.Module):
     def _drawn(self, x: Tensor, seeds: tuple[int, ...]) -> Tensor:
         if self.p == 0:
             return x
-        if len(seeds) != len(x):
+        if self.regions and len(seeds) != 1:
+            raise ValueError(f"{len(seeds)} mask seeds for the regions of one pass; decode each pass inside `alone`")
+        if not self.regions and len(seeds) != len(x):
             raise ValueError(f"{len(seeds)} mask seeds for a batch of {len(x)} rows")
         shape = (x.shape[1], *([1] * (x.dim() - 2))) if self.channels else tuple(x.shape[1:])
         mask = _masks_on_cuda if x.is_cuda else _masks_on_cpu
-        keep, probability = mask(seeds, (*shape[1:], shape[0]), 1 - self.p, x.device)
-        keep = keep.movedim(-1, 1)  # drawn with channels last, as they lie in memory
+        rows = (len(x),) if self.regions else ()
+        keep, probability = mask(seeds, (*rows, *shape[1:], shape[0]), 1 - self.p, x.device)
+        keep = (keep[0] if self.regions else keep).movedim(-1, 1)  # drawn with channels last, as they lie in memory
         return torch.where(keep, x, 0).mul_(1 / probability)
 
     def extra_repr(self) -> str:
-        return f"p={self.p}, channels={self.channels}"
+        return f"p={self.p}, channels={self.channels}, regions={self.regions}"
 
 
 def _masks_on_cpu(
@@ -91,3 +97,16 @@ def drawing(model: nn.Module, rows: Sequence[tuple[Address, ...]]) -> Iterator[N
     finally:
         for layer in layers.values():
             layer.seeds = None
+
+
+@contextmanager
+def alone(model: nn.Module, row: int) -> Iterator[None]:
+    """Inside, layers whose rows are regions have the masks of that row of the batch; idle outside of `drawing`."""
+    seeds = {layer: layer.seeds for layer in dropouts(model).values() if layer.regions and layer.seeds is not None}
+    try:
+        for layer, rows in seeds.items():
+            layer.seeds = (rows[row],)
+        yield
+    finally:
+        for layer, rows in seeds.items():
+            layer.seeds = rows

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
-from seg_al.augmentation import Augmentation
-from seg_al.core import IGNORE, Annotator, ByteImage, Images, Region
+from seg_al.core import IGNORE, Annotator, BoolMask, ByteImage, Images, Region
+from seg_al.instances.nouns import Instances
 from seg_al.randomness import Address, numpy_rng, seed_of
 
 
@@ -25,6 +23,8 @@ class Labelled:
     annotator: Annotator
     known: dict[str, tuple[Region, ...]]
     """The answered regions of each image."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes in the order of their ids, for who asks for one by its name."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -32,6 +32,10 @@ class Labelled:
 
     def example(self, name: str) -> tuple[ByteImage, ByteImage]:  # [H, W, 3], [H, W]
         return self.images.image(name), self.annotator.labels(name, self.known[name])
+
+    def instances(self, name: str) -> tuple[ByteImage, Instances, BoolMask]:  # [H, W, 3], objects, [H, W]
+        """The image, the objects in it that are known, and where it is not known what is there."""
+        return self.images.image(name), *self.annotator.instances(name, self.known[name])
 
     def counts(self) -> list[int]:  # [256]
         """Labelled pixels by class id, over all images."""
@@ -42,18 +46,39 @@ class Labelled:
         return [int(count) for count in counts]
 
 
-def plan(names: Sequence[str], count: int, *address: Address) -> list[str]:
-    """`count` names: shuffled passes over all of them, one after the other."""
+def plan(names: Sequence[str], count: int, *address: Address, repeats: Sequence[float] | None = None) -> list[str]:
+    """`count` names: shuffled passes over all of them, one after the other.
+
+    With `repeats`, one number above or equal to 0 per name, a name appears that often in a pass, in the mean over
+    passes: each rounds it up or down anew, with the probability of its fraction. ValueError where all are 0.
+    """
     rng = numpy_rng(*address)
-    passes = [rng.permutation(np.array(names)) for _ in range(-(-count // len(names)))]
-    return [str(name) for name in np.concatenate(passes)[:count]]
+    if repeats is None:
+        passes = [rng.permutation(np.array(names)) for _ in range(-(-count // len(names)))]
+        return [str(name) for name in np.concatenate(passes)[:count]]
+    often = np.asarray(repeats, dtype=np.float64)
+    if not (np.isfinite(often).all() and (often >= 0).all() and often.any()):
+        raise ValueError("trainer.sampling gives numbers of appearances that are not finite, below 0, or all 0")
+    order: list[str] = []
+    while len(order) < count:
+        times = np.floor(often + rng.random(len(often))).astype(np.int64)
+        order += rng.permutation(np.repeat(np.array(names), times)).tolist()
+    return order[:count]
 
 
-class PlannedExamples(TorchDataset[tuple[Tensor, Tensor]]):
+class MakeExample(Protocol):
+    """Augments one labelled image, with all that is known of it, into what a loss puts into a batch."""
+
+    task: ClassVar[str]
+
+    def example(self, labelled: Labelled, name: str, seed: int) -> Any: ...
+
+
+class PlannedExamples(TorchDataset[Any]):
     """Place j of the plan is its image, augmented with the seed of (address, j): whoever loads it, and when."""
 
     def __init__(
-        self, labelled: Labelled, order: Sequence[str], augmentation: Augmentation, address: tuple[Address, ...]
+        self, labelled: Labelled, order: Sequence[str], augmentation: MakeExample, address: tuple[Address, ...]
     ) -> None:
         self.labelled = labelled
         self.order = tuple(order)
@@ -63,8 +88,5 @@ class PlannedExamples(TorchDataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.order)
 
-    def __getitem__(self, place: int) -> tuple[Tensor, Tensor]:  # [3, h, w] in 0..1, [h, w] long
-        image, target = self.labelled.example(self.order[place])
-        image, target = self.augmentation(image, target, seed_of(*self.address, place))
-        picture: np.ndarray[Any, np.dtype[np.uint8]] = np.ascontiguousarray(image.transpose(2, 0, 1))
-        return torch.from_numpy(picture).float() / 255, torch.from_numpy(target.astype(np.int64))
+    def __getitem__(self, place: int) -> Any:
+        return self.augmentation.example(self.labelled, self.order[place], seed_of(*self.address, place))

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from seg_al.core import Scene
+from seg_al.core import Painted, Scene
 
 Reduction = Literal["mean", "max", "sum", "top"]
 LANES = 4
@@ -81,8 +81,8 @@ class Joined:
         if not 0 < self.top_share <= 1:
             raise ValueError(f"granularity.top_share is a share in (0, 1], not {self.top_share}")
 
-    def reduce(self, score_map: Tensor, ids: Tensor, count: int) -> Tensor:
-        return join(score_map, ids, count, self.reduction, self.top_share)
+    def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:
+        return join(painted.map, ids, count, self.reduction, self.top_share)
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class Pixel:
         height, width = scene.size
         return torch.arange(height * width).reshape(height, width)
 
-    def reduce(self, score_map: Tensor, ids: Tensor, count: int) -> Tensor:
+    def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:
         inside = ids >= 0
-        scores = torch.empty(count, dtype=torch.float64, device=score_map.device)
-        scores[ids[inside]] = score_map[inside].double()
+        scores = torch.empty(count, dtype=torch.float64, device=painted.map.device)
+        scores[ids[inside]] = painted.map[inside].double()
         return scores

@@ -13,6 +13,7 @@ from seg_al.compute import Compute
 from seg_al.pool import Pool
 from seg_al.predictors import Predictor
 from seg_al.randomness import numpy_rng
+from seg_al.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class Look:
     classes: tuple[str, ...]
     run: int
     round: int
+    task: Task
 
     def beliefs(self, name: str, *, features: bool = False, watch: Callable[[Beliefs], None] | None = None) -> Beliefs:
         """Raises ValueError naming the image and the layer where the models put out NaN or infinity."""
         image = self.compute.picture(self.pool.images.image(name))
         address = (self.run, self.round, name)
         try:
-            return self.predictor(self.models(), image, self.compute, address, features, watch)
+            return self.predictor(self.models(), image, self.compute, address, features, watch, self.task.reading)
         except NotFinite as error:
             raise ValueError(f"image {name}: {error}; training has diverged, lower the learning rate") from error
 

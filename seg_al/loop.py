@@ -7,24 +7,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from seg_al.acquire import Asking, first_queries
 from seg_al.agreement import agreement
 from seg_al.compute import Compute
 from seg_al.core import COST_UNITS, Annotator, Budget, Dataset, ModelFactory, Query, Tracker
-from seg_al.evaluate import Evaluator, measure
 from seg_al.examples import Labelled
 from seg_al.first_round import FirstRound
 from seg_al.look import Look
 from seg_al.pool import Pool
 from seg_al.precision import ranks_alike
-from seg_al.predictors import mean_probabilities
 from seg_al.problems import problems_of
 from seg_al.record import Recorder
 from seg_al.stages import JSON, QUERIES, WEIGHTS, stage, write_json, write_whole
+from seg_al.tasks.task import Task
 from seg_al.train import Trainer, Weights, build, load
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Experiment:
     asking: Asking
     annotator: Annotator
     trainer: Trainer
-    evaluator: Evaluator
+    task: Task
     compute: Compute
     first_round: FirstRound | None
     """Where runs that begin alike share their first round; None: this run trains its own."""
@@ -79,9 +79,9 @@ class Experiment:
             raise ValueError("this experiment cannot run:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
     def __call__(self, tracker: Tracker, folder: Path) -> float | None:
-        """Runs or resumes the experiment in its folder; returns the last "test/dice"."""
+        """Runs or resumes the experiment in its folder; returns the task's headline of the last round's test."""
         pool = Pool(self.dataset.pool, self.dataset)
-        recorder = Recorder(tracker, folder, self.asking.name, self.gallery, self.budget.unit)
+        recorder = Recorder(tracker, folder, self.asking.name, self.gallery, self.budget.unit, self.task.headline)
         models: Held | None = None
         for number in range(self.rounds):
             if number > 0 and not pool.open:
@@ -89,7 +89,27 @@ class Experiment:
                 break
             models = self.play(number, pool, models, recorder)
         write_json(folder / "finished.json", {"rounds": self.rounds})
-        return recorder.last("test/dice")
+        return recorder.last(f"test/{self.task.headline}")
+
+    def measure(self, path: Path, folder: Path) -> float:
+        """Evaluates the models in a file of weights, such as a run's rounds/04/weights.pt, and trains nothing.
+
+        Writes folder/evaluation.json and returns the task's headline of test. Raises ValueError for other files.
+        """
+        try:
+            models = self._load(WEIGHTS.load(path))
+        except FileNotFoundError:
+            raise ValueError(f"evaluate={path}: there is no such file; give the weights.pt of a run's round") from None
+        except (RuntimeError, UnpicklingError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"evaluate={path}: these are no weights of this model for {len(self.dataset.classes)} classes; compose "
+                f"the model and dataset as in the config.json of the run that made them ({str(error).splitlines()[0]})"
+            ) from None
+        metrics = self.task.evaluate(models, self.dataset, self.asking.predictor, self.compute, self.run)
+        write_json(folder / "evaluation.json", {"weights": str(path), "models": len(models), "metrics": metrics})
+        width = max(map(len, metrics))
+        log.info("%s:\n%s", path, "\n".join(f"  {key:{width}}  {value:.4f}" for key, value in metrics.items()))
+        return metrics[f"test/{self.task.headline}"]
 
     def play(self, number: int, pool: Pool, models: Held | None, recorder: Recorder) -> Held:
         """One round. Each stage loads what is on disk or makes it; gives the models that the next round asks with."""
@@ -121,7 +141,8 @@ class Experiment:
         return new, stage(place / "metrics.json", partial(self.evaluate, number, known, new), JSON, [new])
 
     def look(self, number: int, pool: Pool, models: Models) -> Look:
-        return Look(pool, models, self.asking.predictor, self.compute, self.dataset.classes, self.run, number)
+        asking, classes = self.asking, self.dataset.classes
+        return Look(pool, models, asking.predictor, self.compute, classes, self.run, number, self.task)
 
     def ask(self, number: int, pool: Pool, models: Models | None, place: Path) -> list[Query]:
         if models is None:
@@ -147,9 +168,9 @@ class Experiment:
     def fit(self, number: int, pool: Pool, models: Models | None) -> list[Weights]:
         """The weights of all members and their snapshots, trained on what is known."""
         known = {name: pool.answered(name) for name in pool.labelled}
-        labelled = Labelled(self.dataset, self.annotator, known)
+        labelled = Labelled(self.dataset, self.annotator, known, self.dataset.classes)
         predictor = self.asking.predictor
-        judge = Judge(self.dataset, self.compute, self.trainer.validation.metric)
+        judge = Judge(self.task, self.dataset, self.compute, self.trainer.validation.metric)
         weights: list[Weights] = []
         for member in range(predictor.members):
             model = self.fresh_model(member)
@@ -161,11 +182,10 @@ class Experiment:
 
     def evaluate(self, number: int, pool: Pool, models: Models) -> dict[str, dict[str, float]]:
         cost: dict[str, float] = {unit: pool.cost(unit) for unit in COST_UNITS}
-        metrics = self.evaluator(models(), self.dataset, self.asking.predictor, self.compute, self.run)
-        log.info(
-            "round %d: %g %s, val dice %.4f, test dice %.4f",
-            number, cost[self.budget.unit], self.budget.unit, metrics["val/dice"], metrics["test/dice"],
-        )  # fmt: skip
+        metrics = self.task.evaluate(models(), self.dataset, self.asking.predictor, self.compute, self.run)
+        name, unit = self.task.headline, self.budget.unit
+        val, test = metrics[f"val/{name}"], metrics[f"test/{name}"]
+        log.info("round %d: %g %s, val %s %.4f, test %s %.4f", number, cost[unit], unit, name, val, name, test)
         return {"cost": cost, "metrics": metrics}
 
     def fresh_model(self, member: int) -> nn.Module:
@@ -178,14 +198,12 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Judge:
-    """Scores a model on val, which alone chooses, by a metric of seg_al.metrics; dropout off."""
+    """Scores a model on val, which alone chooses, by a metric of the task; a value, so that processes can have it."""
 
+    task: Task
     dataset: Dataset
     compute: Compute
-    metric: Literal["dice", "miou"]
+    metric: str
 
     def __call__(self, model: nn.Module) -> float:
-        def predict(name: str) -> Tensor:  # [C, H, W]
-            return mean_probabilities([model], self.compute.tensor(self.dataset.image(name)), self.compute)
-
-        return measure(self.dataset, {"val": self.dataset.val}, predict, objects=False)[f"val/{self.metric}"]
+        return self.task.judge(model, self.dataset, self.compute, self.metric)

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import default_collate
 
 from seg_al.core import IGNORE
+
+
+class Loss(Protocol):
+    """How a trainer learns from a batch, whatever the task puts into one."""
+
+    task: ClassVar[str]
+    """The task whose models and examples it understands."""
+
+    def weights(self, counts: Callable[[], Sequence[int]]) -> Tensor | None: ...
+    def collate(self, examples: Sequence[Any]) -> Any: ...  # what PlannedExamples gives -> one batch
+    def known(self, batch: Any) -> Tensor: ...  # [], how many labels there are to learn from
+    def of_batch(self, model: Any, batch: Any, weights: Tensor | None) -> Tensor: ...  # []
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,7 @@ class SegmentationLoss:
     class_weights: Literal["inverse_log"] | tuple[float, ...] | None = None
     """Weights of the classes in the cross-entropy, one number each; "inverse_log": 1 / ln(1.02 + f) for a class that
     has the share f of the labelled pixels (arXiv 1606.02147); None: all alike."""
+    task: ClassVar[str] = "semantic"
 
     def __post_init__(self) -> None:
         if min(self.cross_entropy, self.dice) < 0 or self.cross_entropy + self.dice == 0:
@@ -52,6 +66,18 @@ class SegmentationLoss:
             return torch.tensor(self.class_weights, dtype=torch.float32)
         pixels = torch.tensor(counts(), dtype=torch.float64)
         return 1 / (1.02 + pixels / pixels.sum().clamp_min(1)).log().float()
+
+    def collate(self, examples: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:  # -> [B, 3, H, W], [B, H, W]
+        batch: list[Tensor] = default_collate(list(examples))
+        return batch
+
+    def known(self, batch: Sequence[Tensor]) -> Tensor:
+        """Labelled pixels."""
+        return (batch[1] != IGNORE).sum()
+
+    def of_batch(self, model: Any, batch: Sequence[Tensor], weights: Tensor | None) -> Tensor:
+        images, target = batch
+        return self(model(images.contiguous(memory_format=torch.channels_last)), target, weights)
 
     def __call__(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         # [B, C, H, W], [B, H, W] long, [C] or more -> []

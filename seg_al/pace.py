@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
+class Steps(Protocol):
+    """How many steps a round trains on so many labelled images."""
+
+    def __call__(self, labelled: int, batch_size: int) -> int: ...
+
+
 @dataclass(frozen=True)
 class Pace:
     """How many steps a round trains, recomputed each round: a fixed number, plus epochs over the labelled images."""
@@ -21,6 +27,27 @@ class Pace:
         return self.steps + self.epochs * math.ceil(labelled * self.repeats / batch_size)
 
 
+@dataclass(frozen=True)
+class SteppedPace:
+    """`base` steps up to `every` labelled images, and `step` more for each further `every` of them, begun or full.
+
+    The rule of maskAL's training, whatever the batch size. No step for no image.
+    """
+
+    base: int
+    step: int
+    every: int
+
+    def __post_init__(self) -> None:
+        if self.every < 1 or min(self.base, self.step) < 0:
+            raise ValueError(
+                f"trainer.pace: base={self.base} and step={self.step} are at least 0, every={self.every} at least 1"
+            )
+
+    def __call__(self, labelled: int, batch_size: int) -> int:
+        return self.base + (math.ceil(labelled / self.every) - 1) * self.step if labelled else 0
+
+
 class Schedule(Protocol):
     """The learning rate's factor at a share in [0, 1) of the training."""
 
@@ -29,12 +56,18 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class StepDecay:
-    """Multiplies the learning rate by `factor` after each of the shares `at` of the steps."""
+    """Multiplies the learning rate by `factor` after each of the shares `at` of the steps.
+
+    Over the share `warmup` it first rises linearly from near 0.
+    """
 
     at: tuple[float, ...]
     factor: float
+    warmup: float = 0.0
 
     def __call__(self, share: float) -> float:
+        if share < self.warmup:
+            return rising(share, self.warmup)
         return math.pow(self.factor, sum(share >= drop for drop in self.at))
 
 
@@ -57,6 +90,11 @@ class CosineDecay:
 
     def __call__(self, share: float) -> float:
         if share < self.warmup:
-            return (share + 1e-3) / (self.warmup + 1e-3)
+            return rising(share, self.warmup)
         rest = (share - self.warmup) / (1 - self.warmup)
         return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * rest)) / 2
+
+
+def rising(share: float, warmup: float) -> float:
+    """Linear, from a thousandth of the training over that and the warm-up, to 1 at its end."""
+    return (share + 1e-3) / (warmup + 1e-3)

@@ -14,15 +14,49 @@ from seg_al.beliefs import Beliefs, BeliefSums, NotFinite
 from seg_al.compute import Compute, scaled
 from seg_al.dropout import drawing
 from seg_al.randomness import Address, numpy_rng
-from seg_al.views import Views
+from seg_al.views import View, Views
 
 
 class EncodeDecode(Protocol):
     """What a predictor needs of a network; core.Model, with modules' own methods left out."""
 
     def encode(self, images: Tensor) -> Any: ...
-    def decode(self, state: Any) -> Tensor: ...
+    def decode(self, state: Any) -> Any: ...
     def repeat(self, state: Any, times: int) -> Any: ...
+
+
+class Sums(Protocol):
+    """Takes passes one by one, in order, and gives what they say together."""
+
+    @property
+    def passes(self) -> int: ...
+    def add(self, passed: Any) -> None: ...
+    def beliefs(self) -> Beliefs: ...
+
+
+class Reading(Protocol):
+    """How what a network decodes becomes beliefs."""
+
+    def passes(self, decoded: Any, view: View | None, size: tuple[int, int]) -> list[Any]:
+        """The passes of what was decoded, each alone, and brought back from its view to the image of `size`."""
+        ...
+
+    def sums(self, first: Any, size: tuple[int, int], device: torch.device) -> Sums:
+        """Empty sums for passes like the first one."""
+        ...
+
+
+class Logits:
+    """Reads class maps: a pass is the logits [1, C, H, W] of its pixels."""
+
+    def passes(self, decoded: Tensor, view: View | None, size: tuple[int, int]) -> list[Tensor]:
+        return list(torch.split(decoded if view is None else view.undo(decoded, size), 1))
+
+    def sums(self, first: Tensor, size: tuple[int, int], device: torch.device) -> BeliefSums:
+        return BeliefSums(first.shape[1], size, device)
+
+
+LOGITS = Logits()
 
 
 @dataclass(frozen=True)
@@ -68,6 +102,7 @@ class Predictor:
         address: tuple[Address, ...],
         features: bool = False,
         watch: Callable[[Beliefs], None] | None = None,
+        reading: Reading = LOGITS,
     ) -> Beliefs:
         """The beliefs about one image [1, 3, H, W], bytes or floats in 0..1; with the first model's features if asked.
 
@@ -75,9 +110,9 @@ class Predictor:
         Raises NotFinite where a model puts out NaN or infinity, ValueError for features of a model without any.
         """
         try:
-            beliefs = self._moments(models, image, compute, address, watch)
+            beliefs = self._moments(models, image, compute, address, watch, reading)
         except NotFinite:
-            _refuse_not_finite(models, image, compute)
+            refuse_not_finite(models, image, compute)
         if not features:
             return beliefs
         with compute.autocast():
@@ -91,28 +126,31 @@ class Predictor:
         compute: Compute,
         address: tuple[Address, ...],
         watch: Callable[[Beliefs], None] | None,
+        reading: Reading,
     ) -> Beliefs:
-        sums: BeliefSums | None = None
+        sums: Sums | None = None
+        size = image.shape[2], image.shape[3]
         for number, model in enumerate(models):
             with compute.autocast():
-                for held in self._logits(model, image, (*address, number)):
-                    chunk = list(torch.split(held.pop(), 1))
+                for held in self._decoded(model, image, (*address, number)):
+                    chunk = reading.passes(*held.pop(), size)
                     while chunk:  # what was added is let go: a pass may be the largest thing in memory
-                        sums = sums or BeliefSums(chunk[0].shape[1], (image.shape[2], image.shape[3]), image.device)
+                        sums = sums or reading.sums(chunk[0], size, image.device)
                         sums.add(chunk.pop(0))
                         if watch is not None and 1 < sums.passes < self.total and sums.passes.bit_count() == 1:
                             watch(sums.beliefs())
         assert sums is not None
         return sums.beliefs()
 
-    def _logits(self, model: Any, image: Tensor, address: tuple[Address, ...]) -> Iterator[list[Tensor]]:
-        """Chunks of passes [k, C, H, W], in order, in the frame of the image; each alone in a list, to be taken out."""
+    def _decoded(
+        self, model: Any, image: Tensor, address: tuple[Address, ...]
+    ) -> Iterator[list[tuple[Any, View | None]]]:
+        """Chunks of passes in order, with the view that they saw; each alone in a list, to be taken out."""
         if self.views is not None:
             for number in range(self.passes):
                 view = self.views.draw(numpy_rng(*address, number, "view"))
                 state = model.encode(view.show(scaled(image)))
-                passed = self._decode(model, state, [(*address, number)])
-                yield [view.undo(passed, (image.shape[2], image.shape[3]))]
+                yield [(self._decode(model, state, [(*address, number)]), view)]
             return
         state = model.encode(scaled(image))
         passes = [(*address, number) for number in range(self.passes)]
@@ -120,7 +158,7 @@ class Predictor:
         while passes:
             before = _bytes_asked_for(image)
             try:
-                held = [self._decode(model, state, passes[:size])]
+                held: list[tuple[Any, View | None]] = [(self._decode(model, state, passes[:size]), None)]
             except torch.cuda.OutOfMemoryError:
                 if size == 1:
                     raise
@@ -132,14 +170,12 @@ class Predictor:
                 size = _fitting(_bytes_asked_for(image) - before, image.device, self.chunk)
             yield held
 
-    def _decode(self, model: Any, state: Any, rows: list[tuple[Address, ...]]) -> Tensor:
+    def _decode(self, model: Any, state: Any, rows: list[tuple[Address, ...]]) -> Any:
         state = model.repeat(state, len(rows)) if len(rows) > 1 else state
         if not self.dropout:
-            logits: Tensor = model.decode(state)
-            return logits
+            return model.decode(state)
         with drawing(model, rows):
-            drawn: Tensor = model.decode(state)
-        return drawn
+            return model.decode(state)
 
 
 def _bytes_asked_for(image: Tensor) -> int:
@@ -177,10 +213,11 @@ def mean_probabilities(models: Sequence[Any], image: Tensor, compute: Compute) -
         total = p if total is None else total + p
     assert total is not None
     if not bool(torch.isfinite(total).all()):
-        _refuse_not_finite(models, image, compute)
+        refuse_not_finite(models, image, compute)
     return total / len(models)
 
 
-def _refuse_not_finite(models: Sequence[Any], image: Tensor, compute: Compute) -> NoReturn:
+def refuse_not_finite(models: Sequence[Any], image: Tensor, compute: Compute) -> NoReturn:
+    """Raises NotFinite that names the layer."""
     where = where_not_finite(models, scaled(image), compute)
     raise NotFinite(f"the model's logits hold NaN or infinity, first in the output of {where}")

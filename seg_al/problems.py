@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from seg_al.acquire import first_names
 from seg_al.dropout import dropouts
-from seg_al.evaluate import has_objects
+from seg_al.instances.certainty import ObjectHeuristic
 from seg_al.pool import Pool
 
 if TYPE_CHECKING:
@@ -22,10 +22,34 @@ def problems_of(experiment: Experiment) -> list[str]:
         problems.append(
             f"trainer.batch_size={batch} does not divide among devices={devices}; choose a multiple of the devices"
         )
-    if experiment.evaluator.objects is True and not has_objects(experiment.dataset):
+    problems += [*experiment.task.problems(experiment.dataset), *_of_task(experiment)]
+    return problems
+
+
+def _of_task(experiment: Experiment) -> list[str]:
+    """Parts that are made for different tasks."""
+    task, trainer = experiment.task, experiment.trainer
+    parts = {
+        "model": getattr(experiment.fresh_model(0), "task", "semantic"),
+        "trainer.loss": trainer.loss.task,
+        "trainer.augmentation": trainer.augmentation.task,
+        "granularity": getattr(experiment.asking.granularity, "task", task.name),
+    }
+    problems = [
+        f"{part} is made for task={made_for}, but task={task.name}; choose the model, and task and trainer follow it, "
+        "as in model=unet or model=mask_rcnn_small"
+        for part, made_for in parts.items()
+        if made_for != task.name
+    ]
+    if trainer.validation.metric not in task.judges:
         problems.append(
-            "objects=true compares whole objects of one foreground class with the dataset's object ids, which this "
-            "dataset has not; use objects=auto"
+            f"trainer.validation.metric={trainer.validation.metric}, which task={task.name} does not measure; "
+            f"choose {' or '.join(task.judges)}"
+        )
+    if isinstance(experiment.asking.heuristic, ObjectHeuristic) and task.name != "instances":
+        problems.append(
+            f"heuristic={experiment.asking.name} scores objects, which task={task.name} does not find; choose "
+            "model=mask_rcnn_small, or a heuristic that reads class maps, such as bald"
         )
     return problems
 

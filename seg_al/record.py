@@ -11,24 +11,24 @@ from typing import Any
 
 import numpy as np
 
-from seg_al.acquire import Asking
+from seg_al.acquire import Asking, painted_by
 from seg_al.agreement import agreement_figure, scalars
 from seg_al.asked import asked_figure, statistics
 from seg_al.asked import scalars as asked_scalars
-from seg_al.core import Annotator, Answer, CostUnit, Query, Tracker
+from seg_al.core import Annotator, Answer, CostUnit, Painted, Query, Tracker
 from seg_al.first_round import saved_seconds
 from seg_al.look import Look
 from seg_al.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
 from seg_al.pictures.gallery import Panel, query_gallery
+from seg_al.pictures.objects import Seen
 from seg_al.pictures.places import by_image
-from seg_al.predictors import mean_probabilities
 from seg_al.results.curves import AREA, Curve
 from seg_al.results.figures import run_curve
 from seg_al.stages import effort_path, write_json, write_whole
 
 log = logging.getLogger(__name__)
 
-AREAS = ("test/dice", "test/miou")
+AREAS = ("test/dice", "test/miou", "test/ap")
 """Metrics whose area under the curve is told as well."""
 
 Metrics = dict[str, dict[str, float]]
@@ -48,6 +48,8 @@ class Recorder:
     """Most asked images that a gallery draws; 0: no galleries."""
     unit: CostUnit
     """What a step of the tracker counts."""
+    headline: str
+    """The metric that the run's curve shows, such as "dice"."""
     rounds: list[Metrics] = field(default_factory=list)
 
     def place(self, number: int) -> Path:
@@ -66,7 +68,7 @@ class Recorder:
         write_json(place / "effort.json", _efforts(place))
         self._draw(number)
         curve = self.folder / "learning_curve.png"
-        write_whole(curve, lambda path: run_curve(self.rounds, path))
+        write_whole(curve, lambda path: run_curve(self.rounds, path, (f"test/{self.headline}", f"val/{self.headline}")))
         self.tracker.artifact(curve, f"round_{number:02d}_learning_curve.png")
         for name in FILES:
             if (place / name).exists():
@@ -113,15 +115,28 @@ def panel_of(queries: tuple[Query, ...], asking: Asking, look: Look, annotator: 
     name = queries[0].image
     image = look.pool.images.image(name)
     if asking.heuristic.min_passes == 0:
-        probabilities = mean_probabilities(look.models(), look.compute.tensor(image), look.compute)
+        tensor = look.compute.tensor(image)
+        probabilities = look.task.prediction(look.models(), tensor, look.compute)
+        found = look.task.agreed(look.models(), tensor, look.compute)
+        seen = None if found is None else Seen(found, None)
         score_map = np.ones(image.shape[:2])
     else:
         beliefs = look.beliefs(name)
-        probabilities = beliefs.mean
-        score_map = asking.heuristic(beliefs).cpu().numpy()
+        probabilities, painted = beliefs.mean, painted_by(asking.heuristic, beliefs)
+        seen = seen_in(painted)
+        score_map = painted.map.cpu().numpy()
     prediction = probabilities.argmax(0).cpu().numpy()
-    truth = annotator.labels(name, [*look.pool.answered(name), *(query.region for query in queries)])
-    return Panel(image, prediction, truth, score_map, queries, _whole(queries, look))
+    known = [*look.pool.answered(name), *(query.region for query in queries)]
+    truth = annotator.labels(name, known)
+    true = None if seen is None else annotator.instances(name, known)[0]
+    return Panel(image, prediction, truth, score_map, queries, _whole(queries, look), seen, true)
+
+
+def seen_in(painted: Painted) -> Seen | None:
+    """The objects of the passes with their scores; None where the task has no objects."""
+    if painted.shapes is None or painted.objects is None:
+        return None
+    return Seen(painted.shapes, painted.objects.double().cpu().numpy())
 
 
 def _whole(queries: Sequence[Query], look: Look) -> bool:

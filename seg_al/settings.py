@@ -21,6 +21,7 @@ class Settings:
     shortlist: int
     objects: bool | Literal["auto"]
     bayesian: bool
+    evaluate: str | None
     runs: str
     folder: str | None
     share: bool

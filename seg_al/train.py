@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from seg_al.augmentation import Augmentation
 from seg_al.compute import Compute
-from seg_al.core import IGNORE, ModelFactory
-from seg_al.examples import Labelled, PlannedExamples, plan
-from seg_al.losses import SegmentationLoss
-from seg_al.pace import Pace, Schedule
+from seg_al.core import ModelFactory
+from seg_al.examples import Labelled, MakeExample, PlannedExamples, plan
+from seg_al.losses import Loss
+from seg_al.pace import Schedule, Steps
 from seg_al.randomness import Address, torch_seeded
 from seg_al.rates import MakeOptimizer, optimizer_of
+from seg_al.sampling import Sampling
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -43,9 +43,9 @@ class Validation:
     """"val": the state with the best val score (the later of equals); "last": the last, without judging."""
     times: int
     """Judgements per training, evenly spaced, the last step included."""
-    metric: Literal["dice", "miou"] = "dice"
-    """The metric of val that judges: mean Dice over images and foreground classes, or IoU over the pooled pixels,
-    mean over all classes."""
+    metric: str = "dice"
+    """The metric of val that judges, of those that the task can compute: "dice" (mean over images and foreground
+    classes) or "miou" (IoU over the pooled pixels, mean over all classes); "ap" of masks for objects."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Trainer:
 
     optimizer: MakeOptimizer
     schedule: Schedule
-    loss: SegmentationLoss
-    augmentation: Augmentation
-    pace: Pace
+    loss: Loss
+    augmentation: MakeExample
+    pace: Steps
     batch_size: int
     """Images per step, over all devices together."""
     validation: Validation
@@ -66,6 +66,8 @@ class Trainer:
     """Largest norm of the gradient of all weights together; None: not limited."""
     encoder_lr: float | None = None
     """Factor of the learning rate for the weights in the model's `encoder_parameters()`; None: 1, and none needed."""
+    sampling: Sampling | None = None
+    """How often each labelled image is shown; None: all alike."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -162,34 +164,37 @@ class _Session:
             kept.append(state)
         return kept, steps, skipped
 
-    def _step(
-        self, fabric: Fabric, model: Any, optimizer: Any, batch: tuple[Tensor, Tensor], weights: Tensor | None
-    ) -> Tensor | None:
-        """The loss, or None for a batch without any labelled pixel, which is not even shown to batch norm.
+    def _step(self, fabric: Fabric, model: Any, optimizer: Any, batch: Any, weights: Tensor | None) -> Tensor | None:
+        """The loss, or None for a batch without any label, which is not even shown to batch norm.
 
         Several processes step on the mean of their losses, weighted by their labelled pixels: for cross-entropy
         without class weights that is the loss of the whole batch, otherwise near it.
         """
-        images, target = batch
-        mine = (target != IGNORE).sum()
+        mine = self.trainer.loss.known(batch)
         every: Any = fabric.all_reduce(mine.clone(), reduce_op="sum") if fabric.world_size > 1 else mine
         if not every:
             return None
         optimizer.zero_grad()
-        loss = self.trainer.loss(model(images.contiguous(memory_format=torch.channels_last)), target, weights)
+        loss = self.trainer.loss.of_batch(model, batch, weights)
         fabric.backward(loss if fabric.world_size == 1 else loss * (mine * fabric.world_size / every))
         if self.trainer.clip is not None:
             fabric.clip_gradients(model, optimizer, max_norm=self.trainer.clip, error_if_nonfinite=False)
         optimizer.step()
         return loss
 
-    def _batches(self, fabric: Fabric, steps: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    def _batches(self, fabric: Fabric, steps: int) -> DataLoader[Any]:
         size = self.trainer.batch_size
-        order = plan(self.labelled.names, steps * size, *self.address, "order")
+        names, sampling = self.labelled.names, self.trainer.sampling
+        repeats = None if sampling is None else sampling(self.labelled, names).tolist()
+        order = plan(names, steps * size, *self.address, "order", repeats=repeats)
         examples = PlannedExamples(self.labelled, order, self.trainer.augmentation, (*self.address, "augment"))
         mine = [place for place in range(len(order)) if place % fabric.world_size == fabric.global_rank]
-        loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-            examples, size // fabric.world_size, sampler=mine, num_workers=self.compute.loaders
+        loader: DataLoader[Any] = DataLoader(
+            examples,
+            size // fabric.world_size,
+            sampler=mine,
+            num_workers=self.compute.loaders,
+            collate_fn=self.trainer.loss.collate,
         )
         prepared = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         return prepared  # type: ignore[return-value]

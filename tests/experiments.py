@@ -26,11 +26,17 @@ ROOT = Path(__file__).parents[1]
 
 TINY = (
     "dataset.size=[32,40]", "dataset.train=8", "dataset.val=2", "dataset.test_a=2", "dataset.test_b=2",
-    "model.width=2", "mc_iters=2", "rounds=3", "initial=2", "budget=1", "objects=false", "gallery=0",
+    "mc_iters=2", "rounds=3", "initial=2", "budget=1", "objects=false", "gallery=0",
     "trainer.augmentation.crop=[32,32]", "trainer.pace.steps=2", "trainer.batch_size=2", "trainer.validation.times=1",
     "trainer.optimizer.lr=0.001", "tracking=none", "device=cpu", "share=false",
 )  # fmt: skip
 """Six images in the pool; a round takes a fraction of a second."""
+
+
+def _on(data: Path, overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """The tiny experiment; a U-Net is as narrow as can be, unless another model is chosen."""
+    model = () if any(one.startswith("model=") for one in overrides) else ("model.width=2",)
+    return (f"dataset.root={data}", *TINY, *model, *overrides)
 
 
 @cache
@@ -44,12 +50,12 @@ def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
 
 def tiny(data: Path, *overrides: str) -> Experiment:
     """A tiny experiment on glands under `data`; later overrides win."""
-    return run.build(*composed(f"dataset.root={data}", *TINY, *overrides))
+    return run.build(*composed(*_on(data, overrides)))
 
 
 def perform(data: Path, folder: Path, *overrides: str) -> float | None:
     """The tiny experiment as `python run.py folder=...` runs it."""
-    return run.perform(*composed(f"dataset.root={data}", *TINY, f"folder={folder}", *overrides))
+    return run.perform(*composed(*_on(data, (f"folder={folder}", *overrides))))
 
 
 @dataclass

@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 
 import run
 from experiments import ROOT, TINY, composed
+from seg_al.spelling import option_of
 
 CONF = ROOT / "conf"
 OPTIONS = sorted((group, path.stem) for group in run.GROUPS for path in (CONF / group).glob("*.yaml"))
@@ -50,7 +51,7 @@ def parameters(target: str) -> set[str]:
 @pytest.mark.parametrize(("group", "option"), OPTIONS, ids=str)
 def test_an_option_says_all_that_its_target_takes_and_nothing_else(group: str, option: str) -> None:
     """No default hides in Python: what is not written in the yaml cannot be seen, swept or recorded."""
-    found = list(nodes(yaml.safe_load((CONF / group / f"{option}.yaml").read_text()), group))
+    found = list(nodes(option_of(CONF / group / f"{option}.yaml", group), group))
     assert found[0][0] == group, "the option itself has a _target_"
     for path, node in found:
         target = node["_target_"]

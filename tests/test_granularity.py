@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seg_al.beliefs import beliefs_of, unlooked
-from seg_al.core import Scene
+from seg_al.core import Painted, Scene
 from seg_al.granularities.components import Component, absorbed
 from seg_al.granularity import Grid, Image, Pixel, cut, join
 
@@ -82,7 +82,7 @@ def test_a_whole_image_is_one_unit():
     ids = image.units(scene((H, W)))
     assert ids.unique().tolist() == [0]
     scores, _ = case(3)
-    assert image.reduce(scores, ids, 1).item() == pytest.approx(scores.double().mean().item(), rel=1e-12)
+    assert image.reduce(Painted(scores), ids, 1).item() == pytest.approx(scores.double().mean().item(), rel=1e-12)
 
 
 @pytest.mark.parametrize(("size", "tile"), [((10, 7), 4), ((8, 8), 4), ((3, 5), 8), ((4, 4), 1)])
@@ -164,7 +164,7 @@ def test_a_pixel_keeps_its_score_and_its_place_in_row_major_order():
     scores, _ = case(5)
     keep = torch.rand(H, W, generator=torch.Generator().manual_seed(1)) < 0.5
     found, compact = cut(ids, keep)
-    joined = pixel.reduce(scores, compact, len(found))
+    joined = pixel.reduce(Painted(scores), compact, len(found))
     assert joined.dtype == torch.float64
     assert torch.equal(joined, scores.flatten()[found].double())
     assert torch.equal(joined, join(scores, compact, len(found), "mean", 1.0))

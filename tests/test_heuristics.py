@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from object_beliefs import believing, random_objects
 from omegaconf import OmegaConf
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
@@ -25,6 +26,7 @@ from seg_al.heuristics.random import Random
 from seg_al.heuristics.variation_ratio import VariationRatio
 from seg_al.heuristics.vote_entropy import VoteEntropy
 from seg_al.heuristics.vote_variance import VoteVariance
+from seg_al.instances.certainty import ObjectHeuristic
 
 LN2 = math.log(2)
 VOTES = VoteVariance(distance_weight=False, background=0)
@@ -179,7 +181,11 @@ def test_one_class_leaves_nothing_to_ask():
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
 def test_min_passes_says_below_how_many_passes_the_score_says_nothing(path):
     heuristic = instantiate(OmegaConf.load(path), _convert_="all")
-    scores = heuristic(beliefs_of(random_passes(0, (1, 4, 8, 8))))
+    if isinstance(heuristic, ObjectHeuristic):
+        scores = heuristic.of_objects(believing(random_objects(0, passes=1, classes=4)))
+        scores = scores if heuristic.wanted == "uncertain" else 1 - scores
+    else:
+        scores = heuristic(beliefs_of(random_passes(0, (1, 4, 8, 8))))
     if heuristic.min_passes == 2:
         assert scores.abs().max() < 1e-6
     elif heuristic.min_passes == 1:

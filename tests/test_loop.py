@@ -17,6 +17,7 @@ from experiments import Notes, masks, metrics, perform, queries, record, scores,
 from seg_al.core import IGNORE, Answer, Budget, Region
 from seg_al.drawing import pieces
 from seg_al.examples import Labelled
+from seg_al.instances.certainty import ObjectHeuristic
 from seg_al.loop import Experiment
 from seg_al.models.unet import UNet
 from seg_al.pool import Pool
@@ -74,7 +75,11 @@ def test_the_highest_scores_are_asked_for(played: Callable[..., Path]) -> None:
 
 
 def test_the_scores_of_all_heuristics_are_kept_that_the_passes_allow(played: Callable[..., Path]) -> None:
-    least = {name: heuristic.min_passes for name, heuristic in run.recorded_heuristics().items()}
+    least = {
+        name: heuristic.min_passes
+        for name, heuristic in run.recorded_heuristics().items()
+        if not isinstance(heuristic, ObjectHeuristic)  # a network that tells classes apart finds no objects
+    }
     for passes, settings in {2: ("heuristic=bald",), 1: ("heuristic=entropy", "predictor=single")}.items():
         table = scores(played(*settings), 1)
         assert set(table) == {"image", "unit", "area", "asked", "drawn"} | {

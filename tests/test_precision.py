@@ -17,6 +17,7 @@ from seg_al.look import Look
 from seg_al.pool import Pool
 from seg_al.precision import ranks_alike
 from seg_al.predictors import Predictor
+from seg_al.tasks.semantic import SemanticSegmentation
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Pointwise(nn.Module):
 def look(model: nn.Module, scoring: str) -> Look:
     compute = Compute("cpu", "float32", 1, 0, "auto", scoring)
     predictor = Predictor(1, False, None, 1, 1, 8)
-    return Look(Pool(["a"], Ramp()), lambda: [model.eval()], predictor, compute, ("a", "b"), 0, 1)
+    task = SemanticSegmentation(objects=False, bayesian=False)
+    return Look(Pool(["a"], Ramp()), lambda: [model.eval()], predictor, compute, ("a", "b"), 0, 1, task)
 
 
 def test_bfloat16_is_taken_where_it_ranks_alike() -> None:

@@ -34,6 +34,7 @@ from seg_al.pool import Pool
 from seg_al.predictors import Predictor, mean_probabilities
 from seg_al.randomness import torch_seeded
 from seg_al.selectors.top import Top
+from seg_al.tasks.semantic import SemanticSegmentation
 from seg_al.train import build, load
 from seg_al.views import Views
 
@@ -303,7 +304,8 @@ def test_the_scores_of_a_subset_of_the_pool_are_those_of_the_whole(tmp_path: Pat
 
     def scores(subset: int | None) -> dict[str, float]:
         pool = Pool(glands.pool, glands)
-        look = Look(pool, lambda: models, MC, CPU, ("a", "b", "c"), run=0, round=1)
+        task = SemanticSegmentation(objects=False, bayesian=False)
+        look = Look(pool, lambda: models, MC, CPU, ("a", "b", "c"), run=0, round=1, task=task)
         asking = Asking(
             heuristic=BALD(), name="bald", also={"entropy": Entropy()}, selector=Top(), predictor=MC,
             granularity=Image(reduction="mean", top_share=1.0), subset=subset, shortlist=10,

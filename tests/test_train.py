@@ -22,6 +22,7 @@ from seg_al.loop import Judge
 from seg_al.losses import SegmentationLoss
 from seg_al.models.unet import UNet
 from seg_al.pace import CosineDecay, Pace, PolyDecay, StepDecay
+from seg_al.tasks.semantic import SemanticSegmentation
 from seg_al.train import Trainer, Validation, Weights, build, load
 
 STILL = Augmentation(crop=(32, 32), rotate=False, flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
@@ -553,4 +554,4 @@ def test_the_metric_that_is_named_judges(metric: Literal["dice", "miou"]) -> Non
     hits = confusion.diagonal()
     expected = {"dice": np.mean(dices), "miou": np.mean(hits / (confusion.sum(0) + confusion.sum(1) - hits))}
     assert expected["dice"] != pytest.approx(expected["miou"], abs=0.01)
-    assert Judge(Judged(), CPU, metric)(model) == pytest.approx(expected[metric])
+    assert Judge(SemanticSegmentation(False, False), Judged(), CPU, metric)(model) == pytest.approx(expected[metric])

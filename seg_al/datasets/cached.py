@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import BoolMask, ByteImage, Dataset
+from seg_al.instances.nouns import Instances, instances_of
 
 
 class Cached:
@@ -18,6 +19,7 @@ class Cached:
         self.dataset = dataset
         self.limit = mib * 2**20
         self._held: OrderedDict[tuple[str, str], ByteImage] = OrderedDict()
+        self._instances: dict[str, Instances] = {}
         self._bytes = 0
 
     def _get(self, key: tuple[str, str], decode: Callable[[str], ByteImage]) -> ByteImage:
@@ -46,6 +48,12 @@ class Cached:
 
     def objects(self, name: str) -> npt.NDArray[np.int32] | None:
         return self.dataset.objects(name)
+
+    def instances(self, name: str) -> Instances:
+        """The objects one by one, made once: run lengths are small. ValueError where the dataset has none."""
+        if name not in self._instances:
+            self._instances[name] = instances_of(self.dataset, name)
+        return self._instances[name]
 
     def column(self, key: str) -> Mapping[str, str]:
         return self.dataset.column(key)

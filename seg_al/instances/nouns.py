@@ -6,13 +6,14 @@ count from 1, as in the class ids of a dataset: 0 is the background. Masks are c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
+from scipy.ndimage import find_objects
 
 from seg_al.core import IGNORE, BoolMask, ByteImage, Dataset
 from seg_al.instances import rle
@@ -129,6 +130,55 @@ class InstanceDataset(Dataset, Protocol):
     """A dataset that also knows the objects of its images one by one."""
 
     def instances(self, name: str) -> Instances: ...
+
+
+def instances_of(dataset: Dataset, name: str) -> Instances:
+    """The objects of an image: the dataset's own, or those in its maps of objects and classes.
+
+    Raises ValueError where it has neither, or no background as class 0.
+    """
+    own: Callable[[str], Instances] | None = getattr(dataset, "instances", None)
+    if own is not None:
+        return own(name)
+    objects = dataset.objects(name)
+    if objects is None:
+        raise ValueError(
+            f"objects are asked for, but image {name} has no object ids; take a dataset that has them (dataset=glas, "
+            "coco, or folder with dataset.objects), or a semantic model"
+        )
+    if dataset.background != 0:
+        raise ValueError(
+            f"objects are asked for, but the first class, {dataset.classes[0]}, is no background; take a dataset "
+            "whose class 0 is the background, or a semantic model"
+        )
+    return instances_of_maps(objects, dataset.target(name), range(1, len(dataset.classes)))
+
+
+def instances_of_maps(
+    objects: npt.NDArray[np.integer], classes: ByteImage, void: Sequence[int] = (1,)
+) -> Instances:  # [H, W] ids, 0: none; [H, W] class ids
+    """The objects of two maps, by ascending id; one has the most frequent class of its pixels, of equals the first.
+
+    Objects whose class is the background are none. Pixels with the class IGNORE that are of no object, or of one all
+    of whose pixels are, become a crowd for each of the classes `void` that they may hold.
+    """
+    size = (objects.shape[0], objects.shape[1])
+    ids, places = np.unique(objects, return_inverse=True)
+    places = places.reshape(size)
+    if ids[0] != 0:
+        places, ids = places + 1, np.r_[0, ids]
+    counts = np.bincount(places.ravel() * 256 + classes.ravel(), minlength=256 * len(ids)).reshape(len(ids), 256)
+    counts[0] = 0
+    found = np.where(counts[:, :IGNORE].any(1), counts[:, :IGNORE].argmax(1), IGNORE)
+    codes, kept = [], []
+    for place, window in enumerate(find_objects(places), start=1):
+        if 0 < found[place] < IGNORE:
+            codes.append(rle.encode(places[window] == place, size, (window[1].start, window[0].start)))
+            kept.append(int(found[place]))
+    unknown = (classes == IGNORE) & ((places == 0) | (found == IGNORE)[places])
+    crowds = list(void) if unknown.any() else []
+    codes += [rle.encode(unknown, size)] * len(crowds)
+    return Instances.of(size, codes, [*kept, *crowds], [False] * len(kept) + [True] * len(crowds))
 
 
 def tight_boxes(codes: tuple[rle.Code, ...], size: rle.Size) -> Boxes:  # [N, 4]

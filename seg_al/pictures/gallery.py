@@ -16,7 +16,19 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from seg_al.core import IGNORE, BoolMask, ByteImage, Query
-from seg_al.pictures.overlay import DPI, Overlay, draw, extent, overlay, sampled, shrunk, stride, write
+from seg_al.instances.nouns import Instances
+from seg_al.pictures.objects import (
+    Seen,
+    Sketch,
+    draw_division,
+    draw_passes,
+    draw_scores,
+    explained,
+    sketch,
+    true_division,
+    words_of,
+)
+from seg_al.pictures.overlay import DPI, Overlay, Points, draw, extent, overlay, sampled, shrunk, stride, write
 from seg_al.pictures.palette import UNKNOWN_COLOUR, legend_entries, palette
 from seg_al.pictures.places import Places
 
@@ -24,7 +36,9 @@ ClassMap = npt.NDArray[np.integer]  # [H, W], IGNORE where unknown
 
 SCORE_COLOURS = "viridis"
 TITLES = ("image", "prediction", "truth", "score map")
-CELL = 2.5  # inches, the width of one picture
+CELL, OBJECTS_CELL = 2.5, 3.6  # inches, the width of one picture, without and with objects
+STRIP, TOWER = 0.45, 1.6
+"""Heights over widths between which a picture has the full width."""
 LINE = 0.17  # inches, the height of one line of text
 LEGEND_COLUMNS = 7
 FADED = 0.7
@@ -43,11 +57,17 @@ class Panel:
     """Of this image only; they share no pixel."""
     whole: bool
     """Whether one query asks for all of the image that is of any class: then there is no overlay."""
+    seen: Seen | None = None
+    """What the network found object by object; None where the task has no objects."""
+    true: Instances | None = None
+    """The true objects that are known, once the queries are answered; drawn where there are `seen` ones."""
 
 
 @dataclass(frozen=True)
 class _Row:
     """A panel in the size in which it is drawn."""
+
+    cell: float  # inches, the width of one picture
 
     image: ByteImage  # [h, w, 3]
     prediction: ClassMap  # [h, w]
@@ -57,6 +77,8 @@ class _Row:
     overlay: Overlay
     dot_classes: npt.NDArray[np.int64]  # [n dots]
     words: tuple[str, str]
+    sketch: Sketch | None
+    division: Points | None  # [2 S, 2], of the true objects
 
 
 def query_gallery(
@@ -73,9 +95,10 @@ def query_gallery(
         raise ValueError("the gallery has no panel to draw")
     heights = [_height(row) for row in rows]
     legend_rows = -(-(len(classes) + 1) // LEGEND_COLUMNS)
-    size = (4 * CELL + 3.1, sum(heights) + 1.1 + 0.22 * legend_rows)
+    cell = max(row.cell for row in rows)
+    size = (4 * cell + 3.1, sum(heights) + 1.1 + 0.22 * legend_rows)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    shares = {"width_ratios": [1, 1, 1, 1, 0.95], "height_ratios": [*heights, 0.14]}
+    shares = {"width_ratios": [1, 1, 1, 1, 0.95 * CELL / cell], "height_ratios": [*heights, 0.14]}
     grid = figure.add_gridspec(len(rows) + 1, 5, **shares)
     scale = _scale(rows)
     for number, row in enumerate(rows):
@@ -94,11 +117,13 @@ def query_gallery(
 def _laid(panel: Panel, classes: int) -> _Row:
     _check(panel, classes)
     places = Places.of([query.region for query in panel.queries])
-    zoom = CELL * DPI / places.size[1]
+    cell = CELL if panel.seen is None else OBJECTS_CELL
+    zoom = cell * DPI / places.size[1]
     step = stride(zoom)
     drawn = overlay(places, panel.whole, zoom)
     asked = places.ids() >= 0
     return _Row(
+        cell=cell,
         image=shrunk(panel.image, step),
         prediction=sampled(panel.prediction, step),
         truth=sampled(panel.truth, step),
@@ -107,6 +132,10 @@ def _laid(panel: Panel, classes: int) -> _Row:
         overlay=drawn,
         dot_classes=places.classes(np.asarray(panel.truth))[drawn.small],
         words=words(panel),
+        sketch=None
+        if panel.seen is None
+        else sketch(panel.seen, step, min(1, TOWER * places.size[1] / places.size[0]) * zoom),
+        division=None if panel.true is None else true_division(panel.true, step),
     )
 
 
@@ -153,6 +182,7 @@ def _draw(axes: Sequence[Axes], row: _Row, colours: npt.NDArray[np.uint8], scale
         one.set_anchor("N")  # beside the first line of the text
         one.set_xticks([])
         one.set_yticks([])
+        _draw_objects(title, one, row, colours)
         draw(one, row.overlay, colours[row.dot_classes] / 255 if title == "truth" else None)
     axes[4].set_axis_off()
     name, text = row.words
@@ -160,6 +190,19 @@ def _draw(axes: Sequence[Axes], row: _Row, colours: npt.NDArray[np.uint8], scale
     axes[4].annotate(name, (0, 1), xytext=(0, 0), fontsize=10, weight="bold", **corner)
     below = -72 * LINE * (name.count("\n") + 1) - 3
     axes[4].annotate(text, (0, 1), xytext=(0, below), fontsize=10, **corner)
+
+
+def _draw_objects(title: str, axes: Axes, row: _Row, colours: npt.NDArray[np.uint8]) -> None:
+    if row.sketch is None:
+        return
+    if title == "image":
+        draw_passes(axes, row.sketch, colours)
+    elif title == "score map":
+        draw_scores(axes, row.sketch)
+    else:
+        division = row.division if title == "truth" else row.sketch.division
+        if division is not None:
+            draw_division(axes, division, row.sketch.weight)
 
 
 def words(panel: Panel) -> tuple[str, str]:
@@ -175,6 +218,8 @@ def words(panel: Panel) -> tuple[str, str]:
         if scored:
             best, worst = (how(scored, key=lambda query: query.score or 0.0) for how in (max, min))
             lines += [f"best: {best.why}", f"worst: {worst.why}"]
+    if panel.seen is not None:
+        lines.append(words_of(panel.seen))
     if not panel.whole:
         area = sum(query.region.area for query in queries)
         share = 100 * area / (height * width)
@@ -185,7 +230,7 @@ def words(panel: Panel) -> tuple[str, str]:
 def _height(row: _Row) -> float:
     """Inches of a row: the picture's shape, kept between a strip and a tower, but never less than its text."""
     height, width = row.overlay.size
-    picture = CELL * float(np.clip(height / width, 0.45, 1.6))
+    picture = row.cell * float(np.clip(height / width, STRIP, TOWER))
     return max(picture, LINE * (sum(part.count("\n") + 1 for part in row.words) + 1)) + 0.1
 
 
@@ -193,7 +238,8 @@ def _note(rows: Sequence[_Row], images: int | None) -> str:
     notes = [f"{len(rows)} of {images} asked images"] if images is not None and images > len(rows) else []
     if any((row.faded & (row.truth != IGNORE)).any() for row in rows):
         notes.append("faded truth: known before this round")
-    return "; ".join(notes)
+    sketches = [row.sketch for row in rows if row.sketch is not None]
+    return "; ".join([*notes, *explained(sketches)])
 
 
 def _legend(figure: Figure, classes: Sequence[str], rows: Sequence[_Row]) -> None:

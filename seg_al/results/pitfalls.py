@@ -101,7 +101,7 @@ def ceiling_command(study: Study, label: str) -> str:
     return command(study, label, {"heuristic": "random", "selector": "top", "initial": "all", "rounds": "1"})
 
 
-GROUPS = ("dataset", "model", "heuristic", "predictor", "granularity", "selector", "annotator", "trainer")
+GROUPS = ("dataset", "model", "heuristic", "predictor", "granularity", "selector", "annotator", "trainer", "task")
 VALUES = ("mc_iters", "rounds", "initial", "budget", "cost", "subset", "objects", "bayesian", "precision")
 
 

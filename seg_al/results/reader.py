@@ -64,6 +64,8 @@ def run_folders(path: Path) -> Iterator[Path]:
     """Folders at or below `path` that hold a run: a config.json, or rounds that lost theirs."""
     if not path.is_dir():
         raise ValueError(f"{path} is not a folder: give run folders, or the folder that holds them")
+    if (path / "evaluation.json").exists():  # of a model of another run
+        return
     if (path / "config.json").exists() or (path / "rounds").is_dir():
         yield path
         return

@@ -13,6 +13,9 @@ from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.records import Study
 from seg_al.tracking.ways import LOCAL_URL, URL_VARIABLE
 
+METRICS = ("test/dice", "test/ap")
+"""What is compared where nobody says what: the first that the study has."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Paths or a database, a filter, the metric and the cost."""
@@ -22,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mongo", action="store_true", help="read MongoDB, as Sacred wrote it, not folders")
     parser.add_argument("--url", help=f"of the MongoDB (the environment's {URL_VARIABLE}, else {LOCAL_URL})")
     parser.add_argument("--database", default="sacred", help="its database (%(default)s)")
-    parser.add_argument("--metric", default="test/dice", help="what is compared (%(default)s)")
+    parser.add_argument("--metric", help=f"what is compared (the first that is there of {', '.join(METRICS)})")
     parser.add_argument("--cost", choices=COST_UNITS, default="images", help="what labels cost (%(default)s)")
     parser.add_argument(
         "--where", nargs="+", action="extend", default=[], metavar="NAME=A,B", help="keep only such runs"
@@ -36,6 +39,20 @@ def study_from(arguments: argparse.Namespace) -> Study:
         url = arguments.url or os.environ.get(URL_VARIABLE) or LOCAL_URL
         return mongo_study(url, arguments.database, where)
     return folder_study(existing(arguments.paths), where)
+
+
+def metric_from(arguments: argparse.Namespace, study: Study) -> str:
+    """The metric that the arguments name, else the first of METRICS that the study has.
+
+    Raises ValueError naming the metrics that are there instead.
+    """
+    there = sorted(set(study.table.loc[~study.table["ceiling"], "metric"]))
+    wanted = METRICS if arguments.metric is None else (arguments.metric,)
+    for metric in wanted:
+        if metric in there:
+            return str(metric)
+    remedy = "; choose one by --metric" if arguments.metric is None else ""
+    raise ValueError(f"no run has the metric {' or '.join(map(repr, wanted))}{remedy}; there are {', '.join(there)}")
 
 
 def existing(patterns: Sequence[str]) -> list[Path]:

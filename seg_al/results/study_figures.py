@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import COST_UNITS, CostUnit
+from seg_al.instances.coco_metrics import PARTS
 from seg_al.results.curves import arms_of, table_of
 from seg_al.results.print_style import (
     COLUMN,
@@ -32,10 +33,14 @@ PANELS = 20
 
 
 def per_class_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | None:
-    """A panel per class of the metric ("test/dice" has "test/dice_gland"); None where it has none."""
+    """A panel per class of the metric ("test/dice" has "test/dice_gland"); None where it has none.
+
+    COCO's AP of small, medium and large objects are no classes.
+    """
     split, _, name = metric.partition("/")
     stem = f"{split}/{name.removeprefix('m').removeprefix('dataset_')}_"
-    metrics = sorted({one for one in table["metric"].unique() if one.startswith(stem)})[:PANELS]
+    sizes = {stem + part for part in PARTS[1:]} if name.endswith("ap") else set()
+    metrics = sorted({one for one in table["metric"].unique() if one.startswith(stem)} - sizes)[:PANELS]
     if not metrics:
         return None
     return _panels(table, {one.removeprefix(stem): (one, cost) for one in metrics}, name)

@@ -1,24 +1,22 @@
-"""How good models are on named images: dropout off, and, where asked for, the Bayesian mean over passes."""
+"""Semantic segmentation: a class for every pixel. Dropout off, and, where asked for, the Bayesian mean over passes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-import torch
-from torch import Tensor
-from tqdm import tqdm
+from torch import Tensor, nn
 
-from seg_al.beliefs import NotFinite
 from seg_al.compute import Compute
 from seg_al.core import Dataset
 from seg_al.metrics import Evaluation
-from seg_al.predictors import Predictor, mean_probabilities
+from seg_al.predictors import LOGITS, Logits, Predictor, mean_probabilities
+from seg_al.tasks.task import each_image, tests_of
 
 
 @dataclass(frozen=True)
-class Evaluator:
+class SemanticSegmentation:
     """Reports val and every test split; val alone may choose anything."""
 
     objects: bool | Literal["auto"]
@@ -26,9 +24,27 @@ class Evaluator:
     dataset has a background, one foreground class and object ids."""
     bayesian: bool
     """Whether the tests are also reported with the mean probability over the predictor's passes."""
+    name: ClassVar[str] = "semantic"
+    headline: ClassVar[str] = "dice"
+    judges: ClassVar[tuple[str, ...]] = ("dice", "miou")
+    reading: ClassVar[Logits] = LOGITS
 
-    def __call__(
-        self, models: Sequence[torch.nn.Module], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
+    def problems(self, dataset: Dataset) -> list[str]:
+        if self.objects is not True or has_objects(dataset):
+            return []
+        return [
+            "objects=true compares whole objects of one foreground class with the dataset's object ids, which this "
+            "dataset has not; use objects=auto"
+        ]
+
+    def judge(self, model: nn.Module, dataset: Dataset, compute: Compute, metric: str) -> float:
+        def predict(name: str) -> Tensor:  # [C, H, W]
+            return mean_probabilities([model], compute.tensor(dataset.image(name)), compute)
+
+        return measure(dataset, {"val": dataset.val}, predict, objects=False)[f"val/{metric}"]
+
+    def evaluate(
+        self, models: Sequence[nn.Module], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
     ) -> dict[str, float]:
         """Metrics as "<split>/<metric>"; "test" is the union of the tests, "..._bayesian" the mean over passes."""
 
@@ -40,17 +56,19 @@ class Evaluator:
             return predictor(models, image, compute, (run, "evaluate", name)).mean
 
         objects = has_objects(dataset) if self.objects == "auto" else self.objects
-        tests = dict(dataset.tests)
-        if len(tests) > 1:
-            tests["test"] = tuple(name for names in dataset.tests.values() for name in names)
-        else:
-            tests = {"test": next(iter(tests.values()))}
+        tests = tests_of(dataset)
         metrics = measure(dataset, {"val": dataset.val}, single, objects=False)
         metrics |= measure(dataset, tests, single, objects=objects)
         if self.bayesian:
             found = measure(dataset, tests, bayesian, objects=objects)
             metrics |= {f"{key.replace('/', '_bayesian/')}": value for key, value in found.items()}
         return metrics
+
+    def prediction(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Tensor:
+        return mean_probabilities(models, image, compute)
+
+    def agreed(self, models: Sequence[Any], image: Tensor, compute: Compute) -> None:
+        return None
 
 
 def has_objects(dataset: Dataset) -> bool:
@@ -66,13 +84,8 @@ def measure(
 ) -> dict[str, float]:
     """Every metric of every split; an image that stands in several splits is predicted once."""
     evaluations = {split: Evaluation(dataset.classes, dataset.background, objects) for split in splits}
-    names = sorted({name for split in splits.values() for name in split})
-    for name in tqdm(names, desc="evaluate", unit="image", leave=False, disable=None, delay=1):
-        try:
-            probabilities = predict(name).cpu()
-        except NotFinite as error:
-            raise ValueError(f"image {name}: {error}; training has diverged, lower the learning rate") from error
-        target = dataset.target(name)
+    for name, predicted in each_image(sorted({name for split in splits.values() for name in split}), predict):
+        probabilities, target = predicted.cpu(), dataset.target(name)
         found = dataset.objects(name) if objects else None
         for split, evaluation in evaluations.items():
             if name in splits[split]:

@@ -1,0 +1,289 @@
+"""Times what Mask R-CNN needs for its passes against the straightforward way, and measures the memory of both.
+
+    python scripts/benchmark_instances.py --out benchmarks/instances
+
+Each side runs in a process of its own, so that its peak of memory is its own; processor seconds of one thread are
+compared, so that what else runs on the machine does not count. Each case says what it must reach. Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from seg_al.dropout import drawing
+from seg_al.instances.found import placed
+from seg_al.instances.matching import BestMatch
+from seg_al.instances.passes import Found, Passed
+from seg_al.instances.rle import Size
+from seg_al.memory import keep_freed_memory
+from seg_al.models.mask_rcnn import MaskRCNN
+from seg_al.models.partial_labels import Learning, Proposals, Sampling
+from seg_al.models.pyramids import ResNet50
+from seg_al.models.roi_heads import Detecting, Widths
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One case: both sides in processor seconds and in MiB that they add at their peak to what they begin with."""
+
+    case: str
+    ours_s: float
+    theirs_s: float
+    faster: float
+    """Times."""
+    faster_wanted: float
+    ours_mib: float
+    theirs_mib: float
+    smaller: float
+    """Times."""
+    smaller_wanted: float
+    agree: str
+    """What was compared."""
+    passed: bool
+
+
+def nuclei(passes: int, detections: int, count: int, size: Size) -> list[Passed]:
+    """A field of nuclei of 30 to 90 pixels, some of which touch; each pass misses some and moves the others."""
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, np.array(size[::-1]) - 90, (count, 2))
+    boxes = np.concatenate([low, low + rng.uniform(30, 90, (count, 2))], 1)
+    down, across = (np.mgrid[0:28, 0:28] + 0.5) / 28 - 0.5
+    masks = torch.tensor(1 / (1 + np.exp(30 * (np.hypot(down, across) - 0.47)))).float().repeat(detections, 1, 1)
+    made = []
+    for _ in range(passes):
+        seen = boxes[rng.permutation(count)[:detections]] + rng.normal(0, 2, (detections, 4))
+        logits = torch.tensor(rng.normal(0, 2, (1000, 2))).float()
+        scores, proposals = logits.softmax(1)[:, 1].topk(detections)
+        made.append(Passed(size, logits, torch.tensor(seen), torch.ones_like(proposals), scores, proposals, masks))
+    return made
+
+
+Groups = list[list[tuple[int, float]]]
+"""Of each object its members: pass and score."""
+
+
+def matched_in_crops(passes: list[Passed]) -> Groups:
+    matcher = BestMatch().begin(passes[0].size)
+    for passed in passes:
+        matcher.add(placed(passed))
+    groups = matcher.objects().groups
+    return [list(zip(group.passes.tolist(), group.scores.tolist(), strict=True)) for group in groups]
+
+
+@dataclass
+class Whole:
+    """A running object at the size of the image."""
+
+    members: list[tuple[int, float]]
+    counts: npt.NDArray[np.uint16]  # [H, W]
+    consensus: npt.NDArray[np.bool_]  # [H, W]
+    box: npt.NDArray[np.float64]
+
+
+def matched_by_whole_masks(passes: list[Passed]) -> Groups:
+    """The same rule with a mask of the image's size for each detection of each pass, and for each running object.
+
+    Only pairs whose boxes meet are compared: published code, which compares every pair, takes many times as long.
+    """
+    groups: list[Whole] = []
+    kept = []
+    for number, passed in enumerate(passes):
+        found = placed(passed)
+        masks = whole_masks(found)
+        kept.append(masks)
+        pairs = []
+        for place, mask in enumerate(masks):
+            for group, running in enumerate(groups):
+                if not meet(running.box, found.boxes[place]):
+                    continue
+                iou = np.count_nonzero(running.consensus & mask) / np.count_nonzero(running.consensus | mask)
+                if iou >= 0.5:
+                    pairs.append((-iou, place, group))
+        homes: dict[int, int] = {}
+        for _, place, group in sorted(pairs):
+            if place not in homes and group not in homes.values():
+                homes[place] = group
+        for place, mask in enumerate(masks):
+            if place not in homes:
+                homes[place] = len(groups)
+                groups.append(Whole([], mask.astype(np.uint16) * 0, mask, found.boxes[place]))
+            running, box = groups[homes[place]], found.boxes[place]
+            running.members.append((number, float(found.scores[place])))
+            running.counts += mask
+            running.consensus = (running.counts > 0) & (running.counts >= len(running.members) / 2)
+            running.box = np.r_[np.minimum(running.box[:2], box[:2]), np.maximum(running.box[2:], box[2:])]
+    return [running.members for running in groups]
+
+
+def whole_masks(found: Found) -> npt.NDArray[np.bool_]:  # [N, H, W]
+    masks = np.zeros((len(found), *found.size), dtype=np.bool_)
+    for mask, crop in zip(masks, found.masks, strict=True):
+        x0, y0, x1, y1 = crop.window
+        mask[y0:y1, x0:x1] = crop.mask
+    return masks
+
+
+def meet(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> bool:
+    return bool(np.all(one[:2] < other[2:] + 1) and np.all(other[:2] < one[2:] + 1))
+
+
+def resident_mib(field: str) -> float:
+    """VmRSS (now) or VmHWM (peak) of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+
+
+def measured(work: Callable[[], Any]) -> dict[str, Any]:
+    """Processor seconds of the work, the memory it adds, and what it gives."""
+    before, start = resident_mib("VmRSS"), time.process_time()
+    result = work()
+    seconds = time.process_time() - start
+    return {"seconds": seconds, "mib": max(resident_mib("VmHWM") - before, 0.1), "result": result}
+
+
+def matching_side(match: Callable[[list[Passed]], Groups]) -> dict[str, Any]:
+    match(nuclei(2, 5, 6, (128, 128)))  # loads the libraries' own memory
+    passes = nuclei(20, 100, 110, (1024, 1024))
+    return measured(lambda: match(passes))
+
+
+def network(detections: int) -> MaskRCNN:
+    """Mask R-CNN with a ResNet-50 as conf/model/mask_rcnn.yaml has it, untrained; so many detections of each image."""
+    return MaskRCNN(
+        backbone=ResNet50(trainable=3, normalize="imagenet"),
+        weights=None,
+        dropout=0.25,
+        sites=("box_head", "predictor", "mask_head"),
+        proposals=Proposals((32, 64, 128, 256, 512), (0.5, 1.0, 2.0), 1000, 1000, 2000, 2000, 0.7),
+        heads=Widths(1024, (256, 256, 256, 256)),
+        detecting=Detecting(0.05, 0.5, class_agnostic=False, most=detections),
+        learning=Learning(Sampling(0.7, 0.3, 256, 0.5), Sampling(0.5, 0.5, 128, 0.25), 0.3, "whole"),
+        classes=2,
+    ).eval()
+
+
+@torch.inference_mode()
+def passes_side(detections: int, whole: bool) -> dict[str, Any]:
+    """20 passes of one image of 512 x 512 pixels: heads only, or the whole network each time."""
+    torch.manual_seed(0)
+    model, image = network(detections), torch.rand(1, 3, 512, 512)
+    model(torch.rand(1, 3, 64, 64))  # loads the libraries' own memory
+
+    def passes() -> list[float]:
+        found, state = [], None if whole else model.encode(image)
+        for number in range(20):
+            with drawing(model, [(number,)]):
+                passed = model(image) if state is None else model.decode(state)
+            found.append(float(passed[0].scores.sum()))
+        return found
+
+    return measured(passes)
+
+
+OBJECTS = {10: 4.0, 20: 4.0, 100: 1.8}
+"""Detections of an image, and how many times faster 20 passes must be: an image of COCO holds 7 objects in the mean.
+With a hundred, the mask head, which depends on each pass's boxes, is most of the work."""
+
+SIDES: dict[str, Callable[[], dict[str, Any]]] = {
+    **{
+        f"{name} {count} objects": partial(passes_side, count, whole)
+        for count in OBJECTS
+        for name, whole in (("heads", False), ("network", True))
+    },
+    "matching in crops": partial(matching_side, matched_in_crops),
+    "matching whole masks": partial(matching_side, matched_by_whole_masks),
+}
+"""What a process of its own can be asked to measure."""
+
+
+def child(side: str, repeats: int) -> dict[str, Any]:
+    """The median of several processes."""
+    every = []
+    for _ in range(repeats):
+        found = subprocess.run([sys.executable, __file__, "--child", side], capture_output=True, text=True)
+        if found.returncode != 0:
+            sys.exit(f"{side} failed:\n{found.stderr}")
+        every.append(json.loads(found.stdout.splitlines()[-1]))
+        print(f"{side}: {every[-1]['seconds']:.2f} s, {every[-1]['mib']:.1f} MiB", file=sys.stderr)
+    middle = {key: statistics.median(one[key] for one in every) for key in ("seconds", "mib")}
+    return {**middle, "result": every[0]["result"]}
+
+
+def matching(repeats: int) -> list[Finding]:
+    """From the output of 20 passes with 100 detections each on 1024 x 1024 pixels to groups."""
+    ours, theirs = child("matching in crops", repeats), child("matching whole masks", repeats)
+    faster, smaller = theirs["seconds"] / ours["seconds"], theirs["mib"] / ours["mib"]
+    same = theirs["result"] == ours["result"]
+    return [
+        Finding(
+            "matching 20 passes of 100 detections",
+            *(ours["seconds"], theirs["seconds"], faster, 10.0),
+            *(ours["mib"], theirs["mib"], smaller, 10.0),
+            f"the same {len(ours['result'])} groups" if same else "DIFFERENT GROUPS",
+            same and faster >= 10 and smaller >= 10,
+        )
+    ]
+
+
+def heads(repeats: int) -> list[Finding]:
+    """20 passes: the pyramid, its proposals and their pooling once and the heads 20 times, or all of it 20 times."""
+    findings = []
+    for count, wanted in OBJECTS.items():
+        ours, theirs = (child(f"{name} {count} objects", repeats) for name in ("heads", "network"))
+        faster, smaller = theirs["seconds"] / ours["seconds"], theirs["mib"] / ours["mib"]
+        same = bool(np.allclose(ours["result"], theirs["result"], rtol=1e-4))
+        findings.append(
+            Finding(
+                f"20 passes, {count} objects",
+                *(ours["seconds"], theirs["seconds"], faster, wanted),
+                *(ours["mib"], theirs["mib"], smaller, 0.5),
+                "the same scores" if same else "DIFFERENT SCORES",
+                same and faster >= wanted and smaller >= 0.5,
+            )
+        )
+    return findings
+
+
+PARTS: dict[str, Callable[[int], list[Finding]]] = {"matching": matching, "heads": heads}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all where none is given")
+    parser.add_argument("--repeats", type=int, default=3, help="processes of each side; medians are compared")
+    parser.add_argument("--out", type=Path, help="where to save the table: STEM.csv")
+    parser.add_argument("--child", choices=SIDES, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if unknown := [part for part in options.parts if part not in PARTS]:
+        parser.error(f"no such part: {', '.join(unknown)}; choose of {', '.join(PARTS)}")
+    torch.set_num_threads(1)
+    keep_freed_memory()  # as runs do
+    if options.child:
+        print(json.dumps(SIDES[options.child]()))
+        return
+    table = pd.DataFrame([one for part in options.parts or PARTS for one in PARTS[part](options.repeats)])
+    print(table.round(2).to_string(index=False))
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(options.out.with_suffix(".csv"), index=False)
+    if not table["passed"].all():
+        sys.exit("a case does not reach what it must")
+
+
+if __name__ == "__main__":
+    main()

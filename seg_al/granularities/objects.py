@@ -1,0 +1,91 @@
+"""Questions about objects: each that the passes found, or the whole image as it is joined from their scores."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seg_al.core import BoolMask, Painted, Scene
+from seg_al.granularity import Joined, join
+from seg_al.instances.passes import Group
+
+
+@dataclass(frozen=True)
+class ImageOfObjects:
+    """One unit, the whole image; its score joins those of its objects, however many pixels each has.
+
+    Objects of which every pixel is known already are left out.
+    """
+
+    reduction: Literal["mean", "max", "min", "sum", "top"]
+    top_share: float
+    """Share of the objects, in (0, 1], that the reduction "top" takes the mean of: those most wanted, at least one."""
+    empty: float
+    """The score of an image without an object, or without one that is still unknown."""
+    reads: ClassVar[Literal["image"]] = "image"
+    task: ClassVar[str] = "instances"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.top_share <= 1:
+            raise ValueError(f"granularity.top_share is a share in (0, 1], not {self.top_share}")
+        if not math.isfinite(self.empty):
+            raise ValueError(
+                f"granularity.empty={self.empty} is no score; give a number: 1 asks for images without an object "
+                "first, 0 last, if the heuristic scores from 0 to 1"
+            )
+
+    def units(self, scene: Scene) -> Tensor:
+        return torch.zeros(scene.size, dtype=torch.long)
+
+    def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:  # [H, W] -> [U]
+        """Raises ValueError where the task has no objects."""
+        if painted.objects is None or painted.shapes is None:
+            raise ValueError(
+                "granularity=image_objects joins the scores of objects, but the model labels pixels and finds none; "
+                "use a model of objects (model=mask_rcnn), or granularity=image"
+            )
+        assert count <= 1, "the image is the only unit"
+        unknown = (ids >= 0).cpu().numpy()
+        open_ = [place for place, group in enumerate(painted.shapes.groups) if _reaches(group, unknown)]
+        scores = painted.objects.double()[open_]
+        if not open_:
+            joined = scores.new_tensor([self.empty])
+        elif self.reduction == "min":
+            joined = scores.amin(0, keepdim=True)
+        else:
+            unit = torch.zeros(len(open_), dtype=torch.long, device=scores.device)
+            joined = join(scores, unit, 1, self.reduction, self.top_share)
+        return joined[:count]
+
+
+@dataclass(frozen=True)
+class Instance(Joined):
+    """The pixels that each object is seen to cover; what belongs to no object is never asked about."""
+
+    reads: ClassVar[Literal["predictions"]] = "predictions"
+    task: ClassVar[str] = "instances"
+
+    def units(self, scene: Scene) -> Tensor:
+        """Raises ValueError where nothing is predicted yet, or where the task has no objects."""
+        if scene.beliefs.passes == 0:
+            raise ValueError(
+                f"image {scene.name}: objects are those of a prediction, and no model has looked yet; begin with whole "
+                "images (such as initial=4), or take another granularity"
+            )
+        if scene.beliefs.objects is None:
+            raise ValueError(
+                f"image {scene.name}: granularity=instance asks about objects, but the model labels pixels and finds "
+                "none; use a model of objects (model=mask_rcnn), or granularity=component"
+            )
+        return torch.from_numpy(scene.beliefs.objects.map.astype(np.int64))
+
+
+def _reaches(group: Group, unknown: BoolMask) -> bool:  # [H, W]
+    """Whether a pixel of the object is unknown, one that a smaller object covers included."""
+    x0, y0, x1, y1 = group.window
+    return bool((group.consensus & unknown[y0:y1, x0:x1]).any())

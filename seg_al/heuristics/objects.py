@@ -1,0 +1,90 @@
+"""Scores of whole objects: how unsure the passes are of each, painted into its pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs
+from seg_al.instances.certainty import (
+    BoxAreas,
+    MaskAgreement,
+    Occurrence,
+    Semantic,
+    box_certainty,
+    mask_certainty,
+    objects_in,
+    occurrence_certainty,
+    semantic_certainty,
+)
+from seg_al.instances.passes import Group
+
+
+@dataclass(frozen=True)
+class ObjectCertainty:
+    """One less the product of the certainties that are chosen (maskAL, arXiv 2112.06586; activeInstanceSegment).
+
+    maskAL asks for the images of lowest product and has their mean; we turn the sign per object, which for the mean is
+    the same. Pixels of no object score 0. The certainties are explained in instances/certainty.py.
+    """
+
+    semantic: Semantic | None
+    """Of the class; None: not asked."""
+    background: bool
+    """Whether the background is one of the classes of `semantic`."""
+    one_class: bool
+    """Whether `semantic` counts where there is but one foreground class."""
+    mask: MaskAgreement | None
+    """Of the outline; None: not asked."""
+    box: BoxAreas | None
+    """Of the box; None: not asked."""
+    occurrence: Occurrence | None
+    """That there is an object at all; None: not asked."""
+    wanted: Literal["uncertain", "certain"]
+    """The negative control "certain" wants what the passes agree about: the score is the product itself."""
+
+    def __post_init__(self) -> None:
+        if self.semantic is None and self.mask is None and self.box is None and self.occurrence is None:
+            raise ValueError(
+                "this heuristic has no certainty to score objects by; choose heuristic.semantic, .mask, .box or "
+                ".occurrence"
+            )
+
+    @property
+    def min_passes(self) -> int:
+        """A softmax doubts alone; votes, outlines, boxes and occurrence must disagree."""
+        return 1 if self.semantic in ("entropy", "top", "margin") else 2
+
+    def of_objects(self, beliefs: Beliefs) -> Tensor:  # [N], in [0, 1]
+        """Raises ValueError where the model finds no objects, or where `one_class` leaves nothing to score by."""
+        objects = objects_in(beliefs)
+        products = [math.prod(self._certainties(group, objects.passes)) for group in objects.groups]
+        certainty = torch.tensor(products, dtype=torch.float64, device=beliefs.mean.device)
+        return 1 - certainty if self.wanted == "uncertain" else certainty
+
+    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W], in [0, 1]
+        scores = self.of_objects(beliefs)
+        padded = torch.cat([scores.float(), scores.new_zeros(1, dtype=torch.float32)])  # -1, of no object, is the last
+        return padded[torch.from_numpy(objects_in(beliefs).map.astype(np.int64)).to(padded.device)]
+
+    def _certainties(self, group: Group, passes: int) -> list[float]:
+        found = []
+        if self.semantic is not None and (self.one_class or group.probabilities.shape[1] > 2):
+            found.append(semantic_certainty(group, passes, self.semantic, self.background))
+        if self.mask is not None:
+            found.append(mask_certainty(group, self.mask))
+        if self.box is not None:
+            found.append(box_certainty(group, self.box))
+        if self.occurrence is not None:
+            found.append(occurrence_certainty(len(group), passes, self.occurrence))
+        if not found:
+            raise ValueError(
+                "there is one foreground class, and heuristic.one_class=false leaves nothing to score objects by; set "
+                "heuristic.one_class=true, or choose heuristic.mask, .box or .occurrence"
+            )
+        return found

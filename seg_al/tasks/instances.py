@@ -1,0 +1,184 @@
+"""Instance segmentation: the objects of an image one by one, matched over passes, measured by average precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from seg_al.beliefs import Beliefs, BeliefSums, NotFinite
+from seg_al.compute import Compute
+from seg_al.core import Dataset
+from seg_al.instances.coco_metrics import coco_metrics
+from seg_al.instances.found import detections_of, placed, undone
+from seg_al.instances.matching import Matcher, Matching
+from seg_al.instances.merging import certainty, merged
+from seg_al.instances.metrics import instance_metrics
+from seg_al.instances.nouns import Detections, instances_of
+from seg_al.instances.painting import painted
+from seg_al.instances.passes import Found, Objects, Passed
+from seg_al.instances.reported import OperatingPoint
+from seg_al.predictors import Predictor, refuse_not_finite
+from seg_al.tasks.task import each_image, tests_of
+from seg_al.views import View
+
+LEAST_PROBABILITY = 1e-30
+"""What a probability of 0 counts as, so that it has a logarithm; its entropy is 7e-29 nats."""
+
+
+class ObjectSums:
+    """Takes passes one by one: paints each for the moments of its pixels, and matches its objects with those before."""
+
+    def __init__(self, moments: BeliefSums, matcher: Matcher, device: torch.device) -> None:
+        self.moments = moments
+        self.matcher = matcher
+        self.device = device
+
+    @property
+    def passes(self) -> int:
+        return self.moments.passes
+
+    def add(self, found: Found) -> None:
+        classes = len(self.moments.mean)
+        self.moments.add(painted(found, classes, self.device).clamp_min(LEAST_PROBABILITY).log()[None])
+        self.matcher.add(found)
+
+    def beliefs(self) -> Beliefs:
+        moments = self.moments.beliefs()
+        return Beliefs(
+            moments.passes, moments.mean, moments.squares, moments.expected_entropy, moments.votes,
+            objects=self.matcher.objects(),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ObjectReading:
+    """Reads the detections of each pass; where none is, all of the image is background."""
+
+    matching: Matching
+
+    def passes(self, decoded: Sequence[Passed], view: View | None, size: tuple[int, int]) -> list[Found]:
+        """Raises NotFinite where a pass holds NaN or infinity."""
+        return [placed(passed) if view is None else undone(placed(passed), view, size) for passed in decoded]
+
+    def sums(self, first: Found, size: tuple[int, int], device: torch.device) -> ObjectSums:
+        return ObjectSums(BeliefSums(first.probabilities.shape[1], size, device), self.matching.begin(size), device)
+
+
+@dataclass(frozen=True)
+class InstanceSegmentation:
+    """Measures masks and boxes by COCO's average precision and nuclei by AJI and panoptic quality."""
+
+    matching: Matching
+    most: int
+    """Detections of an image, the most certain ones, that AP counts."""
+    least_score: float
+    """Detections below it are left out of AJI, panoptic quality and object F1."""
+    bayesian: bool
+    """Whether the tests are also reported with the objects that the predictor's passes agree on."""
+    reported: OperatingPoint | None
+    """Whose AP is told beside COCO's, under its name; None: COCO's alone."""
+    name: ClassVar[str] = "instances"
+    headline: ClassVar[str] = "ap"
+    judges: ClassVar[tuple[str, ...]] = ("ap", "ap50", "bbox_ap")
+
+    @property
+    def reading(self) -> ObjectReading:
+        return ObjectReading(self.matching)
+
+    def problems(self, dataset: Dataset) -> list[str]:
+        try:
+            instances_of(dataset, dataset.pool[0])
+        except ValueError as error:
+            return [str(error)]
+        return []
+
+    def judge(self, model: Any, dataset: Dataset, compute: Compute, metric: str) -> float:
+        def predict(name: str) -> Detections:
+            return self.detections([model], compute.tensor(dataset.image(name)), compute)
+
+        return self._precision(dataset, dict(each_image(dataset.val, predict)))[metric]
+
+    def evaluate(
+        self, models: Sequence[Any], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
+    ) -> dict[str, float]:
+        """AP of masks ("ap", "ap50", "ap_<class>") and boxes ("bbox_ap"), and of label images "aji", "pq", ..."""
+
+        def single(name: str) -> Detections:
+            return self.detections(models, compute.tensor(dataset.image(name)), compute)
+
+        def bayesian(name: str) -> Detections:
+            image = compute.tensor(dataset.image(name))
+            beliefs = predictor(models, image, compute, (run, "evaluate", name), reading=self.reading)
+            assert beliefs.objects is not None
+            return merged(beliefs.objects)
+
+        splits = {"val": dataset.val, **tests_of(dataset)}
+        metrics = self._splits(dataset, splits, single)
+        if self.bayesian:
+            found = self._splits(dataset, tests_of(dataset), bayesian)
+            metrics |= {key.replace("/", "_bayesian/"): value for key, value in found.items()}
+        return metrics
+
+    def prediction(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Tensor:
+        """The mean of what the models' objects paint."""
+        found = self._found(models, image, compute)
+        classes = found[0].probabilities.shape[1]
+        return torch.stack([painted(one, classes, image.device) for one in found]).mean(0)
+
+    def detections(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Detections:
+        """What one model finds in an image [1, 3, H, W] with dropout off; of several, what they agree on."""
+        found = self._found(models, image, compute)
+        return detections_of(found[0]) if len(found) == 1 else merged(self._matched(found))
+
+    def agreed(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Objects:
+        """Those of at least `least_score`, the mean over the models."""
+        objects = self._matched(self._found(models, image, compute))
+        certain = (group for group in objects.groups if certainty(group, objects.passes) >= self.least_score)
+        return replace(objects, groups=tuple(certain))
+
+    def _matched(self, found: Sequence[Found]) -> Objects:
+        matcher = self.matching.begin(found[0].size)
+        for one in found:
+            matcher.add(one)
+        return matcher.objects()
+
+    @torch.inference_mode()
+    def _found(self, models: Sequence[Any], image: Tensor, compute: Compute) -> list[Found]:
+        found = []
+        for model in models:
+            with compute.autocast():
+                decoded = model(image)
+            try:
+                found += self.reading.passes(decoded, None, (image.shape[2], image.shape[3]))
+            except NotFinite:
+                refuse_not_finite(models, image, compute)
+        return found
+
+    def _splits(
+        self, dataset: Dataset, splits: Mapping[str, tuple[str, ...]], predict: Callable[[str], Detections]
+    ) -> dict[str, float]:
+        """Every metric of every split; an image that stands in several is looked at once."""
+        names = sorted({name for split in splits.values() for name in split})
+        detections = dict(each_image(names, predict))
+        metrics: dict[str, float] = {}
+        for split, own in splits.items():
+            here = {name: detections[name] for name in own}
+            truths = {name: instances_of(dataset, name) for name in own}
+            found = self._precision(dataset, here)
+            found |= instance_metrics(truths, here, dataset.classes, self.least_score)
+            if self.reported is not None:
+                shown = {name: self.reported(own) for name, own in here.items()}
+                known = self._precision(dataset, shown)
+                found |= {f"{self.reported.name}_{key}": known[key] for key in ("ap", "ap50", "ap75")}
+            metrics |= {f"{split}/{key}": value for key, value in found.items()}
+        return metrics
+
+    def _precision(self, dataset: Dataset, detections: Mapping[str, Detections]) -> dict[str, float]:
+        """COCO's metrics; those of masks have plain names, those of boxes begin with bbox_."""
+        truths = {name: instances_of(dataset, name) for name in detections}
+        found = coco_metrics(truths, detections, dataset.classes, self.most)
+        return {key.removeprefix("segm_"): value for key, value in found.items()}
