@@ -25,7 +25,7 @@ check: $(ENV)/installed ## lint, format and types
 	$(BIN)/mypy
 
 test: $(ENV)/installed check ## everything that CI runs
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 clean: ## the environment and the demo's runs; not your data or other runs
 	rm -rf $(ENV) runs/demo

@@ -222,7 +222,7 @@ def panel_by(data: Path, *overrides: str) -> tuple[Panel, Any]:
     return panel_of((asked,), experiment.asking, look, experiment.annotator), (experiment, look, name)
 
 
-MASK_RCNN = ("model=mask_rcnn_small", "model.weights=null", "model.detecting.most=20", "model.proposals.after=50")
+MASK_RCNN = ("model=mask_rcnn_small", "model.weights=null", "model.detecting.most=20", "model.detecting.score=0", "model.proposals.after=50")
 
 
 def test_a_panel_has_the_objects_of_the_passes_with_the_scores_of_the_heuristic(data: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -12,9 +11,7 @@ from torch import Tensor, nn
 
 from seg_al.dropout import CountedDropout
 from seg_al.models.inputs import Normalize, Statistics
-from seg_al.models.weights import Tensors, fill, read
-
-log = logging.getLogger(__name__)
+from seg_al.models.weights import Tensors, fill, read, tell
 
 STRIDE = 8
 WIDTHS = (16, 32, 64, 128, 256, 512, 512, 512)  # channels of the stages 1 to 8
@@ -218,7 +215,7 @@ class DRN(nn.Module):
         except ValueError as error:
             raise ValueError(f"{error}\n{self._remedy(tensors)}") from None
         if "seg.weight" in optional:
-            log.info("DRN-%s has the weights of %s, and a fresh classifier", self.layout, source)
+            tell(f"DRN-{self.layout} has the weights of {source}, and a fresh classifier")
 
     def _named(self, tensors: Tensors) -> Tensors:
         """With the names of the segmentation network, without ImageNet's classifier and a plain interpolation."""

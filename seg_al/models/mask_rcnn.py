@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
@@ -18,9 +17,7 @@ from seg_al.models.inputs import Normalize, Statistics
 from seg_al.models.partial_labels import KnownProposals, Learning, Proposals, Target
 from seg_al.models.pyramids import FIRST_STRIDE, LEVELS, STRIDE
 from seg_al.models.roi_heads import Detecting, Dropout, RegionHeads, Site, Widths
-from seg_al.models.weights import COUNTER, Tensors, fill, read
-
-log = logging.getLogger(__name__)
+from seg_al.models.weights import COUNTER, Tensors, fill, read, tell
 
 LEAST_SIDE = 32
 """Pixels of an image's shorter side below which its deepest map would be padding rather than image."""
@@ -175,13 +172,13 @@ class MaskRCNN(nn.Module):
         tensors = read(source)
         if not any(name.startswith("roi_heads.") for name in tensors):
             backbone.fill(self.backbone, source)
-            log.info("the encoder of Mask R-CNN has the weights of %s, the rest is fresh", source)
+            tell(f"the encoder of Mask R-CNN has the weights of {source}, the rest is fresh")
             return
         own = self.state_dict()
         named = {_new_name(name): one for name, one in tensors.items() if name in own or not name.endswith(COUNTER)}
         fresh = _of_other_classes(named, own)
         fill(self, {name: one for name, one in named.items() if name not in fresh}, source, fresh)
-        log.info("Mask R-CNN has the weights of %s%s", source, " but for " + ", ".join(fresh) if fresh else "")
+        tell(f"Mask R-CNN has the weights of {source}" + (f" but for {', '.join(fresh)}" if fresh else ""))
 
 
 def _of_other_classes(tensors: Tensors, own: Mapping[str, Tensor]) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 Tensors = dict[str, Tensor]
 
@@ -83,6 +87,12 @@ def _file_of_package(name: str) -> Path:
             f"but has: {listed}; give the file's path"
         )
     return files[0]
+
+
+@cache
+def tell(what: str) -> None:
+    """Says what became of a file, once in a process: a network is built several times a round."""
+    log.info(what)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str, optional: Collection[str] = ()) -> None:
