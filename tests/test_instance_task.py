@@ -36,7 +36,7 @@ def test_beliefs_are_the_moments_of_painted_passes_and_the_matched_objects() -> 
         found(((3, 2, 9, 8), [0.2, 0.7, 0.1])),
         found(),
     ]
-    sums = ObjectReading(BestMatch()).sums(passes[0], SIZE, CPU)
+    sums = ObjectReading(BestMatch(), 0.0).sums(passes[0], SIZE, CPU)
     assert isinstance(sums.moments, BeliefSums)
     painted = torch.zeros(3, 3, *SIZE)
     painted[:, 0] = 1
@@ -53,12 +53,21 @@ def test_beliefs_are_the_moments_of_painted_passes_and_the_matched_objects() -> 
 
 
 def test_beliefs_after_fewer_passes_stay_as_they_were() -> None:
-    sums = ObjectReading(BestMatch()).sums(found(), SIZE, CPU)
+    sums = ObjectReading(BestMatch(), 0.0).sums(found(), SIZE, CPU)
     sums.add(found(((2, 2, 8, 8), [0.1, 0.9, 0.0])))
     early = sums.beliefs().objects
     sums.add(found(((2, 2, 8, 8), [0.1, 0.9, 0.0])))
     assert early is not None
     assert (early.passes, len(early.groups[0])) == (1, 1)
+
+
+def test_what_is_hardly_certain_is_painted_but_is_no_sighting_of_an_object() -> None:
+    sums = ObjectReading(BestMatch(), sighting=0.3).sums(found(), SIZE, CPU)
+    sums.add(found(((2, 2, 8, 8), [0.7, 0.3, 0.0]), ((20, 10, 26, 16), [0.71, 0.0, 0.29])))
+    beliefs = sums.beliefs()
+    assert beliefs.objects is not None
+    assert [group.scores.tolist() for group in beliefs.objects.groups] == [[0.3]]
+    assert float(beliefs.mean[2, 12, 22]) == pytest.approx(0.29)
 
 
 def test_merged_objects_have_the_mean_box_the_half_covered_pixels_and_are_as_sure_as_all_passes_are() -> None:
@@ -95,7 +104,7 @@ def test_a_pass_of_a_turned_view_comes_back_to_the_image() -> None:
         (shown.shape[0], shown.shape[1]), torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([box]).float(),
         torch.tensor([1]), torch.tensor([0.8]), torch.tensor([0]), torch.ones(1, 28, 28),
     )  # fmt: skip
-    (back,) = ObjectReading(BestMatch()).passes([passed], turned, SIZE)
+    (back,) = ObjectReading(BestMatch(), 0.0).passes([passed], turned, SIZE)
     np.testing.assert_allclose(back.boxes, [[20, 5, 32, 15]])
     (crop,) = back.masks
     assert crop.window == (20, 5, 32, 15)

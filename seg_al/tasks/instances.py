@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from seg_al.beliefs import Beliefs, BeliefSums, NotFinite
 from seg_al.compute import Compute
 from seg_al.core import Dataset
 from seg_al.instances.coco_metrics import coco_metrics
-from seg_al.instances.found import detections_of, placed, undone
+from seg_al.instances.found import detections_of, placed, selected, undone
 from seg_al.instances.matching import Matcher, Matching
 from seg_al.instances.merging import certainty, merged
 from seg_al.instances.metrics import instance_metrics
@@ -32,9 +33,10 @@ LEAST_PROBABILITY = 1e-30
 class ObjectSums:
     """Takes passes one by one: paints each for the moments of its pixels, and matches its objects with those before."""
 
-    def __init__(self, moments: BeliefSums, matcher: Matcher, device: torch.device) -> None:
+    def __init__(self, moments: BeliefSums, matcher: Matcher, sighting: float, device: torch.device) -> None:
         self.moments = moments
         self.matcher = matcher
+        self.sighting = sighting
         self.device = device
 
     @property
@@ -44,7 +46,7 @@ class ObjectSums:
     def add(self, found: Found) -> None:
         classes = len(self.moments.mean)
         self.moments.add(painted(found, classes, self.device).clamp_min(LEAST_PROBABILITY).log()[None])
-        self.matcher.add(found)
+        self.matcher.add(selected(found, np.flatnonzero(found.scores >= self.sighting).tolist()))
 
     def beliefs(self) -> Beliefs:
         moments = self.moments.beliefs()
@@ -59,13 +61,16 @@ class ObjectReading:
     """Reads the detections of each pass; where none is, all of the image is background."""
 
     matching: Matching
+    sighting: float
+    """Certainty from which a detection is a sighting of an object; all are painted."""
 
     def passes(self, decoded: Sequence[Passed], view: View | None, size: tuple[int, int]) -> list[Found]:
         """Raises NotFinite where a pass holds NaN or infinity."""
         return [placed(passed) if view is None else undone(placed(passed), view, size) for passed in decoded]
 
     def sums(self, first: Found, size: tuple[int, int], device: torch.device) -> ObjectSums:
-        return ObjectSums(BeliefSums(first.probabilities.shape[1], size, device), self.matching.begin(size), device)
+        moments = BeliefSums(first.probabilities.shape[1], size, device)
+        return ObjectSums(moments, self.matching.begin(size), self.sighting, device)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,9 @@ class InstanceSegmentation:
     """Measures masks and boxes by COCO's average precision and nuclei by AJI and panoptic quality."""
 
     matching: Matching
+    sighting: float
+    """Certainty from which a detection of a pass is a sighting of an object, where queries score objects. A model tells
+    many places where there might be something; as objects seen in few passes they would drown all others."""
     most: int
     """Detections of an image, the most certain ones, that AP counts."""
     least_score: float
@@ -85,9 +93,16 @@ class InstanceSegmentation:
     headline: ClassVar[str] = "ap"
     judges: ClassVar[tuple[str, ...]] = ("ap", "ap50", "bbox_ap")
 
+    def __post_init__(self) -> None:
+        for name, share in (("sighting", self.sighting), ("least_score", self.least_score)):
+            if not 0 <= share <= 1:
+                raise ValueError(f"task.{name}={share:g} is a certainty, 0 to 1")
+        if self.most < 1:
+            raise ValueError(f"task.most={self.most}: AP counts at least 1 detection of an image")
+
     @property
     def reading(self) -> ObjectReading:
-        return ObjectReading(self.matching)
+        return ObjectReading(self.matching, self.sighting)
 
     def problems(self, dataset: Dataset) -> list[str]:
         try:
@@ -112,7 +127,8 @@ class InstanceSegmentation:
 
         def bayesian(name: str) -> Detections:
             image = compute.tensor(dataset.image(name))
-            beliefs = predictor(models, image, compute, (run, "evaluate", name), reading=self.reading)
+            every = ObjectReading(self.matching, sighting=0.0)
+            beliefs = predictor(models, image, compute, (run, "evaluate", name), reading=every)
             assert beliefs.objects is not None
             return merged(beliefs.objects)
 
