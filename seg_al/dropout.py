@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from seg_al.randomness import Address, seed_of
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class CountedDropout(nn.Module):
@@ -110,3 +114,12 @@ def alone(model: nn.Module, row: int) -> Iterator[None]:
     finally:
         for layer, rows in seeds.items():
             layer.seeds = rows
+
+
+def by_row(model: nn.Module, state: Sequence[S], decode: Callable[[S], T]) -> list[T]:
+    """What is decoded of each row of a state, alone, so that its numbers do not depend on the other rows."""
+    decoded = []
+    for row, one in enumerate(state):
+        with alone(model, row):
+            decoded.append(decode(one))
+    return decoded

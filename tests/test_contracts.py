@@ -125,6 +125,25 @@ def test_a_study_composes_and_says_its_question_command_and_expected_result(path
     run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
 
 
+ARMS = sorted((ROOT / "experiments").glob("*/arm/*.yaml"))
+
+
+@pytest.mark.parametrize("path", ARMS, ids=lambda path: f"{path.parents[1].name}-{path.stem}")
+def test_an_arm_of_a_study_composes_and_is_swept(path: Path) -> None:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    study = path.parents[1].name
+    with initialize_config_dir(version_base="1.3", config_dir=str(ROOT / "experiments")):
+        words = [f"hydra.searchpath=[file://{CONF}]", f"{study}/arm={path.stem}"]
+        cfg = compose(study, words, return_hydra_config=True)
+    assert path.stem in cfg.hydra.sweeper.params[f"{study}/arm"].split(",")
+    run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+    for entry in yaml.safe_load(path.read_text())["defaults"]:
+        ((key, option),) = entry.items()
+        assert cfg.hydra.runtime.choices[key.removeprefix("override /")] == option
+
+
 def imported(tree: ast.Module) -> set[str]:
     """Top-level names of all imported packages, wherever the import stands."""
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from seg_al.dropout import alone
+from seg_al.dropout import by_row
 from seg_al.instances.passes import Passed
 from seg_al.models.mask_rcnn import LEAST_SIDE as LEAST_IMAGE
-from seg_al.models.partial_labels import Target
+from seg_al.models.partial_labels import Target, check_targets
 from seg_al.models.roi_heads import LEAST_SIDE, Detecting, Detections, Dropout, Site
 
 BUILD = (
@@ -115,11 +115,7 @@ class Detectron2MaskRCNN(nn.Module):
 
     def decode(self, state: tuple[Seen, ...]) -> list[Passed]:
         """One pass per image; each row by itself, so that its numbers do not depend on the other rows."""
-        passes = []
-        for row, seen in enumerate(state):
-            with alone(self, row):
-                passes.append(self._passed(seen))
-        return passes
+        return by_row(self, state, self._passed)
 
     def repeat(self, state: tuple[Seen, ...], times: int) -> tuple[Seen, ...]:
         """The same tensors again, not copies."""
@@ -133,12 +129,7 @@ class Detectron2MaskRCNN(nn.Module):
         """
         if targets is None:
             return self.decode(self.encode(images))
-        if not self.training:
-            raise ValueError("Mask R-CNN gives losses in training mode only; call train() first")
-        for place, target in enumerate(targets):
-            boxes = target["boxes"]
-            if bool((boxes[:, 2:] <= boxes[:, :2]).any()):
-                raise ValueError(f"a target box of image {place} of the batch has no width or height: leave it out")
+        check_targets(targets, self.training)
         padded, features = self._features(images)
         losses: dict[str, Tensor] = _parts().losses(self.network, padded, features, targets)
         return {LOSSES[name]: loss for name, loss in losses.items()}

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
 
-from seg_al.dropout import alone
+from seg_al.dropout import by_row
 from seg_al.instances.passes import Passed
 from seg_al.models.inputs import Normalize, Statistics
-from seg_al.models.partial_labels import KnownProposals, Learning, Proposals, Target
+from seg_al.models.partial_labels import KnownProposals, Learning, Proposals, Target, check_targets
 from seg_al.models.pyramids import FIRST_STRIDE, LEVELS, STRIDE
 from seg_al.models.roi_heads import Detecting, Dropout, RegionHeads, Site, Widths
 from seg_al.models.weights import COUNTER, Tensors, fill, read, tell
@@ -110,11 +110,7 @@ class MaskRCNN(nn.Module):
 
     def decode(self, state: tuple[Seen, ...]) -> list[Passed]:
         """One pass per image; each row by itself, so that its numbers do not depend on the other rows."""
-        passes = []
-        for row, seen in enumerate(state):
-            with alone(self, row):
-                passes.append(self._passed(seen))
-        return passes
+        return by_row(self, state, self._passed)
 
     def repeat(self, state: tuple[Seen, ...], times: int) -> tuple[Seen, ...]:
         """The same tensors again, not copies."""
@@ -128,12 +124,7 @@ class MaskRCNN(nn.Module):
         """
         if targets is None:
             return self.decode(self.encode(images))
-        if not self.training:
-            raise ValueError("Mask R-CNN gives losses in training mode only; call train() first")
-        for place, target in enumerate(targets):
-            boxes = target["boxes"]
-            if bool((boxes[:, 2:] <= boxes[:, :2]).any()):
-                raise ValueError(f"a target box of image {place} of the batch has no width or height: leave it out")
+        check_targets(targets, self.training)
         batch, levels = self._levels(images)
         proposals, losses = self.rpn(batch, levels, targets)
         return {**self.roi_heads.losses(levels, proposals, _size(batch.tensors), targets), **losses}

@@ -61,6 +61,16 @@ class Learning:
             raise ValueError(f"model.learning.unknown={self.unknown:g} is a share of a box's pixels; choose 0 to 1")
 
 
+def check_targets(targets: Sequence[Target], training: bool) -> None:
+    """Raises ValueError for a model that is not in training mode, and for a box without width or height."""
+    if not training:
+        raise ValueError("Mask R-CNN gives losses in training mode only; call train() first")
+    for place, target in enumerate(targets):
+        boxes = target["boxes"]
+        if bool((boxes[:, 2:] <= boxes[:, :2]).any()):
+            raise ValueError(f"a target box of image {place} of the batch has no width or height: leave it out")
+
+
 def share_unknown(boxes: Tensor, unknown: Tensor) -> Tensor:  # [N, 4], [H, W] -> [N]
     """The share of each box's pixels that is unknown; a box beyond the edge has the pixels of the edge next to it."""
     height, width = unknown.shape
