@@ -24,19 +24,22 @@ from seg_al.loop import Experiment
 
 ROOT = Path(__file__).parents[1]
 
-TINY = (
+SMALLEST = (
     "dataset.size=[32,40]", "dataset.train=8", "dataset.val=2", "dataset.test_a=2", "dataset.test_b=2",
     "mc_iters=2", "rounds=3", "initial=2", "budget=1", "objects=false", "gallery=0",
     "trainer.augmentation.crop=[32,32]", "trainer.pace.steps=2", "trainer.batch_size=2", "trainer.validation.times=1",
     "trainer.optimizer.lr=0.001", "tracking=none", "device=cpu", "share=false",
 )  # fmt: skip
 """Six images in the pool; a round takes a fraction of a second."""
+NARROW = "model.width=2"
+TINY = (*SMALLEST, NARROW)
+"""With the U-Net as narrow as can be."""
 
 
 def _on(data: Path, overrides: tuple[str, ...]) -> tuple[str, ...]:
-    """The tiny experiment; a U-Net is as narrow as can be, unless another model is chosen."""
-    model = () if any(one.startswith("model=") for one in overrides) else ("model.width=2",)
-    return (f"dataset.root={data}", *TINY, *model, *overrides)
+    """The tiny experiment with the narrow U-Net, unless another model is chosen."""
+    own = any(one.startswith("model=") for one in overrides)
+    return (f"dataset.root={data}", *(SMALLEST if own else TINY), *overrides)
 
 
 @cache
