@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+
+PROGRAM = __name__ in ("__main__", "__mp_main__")  # or the same in a worker of it; else somebody imports a function
+if PROGRAM:
+    gc.disable()  # a fifth of a start is the search for garbage among the half million objects of imports, which stay
+
 import atexit
 import logging
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -41,9 +48,16 @@ from seg_al.sweep import Job, Sweep, repeated, succeeded, told
 from seg_al.tracking.stopped import noted
 from seg_al.tracking.tracked import columns_of
 
+if PROGRAM:
+    gc.freeze()  # nor are they searched later, or at the end, which would take a second
+    gc.enable()
+    atexit.register(gc.freeze)
+
 log = logging.getLogger("seg_al")
 
 CONF = Path(__file__).parent / "conf"
+RUN = re.compile(r"run=(0|[1-9]\d*)")
+"""A word of a sweep that gives a job its run."""
 
 
 def made(node: DictConfig) -> Any:
@@ -170,12 +184,15 @@ class CheckSweep(Callback):
         """Exits where a job cannot run: of a callback's other exceptions Hydra makes warnings."""
         single = [] if "hydra.mode=MULTIRUN" in config.hydra.overrides.hydra else ["hydra.mode=RUN"]  # a study's file
         wrong: dict[str, str] = {}
+        composed: dict[tuple[str, ...], DictConfig] = {}
         checked: set[str] = set()
         made_of: list[Job] = []
         for words in jobs:
             try:
-                cfg = loader.load_sweep_config(config, list(words))
-                settings, choices = self._check(cfg, checked)
+                rest = tuple(word for word in words if not RUN.fullmatch(word))
+                if rest not in composed:  # once for all its runs
+                    composed[rest] = loader.load_sweep_config(config, list(rest))
+                settings, choices = self._check(composed[rest], set(words).difference(rest), checked)
                 name = tuple(word for word in words if any(word not in other for other in jobs))
                 folder, _ = place_of(settings, choices)
                 made_of.append(
@@ -191,10 +208,13 @@ class CheckSweep(Callback):
         rows = "\n\n".join(f"{words}\n{error}".lstrip() for error, words in wrong.items())
         sys.exit(f"\nerror: no job of this sweep was started.\n\n{rows}")
 
-    def _check(self, cfg: DictConfig, checked: set[str]) -> tuple[dict[str, Any], dict[str, str]]:
-        """Builds each distinct experiment once; runs differ in nothing but the seed."""
+    def _check(
+        self, cfg: DictConfig, number: Iterable[str], checked: set[str]
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Builds each distinct experiment once; runs differ in nothing but the seed. `number`: "run=3", or nothing."""
         choices = choices_of(cfg.hydra.runtime.choices)
-        cfg = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        cfg = OmegaConf.merge(ours, OmegaConf.from_dotlist(list(number)))
         settings = plain(cfg)
         alike = plain(OmegaConf.merge(cfg, {"run": 0, "folder": None}))
         if (key := repr((choices, alike))) not in checked:

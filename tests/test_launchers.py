@@ -209,7 +209,8 @@ def child_of_the_job(runs: Path, folder: Path) -> int:
 def test_submitit_jobs_that_are_preempted_raise_or_die(data: Path, tmp_path: Path) -> None:
     """One is signalled as Slurm does before a time limit, one diverges, one is killed; then the sweep is repeated."""
     pytest.importorskip("submitit")
-    words = (f"dataset.root={data}", *QUICK, "tracking=file", "heuristic=random")
+    alike = (*QUICK, "heuristic=random", "threads=1")
+    words = (f"dataset.root={data}", *alike, "tracking=file")
     rates = {"0.001": "preempted", "1e30": "raised", "0.002": "killed"}
     folders = {}
     for rate, name in rates.items():
@@ -235,7 +236,7 @@ def test_submitit_jobs_that_are_preempted_raise_or_die(data: Path, tmp_path: Pat
     awaited((folders["preempted"] / "finished.json").exists, 60)
     for name in ("preempted", "killed"):
         rate = next(rate for rate, named in rates.items() if named == name)
-        perform(data, tmp_path / f"alone-{name}", *QUICK, "heuristic=random", f"trainer.optimizer.lr={rate}")
+        perform(data, tmp_path / f"alone-{name}", *alike, f"trainer.optimizer.lr={rate}")
     assert record(folders["preempted"]) == record(tmp_path / "alone-preempted")
     attempts = [json.loads(path.read_text())["status"] for path in folders["preempted"].glob("sacred/[0-9]*/run.json")]
     assert sorted(attempts) == ["COMPLETED", "TIMEOUT"]
