@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import CLASSES, IGNORE, Answer, BoolMask, ByteImage, Dataset, Query, Region
+from seg_al.core import CLASSES, IGNORE, Answer, BoolMask, ByteImage, Dataset, Query
 from seg_al.drawing import pieces
 from seg_al.instances.nouns import Instances, instances_of
 from seg_al.instances.partial import known_instances
+from seg_al.region import Region
 
 log = logging.getLogger(__name__)
 

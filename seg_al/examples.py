@@ -10,9 +10,10 @@ import numpy as np
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
-from seg_al.core import IGNORE, Annotator, BoolMask, ByteImage, Images, Region
+from seg_al.core import IGNORE, Annotator, BoolMask, ByteImage, Images
 from seg_al.instances.nouns import Instances
 from seg_al.randomness import Address, numpy_rng, seed_of
+from seg_al.region import Region
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from seg_al.core import COST_UNITS, Answer, BoolMask, BudgetUnit, CostUnit, Images, Region, price
+from seg_al.core import COST_UNITS, Answer, BoolMask, BudgetUnit, CostUnit, Images, price
+from seg_al.region import Region
 
 
 class Pool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seg_al.acquire import Asking, painted_by
+from seg_al.acquire import Asking
 from seg_al.agreement import agreement_figure, scalars
 from seg_al.asked import asked_figure, statistics
 from seg_al.asked import scalars as asked_scalars
@@ -24,6 +24,7 @@ from seg_al.pictures.objects import Seen
 from seg_al.pictures.places import by_image
 from seg_al.results.curves import AREA, Curve
 from seg_al.results.figures import run_curve
+from seg_al.scorer import painted_by
 from seg_al.stages import effort_path, write_json, write_whole
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from seg_al.core import BudgetUnit, Candidates, Region, price
+from seg_al.core import BudgetUnit, Candidates, price
+from seg_al.region import Region
 
 IdMap = npt.NDArray[np.int64]  # [H, W], the place of each pixel's unit among the image's units, -1: in none
 Rows = npt.NDArray[np.intp]

@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from seg_al.core import Query, Region
+from seg_al.core import Query
+from seg_al.region import Region
 
 T = TypeVar("T")
 

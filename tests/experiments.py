@@ -19,8 +19,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 import run
-from seg_al.core import Region
 from seg_al.loop import Experiment
+from seg_al.region import Region
 
 ROOT = Path(__file__).parents[1]
 

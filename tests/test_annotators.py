@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from seg_al.annotators import Oracle, dominant
-from seg_al.core import IGNORE, BoolMask, Query, Region
+from seg_al.core import IGNORE, BoolMask, Query
 from seg_al.drawing import pieces
+from seg_al.region import Region
 
 V = IGNORE
 TARGET = np.array(

@@ -15,10 +15,11 @@ from matplotlib.image import imread
 from experiments import Notes, tiny
 from seg_al.annotators import Oracle
 from seg_al.asked import asked_figure, nearest, random_nearest, scalars, statistics
-from seg_al.core import IGNORE, ByteImage, Query, Region
+from seg_al.core import IGNORE, ByteImage, Query
 from seg_al.pictures.palette import palette
 from seg_al.pictures.places import Places
 from seg_al.pool import Pool
+from seg_al.region import Region
 
 SIZE = (24, 30)
 CLASSES = ("sky", "road", "car", "sign")

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from experiments import masks, perform, queries, tiny
-from seg_al.core import Answer, Budget, Region
+from seg_al.core import Answer, Budget
 from seg_al.granularity import Pixel
 from seg_al.pool import Pool
+from seg_al.region import Region
 
 PIXELS = ("granularity=pixel", "cost=pixels", "per=image", "budget=5")
 

@@ -11,11 +11,12 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from seg_al.core import IGNORE, BoolMask, Query, Region
+from seg_al.core import IGNORE, BoolMask, Query
 from seg_al.pictures.contact_sheet import Thumbnail, contact_sheet
 from seg_al.pictures.gallery import FADED, Panel, query_gallery, words
 from seg_al.pictures.overlay import DOT_COLOUR, DPI
 from seg_al.pictures.palette import palette
+from seg_al.region import Region
 
 CLASSES = ("background", "gland")
 GROUND = (200, 30, 160)

@@ -14,7 +14,7 @@ from torch import nn
 
 from seg_al.annotators import Oracle
 from seg_al.compute import Compute
-from seg_al.core import IGNORE, Region
+from seg_al.core import IGNORE
 from seg_al.datasets.cached import Cached
 from seg_al.examples import Labelled
 from seg_al.instances import rle
@@ -23,6 +23,7 @@ from seg_al.instances.learning import InstanceLoss
 from seg_al.instances.nouns import Instances, instances_of, instances_of_maps, object_map
 from seg_al.instances.partial import known_instances
 from seg_al.pace import Pace, StepDecay
+from seg_al.region import Region
 from seg_al.train import Trainer, Validation
 
 V = IGNORE

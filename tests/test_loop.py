@@ -14,13 +14,14 @@ import pytest
 
 import run
 from experiments import Notes, masks, metrics, perform, queries, record, scores, tiny
-from seg_al.core import IGNORE, Answer, Budget, Region
+from seg_al.core import IGNORE, Answer, Budget
 from seg_al.drawing import pieces
 from seg_al.examples import Labelled
 from seg_al.instances.certainty import ObjectHeuristic
 from seg_al.loop import Experiment
 from seg_al.models.unet import UNet
 from seg_al.pool import Pool
+from seg_al.region import Region
 from seg_al.train import Trainer
 
 GRID = ("granularity=grid", "granularity.tile=16")  # 32x40 pixels make 2x3 tiles of 16x16, 16x16 and 16x8

@@ -16,8 +16,7 @@ from matplotlib.image import imread
 from object_beliefs import group_of
 
 from experiments import tiny
-from seg_al.acquire import painted_by
-from seg_al.core import Query, Region
+from seg_al.core import Query
 from seg_al.instances import rle
 from seg_al.instances.nouns import Instances
 from seg_al.instances.passes import Group, Objects
@@ -40,6 +39,8 @@ from seg_al.pictures.overlay import DPI
 from seg_al.pictures.palette import palette
 from seg_al.pool import Pool
 from seg_al.record import panel_of
+from seg_al.region import Region
+from seg_al.scorer import painted_by
 
 SIZE = (60, 80)
 ZOOM = 4.0  # screen pixels per pixel

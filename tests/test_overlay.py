@@ -9,11 +9,11 @@ import pytest
 from matplotlib.colors import to_rgb
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from seg_al.core import Region
 from seg_al.pictures.contact_sheet import THUMBNAILS, spaced
 from seg_al.pictures.overlay import borders, overlay
 from seg_al.pictures.palette import UNKNOWN_COLOUR, palette
 from seg_al.pictures.places import Places
+from seg_al.region import Region
 
 
 def test_borders_part_regions_that_touch_and_close_at_the_edge() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seg_al.core import Answer, Region
+from seg_al.core import Answer
 from seg_al.pool import Pool
+from seg_al.region import Region
 
 
 class Sizes:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from seg_al.core import IGNORE, Region
+from seg_al.core import IGNORE
 from seg_al.examples import Labelled, plan
 from seg_al.pace import CosineDecay, Pace, StepDecay, SteppedPace
+from seg_al.region import Region
 from seg_al.sampling import LabelledArea, MinorityRepeat, RepeatFactor
 
 CLASSES = ("ground", "cell", "spore", "rust", "moth")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from seg_al.core import Query, Region
+from seg_al.core import Query
+from seg_al.region import Region
 from seg_al.stages import JSON, QUERIES, WEIGHTS, effort_path, stage, write_whole
 
 

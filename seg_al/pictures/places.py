@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import IGNORE, ByteImage, Region
+from seg_al.core import IGNORE, ByteImage
+from seg_al.region import Region
 
 
 class Placed(Protocol):
