@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from seg_al.selectors.badge import Badge
 from seg_al.selectors.cdal import CDAL, SymmetricKL
 from seg_al.selectors.clue import Clue, nearest_apart
 from seg_al.selectors.core_set import CoreSet
+from seg_al.selectors.discriminative import Discriminative, Discriminator
 from seg_al.selectors.kmeans import KMeansHybrid, KMeansOfTop
 from seg_al.selectors.probcover import ProbCover, pure_radius
 from seg_al.selectors.typiclust import TypiClust, typicality
@@ -266,3 +268,56 @@ def test_the_pure_radius_is_the_largest_that_keeps_the_share_of_pure_balls():
 
     assert purity(delta) >= 0.9
     assert purity(delta * (1 + 1e-5)) < 0.9
+
+
+DISCRIMINATOR = Discriminator(hidden=32, learning_rate=3e-3, epochs=200, batch_size=16, accuracy=0.99)
+
+
+def test_a_discriminator_tells_two_sides_apart_that_no_plane_parts_and_its_seed_decides_it():
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 120)
+    ring = np.stack((np.cos(angles), np.sin(angles)), 1) * 50 + 300  # around the labelled, far from 0 and of any scale
+    inside = gaussian(1, 40, 2) * 5 + 300
+    logits = DISCRIMINATOR(inside[:30], ring[:90], np.concatenate((inside[30:], ring[90:])), seed=3)
+    assert (logits[:10] < 0).all()
+    assert (logits[10:] > 0).all()
+    again = DISCRIMINATOR(inside[:30], ring[:90], np.concatenate((inside[30:], ring[90:])), seed=3)
+    assert np.array_equal(logits, again)
+    assert not np.array_equal(logits, DISCRIMINATOR(inside[:30], ring[:90], ring[90:], seed=4)[-30:])
+
+
+def test_a_discriminator_gives_few_labelled_the_weight_of_many_unlabelled():
+    same = np.zeros((1, 3), dtype=np.float32)  # nothing to tell apart but how many there are
+    eager = Discriminator(hidden=8, learning_rate=1e-2, epochs=300, batch_size=1000, accuracy=1.0)
+    assert eager(same.repeat(5, 0), same.repeat(95, 0), same, seed=0) == pytest.approx([0.0], abs=0.01)
+
+
+def test_discriminative_asks_about_what_the_labelled_set_lacks_and_each_part_about_another_heap():
+    points = heaps(8, (40, 12, 12))
+    known = points[:40:2] + 0.01
+    short = replace(DISCRIMINATOR, epochs=40)
+    selector = Discriminative(None, short, parts=6, draw=10)
+    chosen = list(selector(described(points, known), 6, np.random.default_rng(0)))
+    heap = np.searchsorted([40, 52], chosen, side="right")
+    assert set(heap.tolist()) == {1, 2}
+    once = Discriminative(None, DISCRIMINATOR, parts=1, draw=10)
+    assert (
+        min(once(described(points, known), 24, np.random.default_rng(0))) >= 40
+    )  # all of both, none of the known heap
+
+
+def test_discriminative_by_the_distance_to_what_is_labelled_is_core_set_for_what_a_part_asks_is_labelled_for_the_next():
+    def distance(labelled, unlabelled, others, seed):
+        return pairwise_distances(others.astype(np.float64), labelled).min(1)
+
+    candidates = described(gaussian(11, 60, 4), gaussian(12, 5, 4))
+    chosen = Discriminative(None, distance, parts=8, draw=10)(candidates, 8, np.random.default_rng(0))
+    assert chosen == CoreSet(None)(candidates, 8, np.random.default_rng(0))
+
+
+def test_a_wrong_discriminator_is_named():
+    for wrong, key in (({"hidden": 0}, "discriminator.hidden"), ({"accuracy": 0.5}, "discriminator.accuracy")):
+        with pytest.raises(ValueError, match=f"selector.{key}"):
+            replace(DISCRIMINATOR, **wrong)
+    for wrong in ({"parts": 0}, {"draw": -1.0}):
+        with pytest.raises(ValueError, match="selector"):
+            Discriminative(None, DISCRIMINATOR, **({"parts": 10, "draw": 10.0} | wrong))

@@ -31,6 +31,8 @@ SIDE, CLASSES = 6, 3
 def composed(name: str) -> Selector:
     root = OmegaConf.load(CONF / "config.yaml")
     root.selector = OmegaConf.load(CONF / "selector" / f"{name}.yaml")
+    if "discriminator" in root.selector:
+        root.selector.discriminator.epochs = 5  # hundreds take seconds, and are tested by value in test_diversity.py
     return instantiate(root.selector, _convert_="all")
 
 
