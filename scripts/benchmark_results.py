@@ -27,7 +27,7 @@ import pymongo
 from seg_al.results.plates import plates
 from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.records import Study
-from seg_al.results.tables import write_tables
+from seg_al.results.table_files import write_tables
 from seg_al.tracking import mongod
 
 ARMS = {"random": 0.08, "entropy": 0.095, "bald": 0.13, "margin": 0.1, "mean_std": 0.083}

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from seg_al.results.plates import plates
 from seg_al.results.sources import add_arguments, metric_from, study_from
-from seg_al.results.tables import write_tables
+from seg_al.results.table_files import write_tables
+
+ENDINGS = (".png", ".pdf", ".csv", ".tex")
 
 
 def main() -> int:
@@ -32,6 +34,8 @@ def main() -> int:
         print(f"plot_study: {error}", file=sys.stderr)
         return 1
     print(f"{metric} over {arguments.cost}", *paths, sep="\n")
+    if older := sorted(set(path for path in arguments.out.iterdir() if path.suffix in ENDINGS) - set(paths)):
+        print("\nnot of this study, from before:", *older, sep="\n")
     return 0
 
 

@@ -17,12 +17,15 @@ from matplotlib.image import imread
 
 from scripts import plot_study, report
 from scripts.benchmark_results import write_folders
-from seg_al.results.pitfalls import Check, checklist
+from seg_al.results.check import Check
+from seg_al.results.pitfalls import checklist
 from seg_al.results.reader import folder_study
 from seg_al.results.records import Study
 from seg_al.results.report import findings_of, write_report
+from seg_al.results.savings import savings
 from seg_al.results.statistics import areas
-from seg_al.results.tables import against_random, latex, main_shown, main_table, star_of, write_tables
+from seg_al.results.table_files import latex, write_tables
+from seg_al.results.tables import against_random, main_shown, main_table, star_of
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,9 @@ def test_the_page_holds_everything_and_reaches_for_nothing(runs: Path, tmp_path:
 def test_csv_holds_the_numbers_and_latex_compiles_in_form(runs: Path, tmp_path: Path) -> None:
     study = folder_study([runs])
     names = {path.name for path in write_tables(study, "test/dice", "images", tmp_path)}
-    assert names == {f"{n}.{e}" for n in ("main", "savings", "against_random", "all_pairs") for e in ("csv", "tex")}
+    made = ("main", "learning_curves", "per_class", "savings", "penalties", "ranks")
+    tested = ("against_random", "all_pairs", "against_random_last", "all_pairs_last")
+    assert names == {f"{name}.{ending}" for name in made + tested for ending in ("csv", "tex")}
     main = pd.read_csv(tmp_path / "main.csv").set_index("label")
     curves = study.table[(study.table["metric"] == "test/dice") & (study.table["label"] == "bald")]
     by_hand = [np.trapezoid(rows["value"], rows["images"]) / 28 for _, rows in curves.groupby("run")]
@@ -86,6 +91,14 @@ def test_csv_holds_the_numbers_and_latex_compiles_in_form(runs: Path, tmp_path: 
     assert main.loc["bald", "full_share"] == pytest.approx(
         main.loc["bald", "final"] / study.ceiling_score("bald", "test/dice")
     )
+    per_class = pd.read_csv(tmp_path / "per_class.csv").set_index(["class", "label"])
+    own = study.table[(study.table["metric"] == "test/dice_gland") & (study.table["label"] == "bald")]
+    assert per_class.loc[("gland", "bald"), "mean"] == pytest.approx(own[own["images"] == 32]["value"].mean())
+    drawn = pd.read_csv(tmp_path / "learning_curves.csv")
+    bald = drawn[(drawn["label"] == "bald") & (drawn["cost"] == 32)]
+    assert bald["mean"].item() == pytest.approx(main.loc["bald", "final"])
+    asking = study.table[(study.table["metric"] == "effort/query_seconds") & (study.table["label"] == "bald")]
+    assert main.loc["bald", "query_seconds"] == pytest.approx(asking[asking["round"] > 0]["value"].mean())
     text = (tmp_path / "main.tex").read_text()
     assert r"mean\_std & 6 &" in text
     assert text.count(r"\textbf{") == text.count(r"\underline{") == 3  # area, area on a log axis, final
@@ -131,7 +144,8 @@ def test_a_missing_baseline_is_named_with_the_command_that_makes_it(copied: Path
     study = folder_study([copied])
     random, full = (check_about(study, words) for words in ("random arm to be compared", "whole pool is known"))
     assert random.verdict == full.verdict == "no"
-    assert "heuristic=random predictor=mc_dropout" in random.because
+    assert "dataset=glas model=unet heuristic=random " in random.because
+    assert " predictor=mc_dropout " in random.because
     assert "initial=4 budget=4 cost=images run=0,1,2,3,4,5" in random.because
     assert "rounds=1 initial=all" in full.because
     assert findings_of(study, "test/dice", "images") == [
@@ -194,7 +208,77 @@ def test_nan_metrics_are_named_and_left_out(copied: Path) -> None:
         entry["metrics"]["test/dice"] = None
         path.write_text(json.dumps(entry))
     with pytest.raises(ValueError, match="test/dice is NaN in every evaluation"):
-        main_shown(main_table(folder_study([copied]), "test/dice"))
+        main_shown(main_table(folder_study([copied]), "test/dice"), "test/dice")
+
+
+def rename(folder: Path, old: str, new: str) -> None:
+    for path in folder.glob("*/rounds/*/metrics.json"):
+        path.write_text(path.read_text().replace(f'"{old}"', f'"{new}"'))
+
+
+def test_where_less_is_better_the_least_is_best_and_nothing_is_saved(copied: Path, tmp_path: Path) -> None:
+    rename(copied, "test/dice", "test/object_hausdorff")
+    study = folder_study([copied])
+    write_tables(study, "test/object_hausdorff", "images", tmp_path / "out")
+    assert not (tmp_path / "out" / "savings.csv").exists()
+    main = pd.read_csv(tmp_path / "out" / "main.csv").set_index("label")
+    least = main["area"].idxmin()
+    assert main["full_share"].isna().all()
+    row = next(line for line in (tmp_path / "out" / "main.tex").read_text().splitlines() if r"\textbf" in line)
+    assert row.startswith(least.replace("_", r"\_") + " &")
+    ranks = pd.read_csv(tmp_path / "out" / "ranks.csv").set_index("label")
+    assert ranks["rank"].idxmin() == least
+    penalties = pd.read_csv(tmp_path / "out" / "penalties.csv").set_index(["label", "other"])
+    most = main["area"].idxmax()
+    assert penalties.loc[(least, most), "share"] > 0.5 > penalties.loc[(most, least), "share"]
+    findings = findings_of(study, "test/object_hausdorff", "images")
+    assert findings[0] == "Of test/object_hausdorff, less is better: a difference below 0 is a gain."
+    assert not any("needs" in line for line in findings)
+
+
+def test_arms_of_two_datasets_are_refused_with_the_words_that_choose_one(copied: Path, tmp_path: Path) -> None:
+    for path in copied.glob("*margin*/config.json"):
+        config = json.loads(path.read_text())
+        config["choices"]["dataset"] = "camvid"
+        path.write_text(json.dumps(config))
+    study = folder_study([copied])
+    with pytest.raises(ValueError, match=r"of 2 datasets, camvid, glas, .* --where dataset=camvid"):
+        write_report(study, "test/dice", "images", tmp_path / "page.html")
+    with pytest.raises(ValueError, match="of 2 datasets"):
+        write_tables(study, "test/dice", "images", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [copied]
+
+
+def test_a_star_is_told_alike_wherever_it_stands(copied: Path) -> None:
+    """entropy has 6 pairs of one sign beside stronger tests of the same number: its Holm p is what its rank asks."""
+    keep(copied, "random|bald|full")
+    study = folder_study([copied])
+    found = against_random(study, areas(study.table, "test/dice"))
+    assert found["star"].all()  # 6 pairs carry the only test there is
+    assert star_of(found.iloc[0].to_dict()) == "*"
+    assert "; significant (Wilcoxon, Holm: p = 0.0312)" in findings_of(study, "test/dice", "images")[0]
+
+
+def test_the_goal_is_random_s_last_score_over_the_pairs(copied: Path) -> None:
+    keep(copied, "random|bald-run[0-3]")
+    study = folder_study([copied])
+    found = savings(study, "test/dice", targets=[1.0])
+    rows = study.table[(study.table["metric"] == "test/dice") & (study.table["label"] == "random")]
+    shared = rows[(rows["images"] == rows["images"].max()) & (rows["run"] < 4)]
+    assert found["goal"].tolist() == pytest.approx([shared["value"].mean()])
+
+
+def test_what_was_not_compared_is_told_for_what_it_is(copied: Path) -> None:
+    without = copied.parent / "without"
+    shutil.copytree(copied, without)
+    rename(without, "test/dice", "test/ap")
+    for path in without.glob("*-random-*/rounds/*/metrics.json"):
+        path.write_text(path.read_text().replace('"test/ap"', '"test/dice"'))
+    told = findings_of(folder_study([without]), "test/ap", "images")
+    assert told[0] == "No arm and its random arm both have test/ap: nothing here tells whether asking beats chance."
+    keep(copied, "random")
+    told = findings_of(folder_study([copied]), "test/dice", "images")
+    assert told == ["random: there is no other arm to compare with it."]
 
 
 def test_the_scripts_fail_with_a_sentence(

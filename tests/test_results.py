@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zlib
@@ -79,7 +80,7 @@ def test_labels_name_every_setting_in_which_arms_differ_and_no_other(tmp_path: P
         for passes in (5, 20):
             write_run(tmp_path, "bald", run, [0.5], mc_iters=passes, predictor={"passes": passes})
     table = read_folders([tmp_path])
-    assert list(table["label"].unique()) == ["bald, mc_iters=20", "bald, mc_iters=5"]
+    assert list(table["label"].unique()) == ["bald, mc_iters=5", "bald, mc_iters=20"]  # as numbers
     kept = read_folders([tmp_path], {"mc_iters": ["5"]})
     assert list(kept["label"].unique()) == ["bald"]
     assert len(kept) == len(table) / 2
@@ -178,12 +179,80 @@ def test_broken_folders_are_named_and_foreign_ones_ignored(tmp_path: Path) -> No
     table = read_folders([tmp_path])
     assert list(table["run"].unique()) == [0]
     problems = "\n".join(missing(table))
-    assert f"{half}: metrics.json is not whole JSON" in problems
-    assert f"{bare}: config.json is not there" in problems
-    assert f"{gap}: rounds without metrics.json in between; found 00, 02" in problems
+    assert f"{half}: rounds/00/metrics.json is not whole JSON" in problems
+    assert f"{bare}: config.json is not there; move the folder away and run the same command" in problems
+    assert f"{gap}: rounds without metrics.json in between, found 00, 02; delete finished.json" in problems
     assert f"{fresh}: no round has metrics yet" in problems
     assert "notes" not in problems
     assert problems.count("\n") == 3
+
+
+AGAIN = "; delete it, and finished.json where there is one, and run the same command"
+WITHOUT = "; delete it, and the round counts without it"
+NO_NUMBER = "where a finite number or null is expected"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("metrics.json", '{"cost": {"ima', "metrics.json is not whole JSON (.*)" + AGAIN),
+        ("metrics.json", "[1]", "metrics.json holds no JSON object" + AGAIN),
+        ("metrics.json", '{"metrics": {}}', "metrics.json lacks 'cost'" + AGAIN),
+        ("metrics.json", '{"cost": {}, "metrics": {}}', "metrics.json lacks a number of images in its cost" + AGAIN),
+        ("metrics.json", '{"cost": {"images": null}, "metrics": {}}', "metrics.json lacks a number of images"),
+        ("metrics.json", '{"cost": 3, "metrics": {}}', "metrics.json: cost holds no names with their numbers" + AGAIN),
+        ("metrics.json", '{"cost": {"images": 6}, "metrics": {"test/dice": [1]}}', rf"test/dice is \[1\], {NO_NUMBER}"),
+        (
+            "metrics.json",
+            '{"cost": {"images": 6}, "metrics": {"test/dice": Infinity}}',
+            f"metrics.json: test/dice is inf, {NO_NUMBER}" + AGAIN,
+        ),
+        ("effort.json", "[]", "effort.json holds no JSON object" + WITHOUT),
+        ("effort.json", '{"query_seconds": "x"}', f"effort.json: query_seconds is 'x', {NO_NUMBER}" + WITHOUT),
+        ("asked.json", '{"queries": 3}', "asked.json lacks 'images'" + WITHOUT),
+        ("agreement.json", '{"units": 3}', "agreement.json lacks 'spearman'" + WITHOUT),
+        ("agreement.json", '{"spearman": {"bald": []}}', "agreement.json" + ".*" + WITHOUT),
+        ("truths_read.json", "", "truths_read.json is not whole JSON (.*)" + WITHOUT),
+        ("truths_read.json", '"x"', f"truths_read.json: truths_read is 'x', {NO_NUMBER}" + WITHOUT),
+    ],
+)
+def test_an_odd_file_of_a_round_is_named_and_keeps_no_other_run_from_being_read(
+    tmp_path: Path, name: str, content: str, problem: str
+) -> None:
+    odd = write_run(tmp_path, "bald", 0, [0.5, 0.6])
+    write_run(tmp_path, "bald", 1, [0.5, 0.6])
+    (odd / "rounds" / "01" / name).write_text(content)
+    table = read_folders([tmp_path])
+    assert list(table["run"].unique()) == [1]
+    (found,) = table.attrs["problems"]
+    assert re.search(rf"^{re.escape(str(odd))}: rounds/01/.*{problem}", found)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"choices": ["bald"]}, "config.json: choices is no object with the option of each group"),
+        ({"choices": {**CHOICES, "dataset": ["glas"]}}, "config.json: the dataset is ['glas'], no name of an option"),
+        ({"run": "0"}, "config.json: the config names no heuristic or no run"),
+    ],
+)
+def test_an_odd_config_is_named_and_keeps_no_other_run_from_being_read(
+    tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    path = write_run(tmp_path, "bald", 0, [0.5]) / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    write_run(tmp_path, "bald", 1, [0.5])
+    table = read_folders([tmp_path])
+    assert list(table["run"].unique()) == [1]
+    assert problem in table.attrs["problems"][0]
+
+
+def test_a_folder_among_the_rounds_that_is_none_is_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "bald", 0, [0.5, 0.6])
+    write_run(tmp_path, "bald", 1, [0.5, 0.6])
+    (folder / "rounds" / "01").rename(folder / "rounds" / "01.bak")
+    (problem,) = read_folders([tmp_path]).attrs["problems"]
+    assert problem == f"{folder}: rounds/01.bak is no round, whose names are numbers; move it out of the run"
 
 
 def test_a_run_found_twice_counts_once_and_the_finished_copy_wins(tmp_path: Path) -> None:
@@ -225,6 +294,31 @@ def test_a_full_data_run_is_a_ceiling_and_no_arm(tmp_path: Path) -> None:
     assert study.ceiling_score("bald", "test/dice") == pytest.approx(0.85)
     assert set(study.table.loc[study.table["ceiling"], "images"]) == {4.0}
     assert missing(study.table) == []
+
+
+def test_a_filter_keeps_the_full_data_runs_of_what_it_keeps(tmp_path: Path) -> None:
+    for run in (0, 1):
+        for width in (8, 16):
+            for heuristic in ("random", "bald"):
+                write_run(tmp_path, heuristic, run, [0.5, 0.6], model={"width": width})
+            write_run(tmp_path, "random", run, [0.8 + width / 100 + run / 10], initial="all", model={"width": width})
+    where = {"heuristic": ["bald"], "initial": ["4"], "model.width": ["16"]}
+    study = folder_study([tmp_path], where)
+    assert study.arms == ("bald",)
+    assert study.ceiling_score("bald", "test/dice") == pytest.approx(1.01)
+    assert study.ceiling_score("bald", "test/f1") is None
+    assert len(study.records) == 4  # the full-data runs of the other width are gone
+    assert folder_study([tmp_path], {**where, "run": ["1"]}).ceiling_score("bald", "test/dice") == pytest.approx(1.06)
+
+
+def test_full_data_runs_alone_are_no_study(tmp_path: Path) -> None:
+    for run in (0, 1):
+        write_run(tmp_path, "random", run, [0.8], initial="all")
+    with pytest.raises(ValueError, match=r"there are 2 full-data runs \(initial=all\), but no run that asks"):
+        folder_study([tmp_path])
+    write_run(tmp_path, "bald", 0, [0.5])
+    with pytest.raises(ValueError, match=r"no run matches initial=all(.|\n)*initial: 4, all"):
+        folder_study([tmp_path], {"initial": ["all"]})
 
 
 def test_a_filter_without_match_says_what_is_there(tmp_path: Path) -> None:

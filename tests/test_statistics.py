@@ -94,8 +94,40 @@ def test_no_star_is_given_that_n_cannot_carry(n: int, family: int, more: int) ->
     table = comparisons(scores_of(**arms), [(f"arm{i}", "random") for i in range(family)])
     assert list(table["more_runs"]) == [more] * family  # every pair gained: the smallest p that there is
     assert list(table["star"]) == [more == 0] * family
-    assert table["wilcoxon_holm"].min() == pytest.approx(smallest_p(n, family))
+    assert table["wilcoxon_holm"].min() == pytest.approx(min(1.0, family * 2.0 ** (1 - n)))
+    assert table["attainable"].tolist() == pytest.approx(table["wilcoxon_holm"].tolist())
     assert pairs_for_a_star(family) == n + more or more == 0
+
+
+def test_an_arm_with_fewer_runs_can_carry_a_star_beside_stronger_tests() -> None:
+    gains = {"bald": 10, "margin": 10, "entropy": 6}
+    arms = {"random": [0.5] * 10} | {
+        name: [0.6 + i / 10 + run / 1000 for run in range(n)] for i, (name, n) in enumerate(gains.items())
+    }
+    table = comparisons(scores_of(**arms), [(name, "random") for name in gains]).set_index("label")
+    assert table["wilcoxon_holm"].tolist() == pytest.approx([3 / 512, 3 / 512, 1 / 32])  # Holm asks least of the last
+    assert table["star"].all()
+    assert (table["attainable"] <= 0.05).all()
+    assert table["more_runs"].tolist() == [0, 0, 0]
+    arms["margin"] = [0.5 + (-1) ** run * (run + 1) / 1000 for run in range(10)]  # no longer ahead of entropy's p
+    weaker = comparisons(scores_of(**arms), [(name, "random") for name in gains]).set_index("label")
+    assert weaker.loc["entropy", "attainable"] == pytest.approx(2 / 32)
+    assert weaker.loc["entropy", "more_runs"] == 1
+
+
+def test_the_smallest_p_is_holm_s_of_statsmodels() -> None:
+    others = np.array([0.001, 0.03125, 0.2, 0.04])
+    for n in range(2, 14):
+        expected = multipletests([2.0 ** (1 - n), *others], method="holm")[1][0]
+        assert smallest_p(n, others) == pytest.approx(expected)
+    assert smallest_p(1, others[:0]) == 1.0
+
+
+def test_arms_without_a_test_are_told_what_their_family_would_take() -> None:
+    arms = {name: [0.5 + i / 10] for i, name in enumerate(("random", "bald", "margin", "entropy"))}
+    table = comparisons(scores_of(**arms), [(name, "random") for name in ("bald", "margin", "entropy")])
+    assert table["wilcoxon_holm"].isna().all()
+    assert table["more_runs"].tolist() == [6, 6, 6]  # 7 pairs carry a star in a family of 3
 
 
 def test_wilcoxon_with_equal_differences_counts_all_signs() -> None:
@@ -128,7 +160,17 @@ def test_runs_needed_and_detectable_equal_statsmodels() -> None:
         assert runs_needed(-effect) == needed
     assert math.isnan(runs_needed(0.001))
     assert math.isnan(runs_needed(0.0))
+    assert detectable(3) == pytest.approx(TTestPower().solve_power(None, 3, 0.05, 0.8))
     assert detectable(10) == pytest.approx(TTestPower().solve_power(None, 10, 0.05, 0.8))
+
+
+def test_large_effects_need_few_runs() -> None:
+    """statsmodels has NaN for some of them, which reads as too few."""
+    for effect, needed in ((3.0, 4), (4.0, 3), (5.0, 3), (8.0, 3), (12.0, 2), (20.0, 2)):
+        gains = np.random.default_rng(0).normal(effect, 1, (100_000, needed))
+        assert runs_needed(effect) == needed
+        assert (scipy.stats.ttest_1samp(gains, 0, axis=1).pvalue <= 0.05).mean() > 0.8
+        assert needed == 2 or (scipy.stats.ttest_1samp(gains[:, 1:], 0, axis=1).pvalue <= 0.05).mean() < 0.8
 
 
 def test_a_saving_is_the_ratio_of_the_costs_where_mean_curves_reach_the_goal() -> None:

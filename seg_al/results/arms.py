@@ -14,28 +14,14 @@ from typing import Any
 import pandas as pd
 
 from seg_al.core import CostUnit
+from seg_al.deciding import FREE
 
 CHOICES = ("dataset", "model", "heuristic", "predictor", "selector", "granularity", "trainer", "annotator")
 A_THOUSANDTH = 0.001
 """Regions rarely add up to a budget exactly; costs that differ by less are the same."""
 REPETITION = ("run", "seed")
 """Names, at any depth, that say which repetition a run is."""
-CIRCUMSTANCE = [
-    "identity",
-    "tags",
-    "notes",
-    "tracking",
-    "rounds",
-    "runs",
-    "folder",
-    "device",
-    "workers",
-    "threads",
-    "cache",
-    "gallery",
-    "keep_weights",
-    "share",
-]
+CIRCUMSTANCE = (*FREE, "identity")
 """Top-level settings that do not decide the numbers of a round, and so never tell two arms apart."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,13 +12,31 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import CostUnit
-from seg_al.results.print_style import COLUMN, NORMAL, PAGE, SMALL, Style, cost_axis, legend, plain
+from seg_al.results.print_style import (
+    COLUMN,
+    LINE,
+    PAGE,
+    SMALL,
+    Style,
+    cost_axis,
+    fill,
+    legend,
+    plain,
+    row_names,
+    say,
+    width_of,
+)
 from seg_al.results.ranks import Ranks
 
 PANELS = 20
 """Most small panels of one figure."""
+NUMBERS = SMALL - 0.5
+"""Points of the numbers in a heat map."""
+GREY = "light grey: the arm's own heuristic, or one that had no scores in that round"
 
 
 def savings_figure(savings: pd.DataFrame, styles: Mapping[str, Style], cost: CostUnit) -> Figure | None:
@@ -34,7 +51,8 @@ def savings_figure(savings: pd.DataFrame, styles: Mapping[str, Style], cost: Cos
         return None
     targets = list(dict.fromkeys(savings["target"]))
     arms = list(dict.fromkeys(savings["label"]))
-    figure = Figure(figsize=(COLUMN, 0.85 + 0.55 * len(arms)), layout="constrained")
+    names, left, high = row_names(arms, 22)
+    figure = Figure(figsize=(COLUMN, 0.85 + max(0.55, high) * len(arms)), layout="constrained")
     axes = figure.add_subplot()
     finite = rows[["share", "bound", "low", "high"]].replace(np.inf, np.nan)
     right = 100 * max(1.2, 1.1 * float(np.nanmax(finite.to_numpy(float))))
@@ -50,13 +68,14 @@ def savings_figure(savings: pd.DataFrame, styles: Mapping[str, Style], cost: Cos
             fontsize=SMALL - 1, va="center", color="#444444",
         )  # fmt: skip
     axes.axvline(100, color="#000000", linewidth=0.9, linestyle="--")
-    axes.set_yticks(range(len(arms)), [textwrap.fill(label, 22) for label in arms])
+    axes.set_yticks(range(len(arms)), names)
     axes.set_ylim(len(arms) - 0.4, -0.6)
     axes.set_xlim(0, right)
-    axes.set_xlabel(f"{cost} needed, % of random's (dashed: as many)")
-    references = " or ".join(dict.fromkeys(rows["reference"]))
-    axes.set_title(f"to reach a share of the {references} score".replace("random's last score", "last score of random"))
     plain(axes)
+    references = " or ".join(dict.fromkeys(rows["reference"]))
+    title = f"to reach a share of the {references} score".replace("random's last score", "last score of random")
+    further = say(axes, COLUMN - left, title, f"{cost} needed, % of random's (dashed: as many)")
+    figure.set_figheight(figure.get_figheight() + further)
     return figure
 
 
@@ -78,21 +97,21 @@ def gains_figure(compared: pd.DataFrame, styles: Mapping[str, Style], what: str)
     rows = compared[compared["n"] > 0]
     if rows.empty:
         return None
-    figure = Figure(figsize=(COLUMN, 0.75 + 0.34 * len(rows)), layout="constrained")
+    pairs = zip(rows["label"], rows["baseline"], rows["star"], strict=True)
+    names, left, high = row_names((f"{one} − {two}{' *' if star else ''}" for one, two, star in pairs), 26)
+    figure = Figure(figsize=(COLUMN, 0.6 + max(0.34, high) * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     for place, row in enumerate(rows.to_dict("records")):
         style = styles[row["label"]]
         axes.plot([row["low"], row["high"]], [place, place], color=style.colour, linewidth=1.3)
         axes.plot([row["difference"]], [place], linestyle="", **style.mark(), color=style.colour)
     axes.axvline(0, color="#000000", linewidth=0.9, linestyle="--")
-    texts = [
-        textwrap.fill(f"{one} − {two}{' *' if star else ''}", 26)
-        for one, two, star in zip(rows["label"], rows["baseline"], rows["star"], strict=True)
-    ]
-    axes.set_yticks(range(len(rows)), texts)
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(textwrap.fill(f"difference in {what}, 95 % interval", 40))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=int((COLUMN - left) / 0.45)))  # numbers with signs do not touch
     plain(axes)
+    further = say(axes, COLUMN - left, "", f"difference in {what}, 95 % interval")
+    figure.set_figheight(figure.get_figheight() + further)
     return figure
 
 
@@ -102,39 +121,55 @@ def penalties_figure(found: pd.DataFrame) -> Figure | None:
         return None
     labels = list(dict.fromkeys(found["label"]))
     matrix = found.pivot(index="label", columns="other", values="share").reindex(index=labels, columns=labels)
-    cell = min(0.6, (PAGE - 2) / len(labels))
-    size = max(COLUMN, cell * len(labels) + 1.6)
-    figure = Figure(figsize=(size, cell * len(labels) + 1.6), layout="constrained")
+    names, left, high = row_names(labels, 20)
+    cell = max(0.3, min(0.6, (PAGE - 2) / len(labels)))  # at least a number's width
+    width = max(COLUMN, cell * len(labels) + max(1.6, left))
+    columns, rotation, below = _column_names(labels, (width - left) / len(labels))
+    figure = Figure(figsize=(width, max(cell, high) * len(labels) + below + 0.7), layout="constrained")
     axes = figure.add_subplot()
-    _heat(axes, matrix.to_numpy(float), [textwrap.fill(label, 20) for label in labels], 1.0)
+    _heat(axes, matrix.to_numpy(float), names)
     lost = matrix.mean(axis=0)
-    axes.set_xticks(range(len(labels)), [f"{textwrap.fill(x, 20)}\n{lost[x]:.2f}" for x in labels])
-    axes.tick_params(axis="x", rotation=0 if len(labels) < 6 else 60)
-    axes.set_xlabel("under each column: the mean share of rounds that it lost")
-    axes.set_title(f"share of {int(found['rounds'].iloc[0])} rounds in which the row beats the column\n"
-                   "(paired t-test at 5 %; by chance 0.025)")  # fmt: skip
-    axes.title.set_fontsize(SMALL)
-    axes.xaxis.label.set_fontsize(SMALL)
+    axes.set_xticks(range(len(labels)), [f"{text}\n{lost[x]:.2f}" for x, text in zip(labels, columns, strict=True)])
+    axes.tick_params(axis="x", rotation=rotation)
+    title = f"share of {int(found['rounds'].iloc[0])} rounds in which the row beats the column\n"
+    title += "(paired t-test at 5 %; by chance 0.025)"
+    under = "under each column: the mean share of rounds that it lost"
+    figure.set_figheight(figure.get_figheight() + say(axes, width - left, title, under, SMALL))
     return figure
 
 
-def _heat(axes: Axes, values: npt.NDArray[np.float64], rows: Sequence[str], top: float) -> None:
+def _column_names(labels: Sequence[str], cell: float) -> tuple[list[str], int, float]:
+    """Names that leave a line to a number and do not touch in columns `cell` inches wide: texts, degrees, inches."""
+    texts, _, high = row_names(labels, 20)
+    if max(map(width_of, texts)) < cell - 0.05:
+        return texts, 0, high + LINE
+    letters = 20
+    while high + LINE > cell and high > 2 * LINE:
+        letters += 2
+        texts, _, high = row_names(labels, letters)
+    return texts, 90, max(map(width_of, texts))
+
+
+def _heat(axes: Axes, values: npt.NDArray[np.float64], rows: Sequence[str], numbers: bool = True) -> AxesImage:
+    """Shares from 0 to 1, grey where there is none."""
     colours = colormaps["cividis"].with_extremes(bad="#eeeeee")
-    axes.imshow(np.ma.masked_invalid(values), cmap=colours, vmin=0, vmax=top, aspect="auto")
+    image = axes.imshow(np.ma.masked_invalid(values), cmap=colours, vmin=0, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
-        if not math.isnan(value):
-            colour = "white" if value < 0.5 * top else "black"
-            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=SMALL - 0.5, color=colour)
+        if numbers and not math.isnan(value):
+            colour = "white" if value < 0.5 else "black"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=NUMBERS, color=colour)
     axes.set_yticks(range(len(rows)), rows)
     axes.tick_params(labelsize=SMALL, length=0)
     axes.spines[:].set_visible(False)
+    return image
 
 
 def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style], cost: CostUnit) -> Figure:
     """The mean rank over the runs at every cost, and of the whole curve with its interval."""
-    figure = Figure(figsize=(PAGE, 2.3), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
     count = ranks.table["label"].nunique()
+    names, beside, high = row_names(ranks.table["label"], 24)
+    figure = Figure(figsize=(PAGE, max(2.3, 0.6 + high * count)), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
     for label, own in rounds.groupby("label", sort=False):
         left.plot(own["cost"], own["rank"], **styles[str(label)].line())
     cost_axis(left, cost, rounds["cost"])
@@ -146,17 +181,16 @@ def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style]
         style = styles[row["label"]]
         right.plot([row["low"], row["high"]], [place, place], color=style.colour, linewidth=1.3)
         right.plot([row["rank"]], [place], linestyle="", color=style.colour, **style.mark())
-    right.set_yticks(range(count), [textwrap.fill(label, 24) for label in ranks.table["label"]])
+    right.set_yticks(range(count), names)
     right.set_ylim(count - 0.5, -0.5)
     right.set_xlim(0.8, count + 0.2)
-    if not math.isnan(ranks.critical):
-        p = "< 0.001" if ranks.friedman < 0.001 else f"= {ranks.friedman:.3f}"
-        right.set_title(f"critical difference {ranks.critical:.2f} (Nemenyi), Friedman p {p}")
-    right.set_xlabel(f"mean rank of the whole curve, {ranks.n} runs")
     plain(right)
-    right.title.set_fontsize(SMALL)
-    height = legend(figure, styles, {label: label for label in dict.fromkeys(rounds["label"])})
-    figure.set_figheight(2.3 + height)
+    p = "< 0.001" if ranks.friedman < 0.001 else f"= {ranks.friedman:.3f}"
+    tests = f"critical difference {ranks.critical:.2f} (Nemenyi), Friedman p {p}"
+    tests = "" if math.isnan(ranks.critical) else tests
+    further = say(right, (PAGE - beside - 0.7) / 2.3, tests, f"mean rank of the whole curve, {ranks.n} runs")
+    further += legend(figure, styles, {label: label for label in dict.fromkeys(rounds["label"])})
+    figure.set_figheight(figure.get_figheight() + further)
     return figure
 
 
@@ -167,24 +201,38 @@ def agreement_figure(table: pd.DataFrame) -> Figure | None:
     rows = table[table["metric"].isin(names) & table["value"].notna() & ~table["ceiling"]]
     if rows.empty:
         return None
-    arms = list(dict.fromkeys(rows["label"]))[:PANELS]
-    columns = min(2, len(arms))
-    others = sorted({metric.removeprefix(stem).removesuffix(end) for metric in rows["metric"]})
-    lines = math.ceil(len(arms) / columns)
-    size = (PAGE if columns > 1 else COLUMN + 1, lines * (0.19 * len(others) + 0.65))
-    figure = Figure(figsize=size, layout="constrained")
+    metrics = sorted(rows["metric"].unique())
+    matrices = {
+        str(label): own.pivot_table(index="metric", columns="round", values="value").reindex(metrics)
+        for label, own in list(rows.groupby("label", sort=False))[:PANELS]
+    }
+    others, left, high = row_names((one.removeprefix(stem).removesuffix(end).replace("_", " ") for one in metrics), 26)
+    columns = min(2, len(matrices))
+    lines, width = math.ceil(len(matrices) / columns), PAGE if columns > 1 else COLUMN + 1
+    room = width / columns - left
+    cell = room / max(len(matrix.columns) for matrix in matrices.values())
+    numbers = cell > width_of("0.00", NUMBERS) + 0.02
+    figure = Figure(figsize=(width, lines * (high * len(metrics) + 0.6)), layout="constrained")
     panels: list[Axes] = list(figure.subplots(lines, columns, squeeze=False).ravel())
-    for axes, label in zip(panels, arms, strict=False):
-        own = rows[rows["label"] == label]
-        matrix = own.pivot_table(index="metric", columns="round", values="value").reindex(
-            [f"{stem}{other}{end}" for other in others]
-        )
-        _heat(axes, matrix.to_numpy(float), [other.replace("_", " ") for other in others], 1.0)
-        axes.set_xticks(range(len(matrix.columns)), [f"{int(number)}" for number in matrix.columns])
-        axes.set_title(f"asked by {textwrap.shorten(label, 40)}")
-        axes.title.set_fontsize(NORMAL)
-        axes.set_xlabel("round")
-        axes.xaxis.label.set_fontsize(NORMAL)
-    for axes in panels[len(arms) :]:
+    further = 0.0
+    for axes, (label, matrix) in zip(panels, matrices.items(), strict=False):
+        image = _heat(axes, matrix.to_numpy(float), others, numbers)
+        rounds = [f"{int(number)}" for number in matrix.columns]
+        step = math.ceil((max(map(width_of, rounds)) + 0.05) / cell)
+        axes.set_xticks(range(0, len(rounds), step), rounds[::step])
+        further = max(further, say(axes, room, f"asked by {label}", "round"))
+    for axes in panels[len(matrices) :]:
         axes.set_axis_off()
+    if not numbers:
+        _bar(figure, panels, image)
+    if any(matrix.isna().to_numpy().any() for matrix in matrices.values()):
+        figure.supxlabel(fill(GREY, width - 0.2, SMALL), fontsize=SMALL)
+    figure.set_figheight(figure.get_figheight() + lines * further + (0.2 if numbers else 0.7))
     return figure
+
+
+def _bar(figure: Figure, panels: Sequence[Axes], image: AxesImage) -> None:
+    """What the colours mean, where the cells have no room for numbers."""
+    bar = figure.colorbar(image, ax=panels, location="bottom", shrink=0.5, aspect=40)
+    bar.set_label("share of the asked units", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)

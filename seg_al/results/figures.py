@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from seg_al.results.print_style import (
     Style,
     caption,
     cost_axis,
+    fill,
     legend,
     plain,
     save,
@@ -80,15 +80,16 @@ def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Seque
         if rows["n"].max() > 1:
             _single_runs(axes, points[points["label"] == label], styles[label])
     cost_axis(axes, cost, means["cost"])
-    axes.set_ylabel(metric + unit_of(metric, points["value"]))
+    axes.set_ylabel(fill(metric + unit_of(metric, points["value"]), 1.9))
     plain(axes)
     levels = ceilings(table, metric)
     cut = _frame(axes, means, points, [score for _, score, _ in levels])
-    _levels(axes, levels)
+    full = _levels(axes, levels)
     about = "mean, 95 % interval; thin: single runs" if means["n"].max() > 1 else "single runs"
     lines = [title_of(table, metric), about, *(["intervals are cut by the frame"] if cut else [])]
-    axes.set_title("\n".join(textwrap.fill(line, 56) for line in lines), fontsize=SMALL)
-    height = legend(figure, styles, {label: f"{label} ({_count(rows['n'])})" for label, rows in arms.items()})
+    axes.set_title(fill("\n".join(lines), COLUMN - 0.6, SMALL), fontsize=SMALL)
+    names = {label: f"{label} ({_count(rows['n'])})" for label, rows in arms.items()}
+    height = legend(figure, styles | full, names | {label: f"{label} (n = {n})" for label, _, n in levels})
     figure.set_figheight(2.5 + height)
     caption(figure, notes)
     return figure
@@ -161,10 +162,9 @@ def _frame(axes: Axes, means: pd.DataFrame, points: pd.DataFrame, levels: Sequen
     return cut
 
 
-def _levels(axes: Axes, levels: Sequence[tuple[str, float, int]]) -> None:
-    for label, score, n in levels:
-        axes.axhline(score, color=CEILING, linewidth=1.0, linestyle=(0, (8, 3)), zorder=2)
-        axes.annotate(
-            f"{label}, n = {n}", (0.0, score), xycoords=("axes fraction", "data"), xytext=(2, 2),
-            textcoords="offset points", fontsize=SMALL - 1, color=CEILING, va="bottom",
-        )  # fmt: skip
+def _levels(axes: Axes, levels: Sequence[tuple[str, float, int]]) -> dict[str, Style]:
+    """Full-data runs across the axes; returns their styles, for the legend, where curves do not run over the names."""
+    styles = {label: Style(CEILING, "", (0, (8, 3, *[1, 3] * number))) for number, (label, _, _) in enumerate(levels)}
+    for label, score, _ in levels:
+        axes.axhline(score, zorder=2, **styles[label].line())
+    return styles

@@ -1,84 +1,60 @@
 """The known pitfalls of active-learning studies, checked against what a study's configs and results say.
 
 The list follows Kottke et al. 2017, realistic-al (arXiv 2301.10625), nnActive (arXiv 2511.19183), Mittal et al.
-(arXiv 1912.05361) and what went wrong in published code. A check that the records cannot answer says so.
+(arXiv 1912.05361, 2302.04075) and what went wrong in published code. A check that the records cannot answer says so,
+and where to look.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from seg_al.core import COST_UNITS, CostUnit
-from seg_al.results.arms import amount, missing, shown
-from seg_al.results.curves import baseline_of, curves_of, points_of
+from seg_al.results.arms import missing, shown
+from seg_al.results.check import Check, values
+from seg_al.results.commands import ceiling_command, random_command
+from seg_al.results.comparable import lower_is_better
+from seg_al.results.curves import LEVEL, baseline_of, curves_of, points_of
 from seg_al.results.records import Record, Study
 from seg_al.results.statistics import pairs_for_a_star
+from seg_al.results.training_pitfalls import training_checks
 
-Verdict = Literal["yes", "no", "unknown"]
 COLLAPSE = 0.5
-"""A run whose last score is below this share of its arm's median has collapsed."""
-TURNED_OFF = (0, 0.0, False, None, "none")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One pitfall."""
-
-    claim: str
-    """What a sound study can say."""
-    verdict: Verdict
-    """Whether this one can; "unknown": its records do not tell."""
-    because: str
-    """One sentence with the figures."""
+"""A run whose last score is below this share of its arm's median has collapsed; of an error, above its inverse."""
 
 
 def checklist(study: Study, metric: str, cost: CostUnit) -> list[Check]:
-    """All checks, in the order in which a reader should worry."""
+    """All checks, in the order in which a reader should worry; those that come with a command lead."""
     asking = [record for record in study.records if not record.ceiling]
     return [
-        *_baselines(study, metric),
+        _random_arm(study),
+        _ceiling(study, metric),
+        _strong_ceiling(study, metric),
+        _one_dataset(asking),
         _enough_runs(study),
         _same_runs(study, cost, metric),
         _same_start(study, metric),
         _honest_labels(study),
-        _val_is_small(study, asking),
-        Check(
-            "No test image chose a checkpoint, a query or a setting inside a run",
-            "yes" if all(_told(r, "trainer.validation.keep") in ("val", "last") for r in asking) else "unknown",
-            "Checkpoints are chosen by " + _values(asking, "trainer.validation.keep") + "; the harness scores no test "
-            "image for a query. Whether a person tuned on the test set, no record tells.",
-        ),
-        _steps(asking),
-        _restarts(asking),
+        *training_checks(study),
         _collapsed(study, metric, cost),
+        _random_for_foreground(study),
         *_breadth(asking),
-        _augmented(asking),
+        _redundancy(asking),
         _costs(study, asking),
     ]
 
 
-def _baselines(study: Study, metric: str) -> Iterator[Check]:
+def _random_arm(study: Study) -> Check:
     lacking = [label for label in study.arms if baseline_of(study.table, label) is None and not _chance(study, label)]
     claim = "Every arm has a random arm to be compared with"
-    if lacking:
-        yield Check(claim, "no", f"No random arm for {', '.join(lacking)}. Run: {random_command(study, lacking[0])}")
-    else:
-        yield Check(claim, "yes", "The table of arms names the random arm of each.")
-    claim = "The score of a network trained on the whole pool is known"
-    bare = [label for label in study.arms if study.ceiling_score(label, metric) is None]
-    if bare:
-        who = "any arm" if len(bare) == len(study.arms) else ", ".join(bare)
-        yield Check(claim, "no", f"No full-data run for {who}. Run: {ceiling_command(study, bare[0])}")
-        return
-    weak = [label for label in study.arms if _last(study, label, metric) > (study.ceiling_score(label, metric) or 0)]
-    note = f" {', '.join(weak)} end above it: the ceiling is weak, train it longer or repeat it." if weak else ""
-    count = len({record.identity for label in study.arms for record in study.ceiling(label)})
-    yield Check(claim, "no" if weak else "yes", f"{count} full-data runs (initial=all rounds=1).{note}")
+    if not lacking:
+        return Check(claim, "yes", "The table of arms names the random arm of each.")
+    return Check(claim, "no", f"No random arm for {', '.join(lacking)}. Run: {random_command(study, lacking[0])}")
 
 
 def _chance(study: Study, label: str) -> bool:
@@ -86,32 +62,61 @@ def _chance(study: Study, label: str) -> bool:
     return settings["heuristic"] == "random" and settings.get("selector") in (None, "top")
 
 
-def _last(study: Study, label: str, metric: str) -> float:
+def _ceiling(study: Study, metric: str) -> Check:
+    claim = "The score of a network trained on the whole pool is known"
+    bare = [label for label in study.arms if study.ceiling_score(label, metric) is None]
+    if bare:
+        who = "any arm" if len(bare) == len(study.arms) else ", ".join(bare)
+        return Check(claim, "no", f"No full-data run for {who}. Run: {ceiling_command(study, bare[0])}")
+    count = len({record.identity for label in study.arms for record in study.ceiling(label)})
+    return Check(claim, "yes", f"{count} full-data runs (initial=all rounds=1).")
+
+
+def _strong_ceiling(study: Study, metric: str) -> Check:
+    """An arm that asks may end a little above the whole pool by chance, but not by more than that."""
+    claim = "No arm ends above the network trained on the whole pool by more than chance"
+    known = {label: full for label in study.arms if (full := study.ceiling_scores(label, metric))}
+    if not known:
+        return Check(claim, "unknown", "There is no full-data run to end above.")
+    sign = -1 if lower_is_better(metric) else 1
+    found = {label: _excess(_lasts(study, label, metric), full) for label, full in known.items()}
+    above = {label: (sign * gain, half) for label, (gain, half) in found.items() if sign * gain > 0}
+    if not above:
+        return Check(claim, "yes", "The full-data runs are the best.")
+    text = ", ".join(
+        f"{label} by {gain:.4f} ± {half:.4f}".replace(" ± nan", "") for label, (gain, half) in above.items()
+    )
+    if weak := [label for label, (gain, half) in above.items() if gain > half]:
+        who = ", ".join(weak)
+        return Check(claim, "no", f"Above it end {text} (95 %). For {who} it is weak: train it longer.")
+    if any(math.isnan(half) for _, half in above.values()):
+        return Check(claim, "unknown", f"Above it end {text}; single runs have no interval. Repeat the full-data run.")
+    return Check(claim, "yes", f"Above it end {text} (95 %), which is within chance.")
+
+
+def _lasts(study: Study, label: str, metric: str) -> list[float]:
+    """The scores of the arm's runs in its last round."""
     rows = study.table[(study.table["label"] == label) & (study.table["metric"] == metric)]
-    return float(rows.loc[rows["round"] == rows["round"].max(), "value"].mean())
+    return [float(value) for value in rows.loc[rows["round"] == rows["round"].max(), "value"].dropna()]
 
 
-def random_command(study: Study, label: str) -> str:
-    """What makes the random arm of an arm."""
-    return command(study, label, {"heuristic": "random", "selector": "top"})
+def _excess(scores: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
+    """The difference of the means and half its t interval, the spread being that of both; NaN of two single runs."""
+    freedom = len(scores) + len(others) - 2
+    gain = float(np.mean(scores) - np.mean(others)) if scores else math.nan
+    if freedom < 1 or not scores:
+        return gain, math.nan
+    variance = sum(len(own) * float(np.var(own)) for own in (scores, others)) / freedom
+    spread = math.sqrt(variance * (1 / len(scores) + 1 / len(others)))
+    return gain, float(stdtrit(freedom, 0.5 + LEVEL / 2)) * spread
 
 
-def ceiling_command(study: Study, label: str) -> str:
-    """What makes the full-data runs of an arm's setup."""
-    return command(study, label, {"heuristic": "random", "selector": "top", "initial": "all", "rounds": "1"})
-
-
-GROUPS = ("dataset", "model", "heuristic", "predictor", "granularity", "selector", "annotator", "trainer", "task")
-VALUES = ("mc_iters", "rounds", "initial", "budget", "cost", "subset", "objects", "bayesian", "precision")
-
-
-def command(study: Study, label: str, changed: dict[str, str]) -> str:
-    """The command of an arm's runs with some values changed; details inside a group are its experiment file's."""
-    runs = study.of(label)
-    settings = {key: shown(runs[0].settings[key]) for key in (*GROUPS, *VALUES) if key in runs[0].settings}
-    numbers = ",".join(str(number) for number in sorted({record.settings["run"] for record in runs}))
-    words = [f"{key}={value}" for key, value in {**settings, **changed}.items()]
-    return " ".join(["python run.py -m", *words, f"run={numbers}"])
+def _one_dataset(asking: Sequence[Record]) -> Check:
+    names = sorted({shown(record.settings.get("dataset")) for record in asking})
+    claim = "All arms are of one dataset, as scores of different test images do not compare"
+    if len(names) == 1:
+        return Check(claim, "yes", f"dataset={names[0]}.")
+    return Check(claim, "no", f"{', '.join(names)}: report each for itself, such as --where dataset={names[0]}.")
 
 
 def _enough_runs(study: Study) -> Check:
@@ -161,50 +166,29 @@ def _honest_labels(study: Study) -> Check:
     return Check(claim, "yes", "No selector is an oracle, and no unpaid label was read.")
 
 
-def _val_is_small(study: Study, asking: Sequence[Record]) -> Check:
-    claim = "The validation set is not larger than the labelled set that it judges"
-    sizes = {value for record in asking if isinstance(value := record.settings.get("dataset.val"), int)}
-    if all(_told(record, "trainer.validation.keep") == "last" for record in asking):
-        return Check(claim, "yes", "No checkpoint is chosen: the last state of each training is kept.")
-    if not sizes:
-        return Check(claim, "unknown", "The configs state no number of validation images.")
-    least = float(study.table.loc[~study.table["ceiling"], "images"].min())
-    text = f"{max(sizes)} validation images choose checkpoints; the first labelled set has {amount(least)}."
-    hint = "" if max(sizes) <= least else " Count them among the labels, or lower dataset.val."
-    return Check(claim, "yes" if max(sizes) <= least else "no", text + hint)
-
-
-def _steps(asking: Sequence[Record]) -> Check:
-    claim = "Rounds train for a fixed number of steps, however much is labelled"
-    epochs = {_told(record, "trainer.pace.epochs") for record in asking}
-    if None in epochs:
-        return Check(claim, "unknown", "The configs state no trainer.pace.epochs.")
-    text = (
-        f"trainer.pace.steps={_values(asking, 'trainer.pace.steps')}, epochs={_values(asking, 'trainer.pace.epochs')}."
-    )
-    if epochs == {0}:
-        return Check(claim, "yes", text)
-    return Check(claim, "no", text + " Later rounds train longer, so gains mix more labels with more training.")
-
-
-def _restarts(asking: Sequence[Record]) -> Check:
-    starts = {_told(record, "trainer.start") for record in asking}
-    text = f"trainer.start={_values(asking, 'trainer.start')}; optimizer and schedule restart each round in any case."
-    verdict: Verdict = "unknown" if None in starts else "yes" if starts == {"fresh"} else "no"
-    return Check("Every round trains from fresh weights", verdict, text)
-
-
 def _collapsed(study: Study, metric: str, cost: CostUnit) -> Check:
     claim = "No run has collapsed and is averaged in"
+    far = "above twice" if lower_is_better(metric) else "below half of"
     fallen = []
     for label, runs in curves_of(study.table, metric, cost).items():
         ends = pd.Series({run: float(curve.values[-1]) for run, curve in runs.items()})
-        fallen += [f"{label} run {run} ({ends[run]:.4f})" for run in ends[ends < COLLAPSE * ends.median()].index]
+        gone = COLLAPSE * ends > ends.median() if lower_is_better(metric) else ends < COLLAPSE * ends.median()
+        fallen += [f"{label} run {run} ({ends[run]:.4f})" for run in ends[gone].index]
     if fallen:
-        return Check(
-            claim, "no", f"Below half of its arm's median at the end: {', '.join(fallen)}. They are averaged in."
-        )
-    return Check(claim, "yes", "Every run ends above half of its arm's median.")
+        return Check(claim, "no", f"At the end {far} its arm's median: {', '.join(fallen)}. They are averaged in.")
+    return Check(claim, "yes", f"No run ends {far} its arm's median.")
+
+
+def _random_for_foreground(study: Study) -> Check:
+    claim = "A random arm that looks for foreground is compared too"
+    found = [label for label in study.arms if "foreground" in str(study.of(label)[0].settings.get("selector"))]
+    if found:
+        return Check(claim, "yes", f"{', '.join(found)}.")
+    text = (
+        "No arm has heuristic=random selector=oracle_foreground, an oracle to measure by. Where objects are rare, "
+        "plain random asks about background, and no method reliably beat this one (arXiv 2511.19183)."
+    )
+    return Check(claim, "no", text)
 
 
 def _breadth(asking: Sequence[Record]) -> Iterator[Check]:
@@ -215,20 +199,13 @@ def _breadth(asking: Sequence[Record]) -> Iterator[Check]:
         yield Check(f"Several {name} ({least} or more)", "yes" if len(found) >= least else "no", text)
 
 
-def _augmented(asking: Sequence[Record]) -> Check:
-    settings = asking[0].settings
-    stem = "trainer.augmentation."
-    on = [key.removeprefix(stem) for key, value in settings.items() if key.startswith(stem) and not _off(key, value)]
-    claim = "Training augments its images, as gains over random tend to vanish with augmentation"
-    if not any(key.startswith(stem) for key in settings):
-        return Check(claim, "unknown", "The configs state no augmentation.")
-    if not on:
-        return Check(claim, "no", "All augmentation is off.")
-    return Check(claim, "yes", f"On: {', '.join(on)}. Self- and semi-supervised training is not part of this harness.")
-
-
-def _off(key: str, value: Any) -> bool:
-    return value in TURNED_OFF or key.rpartition(".")[2] in ("_target_", "crop")
+def _redundancy(asking: Sequence[Record]) -> Check:
+    text = (
+        f"No record tells. Look how many images of dataset={values(asking, 'dataset')} are near-duplicates, such as "
+        "frames of a video or patches of a slide: published pools are curated, and on redundant ones other methods win "
+        "(arXiv 2302.04075)."
+    )
+    return Check("The pool is as redundant as what will be labelled in earnest", "unknown", text)
 
 
 def _costs(study: Study, asking: Sequence[Record]) -> Check:
@@ -236,13 +213,5 @@ def _costs(study: Study, asking: Sequence[Record]) -> Check:
     rows = study.table.loc[~study.table["ceiling"], list(COST_UNITS)]
     there = [unit for unit in COST_UNITS if rows[unit].notna().any()]
     spent = bool({"clicks", "vertices"} & set(there)) and not math.isnan(rows[there[-1]].max())
-    units = _values(asking, "cost")
+    units = values(asking, "cost")
     return Check(claim, "yes" if spent else "no", f"Recorded: {', '.join(there)}; budgets are in {units}.")
-
-
-def _told(record: Record, key: str) -> Any:
-    return record.settings.get(key)
-
-
-def _values(records: Sequence[Record], key: str) -> str:
-    return " and ".join(sorted({shown(record.settings.get(key, "not stated")) for record in records}))

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from seg_al.core import CostUnit
 from seg_al.results.arms import missing
+from seg_al.results.comparable import lower_is_better
 from seg_al.results.comparison_figures import (
     agreement_figure,
     gains_figure,
@@ -57,7 +58,7 @@ class Plate:
 def plates(study: Study, metric: str, cost: CostUnit) -> Iterator[Plate]:
     """Every figure that the study has the numbers for; the log says which could not be drawn and why."""
     notes = missing(study.table, cost, metric)
-    table, styles = study.table, styles_of(study.table)
+    table, styles, lower = study.table, styles_of(study.table), lower_is_better(metric)
 
     def gains() -> Figure | None:
         scores = areas(table, metric, cost)
@@ -67,15 +68,21 @@ def plates(study: Study, metric: str, cost: CostUnit) -> Iterator[Plate]:
     def ranked() -> Figure | None:
         if len(study.arms) < 2:
             return None
-        return ranks_figure(
-            rank_rounds(grid_of(table, metric, cost)), mean_ranks(areas(table, metric, cost)), styles, cost
-        )
+        rounds = rank_rounds(grid_of(table, metric, cost), lower)
+        return ranks_figure(rounds, mean_ranks(areas(table, metric, cost), lower), styles, cost)
+
+    def saved() -> Figure | None:
+        found = savings(study, metric, cost)
+        figure = savings_figure(found, styles, cost)
+        if figure is None and len(found):
+            raise ValueError("nowhere is a share to draw: see the savings table for what each arm reaches, and when")
+        return figure
 
     drawn: dict[str, tuple[Callable[[], Figure | None], str]] = {
         "learning_curves": (lambda: curves_figure(table, metric, cost, notes), CURVES),
-        "label_saving": (lambda: savings_figure(savings(study, metric, cost), styles, cost), SAVING),
+        "label_saving": (saved, SAVING),
         "differences": (gains, GAINS),
-        "penalty_matrix": (lambda: penalties_figure(penalties(grid_of(table, metric, cost))), PENALTY),
+        "penalty_matrix": (lambda: penalties_figure(penalties(grid_of(table, metric, cost), lower)), PENALTY),
         "ranks": (ranked, RANKS),
         "per_class": (lambda: per_class_figure(table, metric, cost), CLASSES),
         "cost_axes": (lambda: cost_axes_figure(table, metric), COSTS),
@@ -114,7 +121,7 @@ COSTS = "The same over every recorded cost of the labels."
 EFFORT = "Effort of a round: mean seconds and peak memory."
 AGREEMENT = (
     "What the other heuristics would have asked, had they scored the same units: the share of the asked units that is "
-    "also among their best."
+    "also among their best. Light grey: the arm's own heuristic, or one that had no scores in that round."
 )
-PASSES = "Sensitivity to the number of passes."
+PASSES = "Sensitivity to the number of passes; lines join arms that differ in mc_iters alone."
 SHARES = "The share of each class among the pixels that each round asked about."

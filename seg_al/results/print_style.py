@@ -7,8 +7,9 @@ on matplotlib's objects and the Agg canvas: no window, no global state, safe in 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from seg_al.core import CostUnit
@@ -40,6 +43,8 @@ COLUMN, PAGE = 3.5, 7.0
 """Inches: the width of a column and of a page of text."""
 SMALL, NORMAL = 7, 8
 """Points: ticks, legends and notes; labels and titles."""
+LINE = 0.13
+"""Inches from line to line of small text; matplotlib's layout keeps a text's height free, but not its width."""
 NOTES = 5
 """Lines of gaps that a figure spells out; the rest is counted."""
 
@@ -92,14 +97,46 @@ def plain(axes: Axes) -> None:
     axes.title.set_fontsize(NORMAL)
 
 
+def width_of(text: str, points: float = SMALL) -> float:
+    """Inches that the longest of a text's lines takes."""
+    font = FontProperties(size=points)
+    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.split("\n")]
+    return float(max(widths)) / 72
+
+
+def fill(text: str, inches: float, points: float = NORMAL) -> str:
+    """The text in as few lines as are no wider, each of about the same length, down to eight letters a line."""
+    if width_of(text, points) <= inches:
+        return text
+    ways = ["\n".join(textwrap.fill(line, letters) for line in text.split("\n")) for letters in range(8, len(text))]
+    fitting = [way for way in ways if width_of(way, points) <= inches] or ways[:1]
+    return min(fitting, key=lambda way: (way.count("\n"), width_of(way, points)))
+
+
+def say(axes: Axes, inches: float, title: str, xlabel: str, points: float = NORMAL) -> float:
+    """Sets the title and the x label, no wider than so many inches; returns the height of their further lines."""
+    title, xlabel = fill(title, inches, points), fill(xlabel, inches, points)
+    axes.set_title(title, fontsize=points)
+    axes.set_xlabel(xlabel, fontsize=points)
+    return LINE * points / SMALL * (title.count("\n") + xlabel.count("\n"))
+
+
+def row_names(labels: Iterable[str], letters: int) -> tuple[list[str], float, float]:
+    """Wrapped names for the rows of an axis, the inches that they take of its width, and what a row must be high."""
+    texts = [textwrap.fill(label, letters) for label in labels]
+    lines = max(text.count("\n") + 1 for text in texts)
+    return texts, max(map(width_of, texts)) + 0.15, LINE * lines + 0.04
+
+
 def cost_axis(axes: Axes, cost: CostUnit, costs: Sequence[float] | pd.Series[float], room: int = 10) -> None:
-    """Ticks at the costs themselves while they are whole numbers and at most `room`."""
+    """Ticks at the costs themselves while they are whole numbers, no closer than `room` of them along the axis."""
     axes.set_xlabel(COST_AXES.get(cost, f"{cost} (count)"))
     ticks = sorted(set(costs))
+    closest = min((after - before for before, after in pairwise(ticks)), default=1)
     if max(ticks) >= 10_000:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=room // 2 + 1))
-    elif len(ticks) <= room and all(float(tick).is_integer() for tick in ticks):
+    elif ticks[-1] - ticks[0] < room * closest and all(float(tick).is_integer() for tick in ticks):
         axes.set_xticks(ticks)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=room))

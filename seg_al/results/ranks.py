@@ -50,20 +50,20 @@ def grid_of(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> Grid
     return Grid(tuple(arms), tuple(common), costs, np.array(values))
 
 
-def penalties(grid: Grid, alpha: float = ALPHA) -> pd.DataFrame:
+def penalties(grid: Grid, lower: bool = False, alpha: float = ALPHA) -> pd.DataFrame:
     """How often each arm beats each other: label, other, share, share_holm, rounds.
 
     The pairwise penalty of BADGE (arXiv 1906.03671) as the share of rounds in which a paired t-test finds `label`
     above `other` at alpha (two-sided): among equals alpha / 2 is expected by chance alone. The first round is left
     out, as arms begin with the same labels. `share_holm` asks the same after Holm's correction over all pairs and
-    rounds. NaN with fewer than two runs or rounds.
+    rounds. NaN with fewer than two runs or rounds. `lower`: the less, the better.
     """
     count, rounds = len(grid.labels), len(grid.costs) - 1
     wins, wins_holm = np.full((2, count, count), np.nan)
     if len(grid.runs) > 1 and rounds > 0 and count > 1:
         values = grid.values[:, :, 1:]  # [A, R, P - 1]
         first, second = np.triu_indices(count, k=1)
-        gains = values[first] - values[second]  # [pairs, R, P - 1]
+        gains = (values[second] - values[first]) if lower else (values[first] - values[second])  # [pairs, R, P - 1]
         p = _p_of(gains)
         corrected = multipletests(p.ravel(), alpha, method="holm")[1].reshape(p.shape)
         ahead = gains.mean(axis=1) > 0
@@ -88,9 +88,12 @@ def _p_of(gains: Floats) -> Floats:  # [pairs, R, P] -> [pairs, P]
     return np.where(np.isnan(p), 1.0, p)
 
 
-def rank_rounds(grid: Grid) -> pd.DataFrame:
-    """The mean rank over the runs of each arm at each cost, 1 = best, ties shared: label, cost, rank."""
-    ranks = rankdata(-grid.values, axis=0).mean(axis=1)  # [A, P]
+def rank_rounds(grid: Grid, lower: bool = False) -> pd.DataFrame:
+    """The mean rank over the runs of each arm at each cost, 1 = best, ties shared: label, cost, rank.
+
+    `lower`: the less, the better.
+    """
+    ranks = rankdata(grid.values if lower else -grid.values, axis=0).mean(axis=1)  # [A, P]
     return pd.DataFrame(
         {
             "label": np.repeat(grid.labels, len(grid.costs)),
@@ -112,14 +115,15 @@ class Ranks:
     """Nemenyi's critical difference: mean ranks that differ by less do not differ significantly; NaN as above."""
 
 
-def mean_ranks(scores: pd.DataFrame, alpha: float = ALPHA) -> Ranks:
-    """Ranks arms by their scores (label, run, score) within each run that all arms have.
+def mean_ranks(scores: pd.DataFrame, lower: bool = False, alpha: float = ALPHA) -> Ranks:
+    """Ranks arms by their scores (label, run, score) within each run that all arms have; `lower`: the less, the better.
 
     Friedman's test and Nemenyi's critical difference (Demsar, JMLR 2006) are asymptotic: with few runs a hint.
     """
     wide = scores.pivot(index="run", columns="label", values="score")[list(dict.fromkeys(scores["label"]))].dropna()
     n, count = wide.shape
-    ranks: Floats = rankdata(-wide.to_numpy(np.float64), axis=1)
+    values = wide.to_numpy(np.float64)
+    ranks: Floats = rankdata(values if lower else -values, axis=1)
     rows = [(label, *_interval(ranks[:, column])) for column, label in enumerate(wide.columns)]
     table = pd.DataFrame(rows, columns=["label", "rank", "low", "high"])
     if count < 3 or n < 2:

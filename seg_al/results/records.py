@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -106,10 +107,14 @@ class Study:
         setups = {record.setup for record in self.of(label)}
         return [record for record in self.records if record.ceiling and record.setup in setups]
 
+    def ceiling_scores(self, label: str, metric: str) -> list[float]:
+        """The metric of each of the arm's full-data runs that has it."""
+        found = [record.points[-1].metrics.get(metric, math.nan) for record in self.ceiling(label)]
+        return [value for value in found if not math.isnan(value)]
+
     def ceiling_score(self, label: str, metric: str) -> float | None:
         """The mean of the metric over the arm's full-data runs; None without such a run."""
-        found = [record.points[-1].metrics.get(metric, math.nan) for record in self.ceiling(label)]
-        known = [value for value in found if not math.isnan(value)]
+        known = self.ceiling_scores(label, metric)
         return float(np.mean(known)) if known else None
 
 
@@ -120,10 +125,21 @@ def record_of(
 
     Raises ValueError for a config that is not one of this harness. `fallback` is the identity of a config without one.
     """
-    settings = {**_flat(config), **config.get("choices", {})}
+    settings = {**_flat(config), **choices_of(config)}
     if "heuristic" not in settings or not isinstance(settings.get("run"), int):
         raise ValueError("the config names no heuristic or no run, so it is not one of this harness")
+    for group in CHOICES:
+        if not isinstance(settings.get(group), str | None):
+            raise ValueError(f"the {group} is {settings[group]!r}, no name of an option")
     return Record(source, str(config.get("identity", fallback)), settings, tuple(points), complete, written)
+
+
+def choices_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The option of each group; empty where Sacred has lifted them into the config."""
+    choices = config.get("choices", {})
+    if not isinstance(choices, Mapping):
+        raise ValueError("choices is no object with the option of each group")
+    return choices
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -139,14 +155,18 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def study_of(records: Sequence[Record], where: Where, problems: Sequence[str], place: str) -> Study:
-    """The study of the records that `where` keeps. Raises ValueError if none remains, saying what is there."""
+    """The study of what `where` keeps. Raises ValueError where no run that asks remains, saying what is there."""
     for problem in problems:
         log.warning("not read: %s", problem)
-    kept = [record for record in records if _matches(record, where, records)]
-    if not kept:
+    there = sorted({name for record in records for name in record.settings})
+    for name in where:
+        if records and name not in there:
+            raise ValueError(f"no run has a setting {name!r}; there are {', '.join(there)}")
+    kept = [record for record in records if _matches(record, where)]
+    if all(record.ceiling for record in kept):
         raise ValueError(_nothing(records, where, problems, place))
     named = _labelled(kept)
-    named.sort(key=lambda pair: (*_place(pair[0]), pair[1], pair[0].settings["run"], pair[0].identity))
+    named.sort(key=lambda pair: (*_place(pair[0]), _natural(pair[1]), pair[0].settings["run"], pair[0].identity))
     kept, names = [record for record, _ in named], [label for _, label in named]
     table = _table(kept, names)
     table.attrs["problems"] = list(problems)
@@ -156,6 +176,12 @@ def study_of(records: Sequence[Record], where: Where, problems: Sequence[str], p
 def _place(record: Record) -> tuple[bool, bool]:
     """Random leads, for a first look; ceilings come last."""
     return record.ceiling, record.settings["heuristic"] != "random"
+
+
+def _natural(label: str) -> list[tuple[float, str]]:
+    """Sorts mc_iters=5 before mc_iters=20."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", label)
+    return [(float(part), "") if place % 2 else (-math.inf, part) for place, part in enumerate(parts)]
 
 
 def _labelled(records: Sequence[Record]) -> list[tuple[Record, str]]:
@@ -194,18 +220,17 @@ def _table(records: Sequence[Record], names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(table)[[*COLUMNS, "complete", "ceiling"]]
 
 
-def _matches(record: Record, where: Where, records: Sequence[Record]) -> bool:
-    for name, allowed in where.items():
-        if not any(name in other.settings for other in records):
-            raise ValueError(f"no run has a setting {name!r}; there are {', '.join(sorted(record.settings))}")
-        if shown(record.settings.get(name)) not in allowed:
-            return False
-    return True
+def _matches(record: Record, where: Where) -> bool:
+    """Full-data runs never ask: of them only the settings count that decide what they reach, and `run`."""
+    counts = [name for name in where if not record.ceiling or name.partition(".")[0] in (*TRAINED_BY, "run")]
+    return all(shown(record.settings.get(name)) in where[name] for name in counts)
 
 
 def _nothing(records: Sequence[Record], where: Where, problems: Sequence[str], place: str) -> str:
     wanted = " ".join(f"{name}={','.join(allowed)}" for name, allowed in where.items())
     lines = [f"no run matches {wanted} in {place}" if wanted else f"no run with results in {place}"]
+    if full := sum(record.ceiling and _matches(record, where) for record in records):
+        lines.append(f"  there are {full} full-data runs (initial=all), but no run that asks, as a curve needs")
     for name in dict.fromkeys((*where, "dataset", "model", "heuristic", "run")):
         if there := sorted({shown(record.settings.get(name)) for record in records}):
             lines.append(f"  {name}: {', '.join(there)}")

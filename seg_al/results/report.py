@@ -14,19 +14,22 @@ from markupsafe import Markup, escape
 
 from seg_al.core import CostUnit
 from seg_al.results.arms import missing, shown
-from seg_al.results.curves import baseline_of
+from seg_al.results.check import Check
+from seg_al.results.commands import command
+from seg_al.results.comparable import check_comparable, lower_is_better
+from seg_al.results.curves import arms_of, baseline_of, is_random
 from seg_al.results.curves import table_of as means_of
-from seg_al.results.pitfalls import Check, checklist, command
+from seg_al.results.pitfalls import checklist
 from seg_al.results.plates import plates
 from seg_al.results.records import Study
 from seg_al.results.savings import saving_as_text, savings
-from seg_al.results.statistics import areas, detectable, finals
+from seg_al.results.statistics import ALPHA, areas, detectable, finals
+from seg_al.results.table_files import latex
 from seg_al.results.tables import (
     against_random,
     comparisons_shown,
     curves_wide,
     every_pair,
-    latex,
     main_shown,
     main_table,
     savings_shown,
@@ -50,8 +53,9 @@ class Section:
 def write_report(study: Study, metric: str, cost: CostUnit, path: Path) -> list[str]:
     """Writes the page, whole or not at all, and gives its findings for a terminal.
 
-    Raises ValueError where the study has no such metric or cost.
+    Raises ValueError where the study has no such metric or cost, or its arms are not comparable.
     """
+    check_comparable(study)
     findings = findings_of(study, metric, cost)
     checks = checklist(study, metric, cost)
     page = (
@@ -112,11 +116,8 @@ def findings_of(study: Study, metric: str, cost: CostUnit) -> list[str]:
     """What the numbers say, a sentence each, and what they cannot carry."""
     scores = areas(study.table, metric, cost)
     found = against_random(study, scores)
-    lines = []
-    for row in found.to_dict("records"):
-        lines.append(_difference(row, metric))
-    if not len(found):
-        lines.append("There is no random arm: nothing here tells whether asking beats chance.")
+    lines = [f"Of {metric}, less is better: a difference below 0 is a gain."] if lower_is_better(metric) else []
+    lines += [_difference(row, metric) for row in found.to_dict("records")] or [_nothing_compared(study, metric)]
     lines += [saving_as_text(row, cost) + "." for row in savings(study, metric, cost).to_dict("records")]
     pairs = int(found["n"].min()) if len(found) else 0
     if pairs >= 2:
@@ -127,6 +128,17 @@ def findings_of(study: Study, metric: str, cost: CostUnit) -> list[str]:
     return lines
 
 
+def _nothing_compared(study: Study, metric: str) -> str:
+    """Why no arm stands against a random one."""
+    arms = arms_of(study.table)
+    randoms = list(arms.loc[is_random(arms), "label"])
+    if not randoms:
+        return "There is no random arm: nothing here tells whether asking beats chance."
+    if set(study.arms) <= set(randoms):
+        return f"{', '.join(randoms)}: there is no other arm to compare with it."
+    return f"No arm and its random arm both have {metric}: nothing here tells whether asking beats chance."
+
+
 def _difference(row: dict[Any, Any], metric: str) -> str:
     who = f"{row['label']} against {row['baseline']}"
     if row["n"] == 0:
@@ -135,12 +147,12 @@ def _difference(row: dict[Any, Any], metric: str) -> str:
     if row["n"] == 1:
         return f"{who}: {size}, of one pair: no interval, no test."
     size += f" [{row['low']:+.4f}, {row['high']:+.4f}], {row['n']} pairs".replace("-", "−")
-    if row["attainable"] > 0.05:
+    if row["star"]:
+        verdict = f"significant (Wilcoxon, Holm: p = {row['wilcoxon_holm']:.3g})"
+    elif row["attainable"] > ALPHA:
         verdict = f"no star: {row['n']} pairs cannot be significant, {int(row['more_runs'])} more runs at least"
-    elif row["star"]:
-        verdict = f"significant (Wilcoxon, Holm: p = {row['wilcoxon_holm']:.3f})"
     else:
-        verdict = f"not significant (Wilcoxon, Holm: p = {row['wilcoxon_holm']:.3f})"
+        verdict = f"not significant (Wilcoxon, Holm: p = {row['wilcoxon_holm']:.3g})"
         needed = row["runs_needed"]
         verdict += f"; were it true, {needed:.0f} pairs would show it" if not math.isnan(needed) else ""
     return f"{who}: {size}; {verdict}."
@@ -165,7 +177,7 @@ def _sections(study: Study, metric: str, cost: CostUnit) -> list[Section]:
     ends = finals(study.table, metric, cost)
     saved = savings(study, metric, cost)
     about = f"{metric}, cost in {cost}"
-    made = [("Scores of the arms", MAIN_NOTE, main_shown(main_table(study, metric, cost)))]
+    made = [("Scores of the arms", MAIN_NOTE, main_shown(main_table(study, metric, cost), metric))]
     if len(saved):
         made.append((f"Label saving: {cost} needed, in % of random's", SAVING_NOTE, savings_shown(saved)))
     if len(random := against_random(study, scores)):

@@ -13,6 +13,7 @@ import pandas as pd
 
 from seg_al.core import CostUnit
 from seg_al.results.arms import amount
+from seg_al.results.comparable import lower_is_better
 from seg_al.results.curves import LEVEL, Curve, baseline_of, curves_of
 from seg_al.results.records import Study
 
@@ -96,18 +97,20 @@ def saving(arm: Mapping[int, Curve], baseline: Mapping[int, Curve], goal: float,
 def savings(study: Study, metric: str, cost: CostUnit = "images", targets: Sequence[float] = TARGETS) -> pd.DataFrame:
     """`saving` of every arm against its random arm, at shares of the full-data score.
 
-    Where the arm's setup has no full-data run, the reference is the last mean score of its random arm, and column
+    Where the arm's setup has no full-data run, the reference is the random arm's last mean over the pairs, and column
     `reference` says so ("full data" or "random's last"). Columns: label, baseline, target, reference, goal (the
-    score), and those of `saving`. Empty without a random arm.
+    score), and those of `saving`. Empty without a random arm, and where lower is better: no share of a score is a goal
+    then.
     """
     arms = curves_of(study.table, metric, cost)
     rows = []
-    for label in arms:
+    for label in () if lower_is_better(metric) else arms:
         baseline = baseline_of(study.table, label)
         if baseline is None or baseline not in arms:
             continue
         full = study.ceiling_score(label, metric)
-        last = float(np.mean([curve.values[-1] for curve in arms[baseline].values()]))
+        shared = arms[label].keys() & arms[baseline].keys() or arms[baseline].keys()
+        last = float(np.mean([arms[baseline][run].values[-1] for run in sorted(shared)]))
         score, reference = (last, "random's last") if full is None else (full, "full data")
         for target in targets:
             goal = target * score

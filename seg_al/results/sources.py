@@ -52,7 +52,9 @@ def metric_from(arguments: argparse.Namespace, study: Study) -> str:
         if metric in there:
             return str(metric)
     remedy = "; choose one by --metric" if arguments.metric is None else ""
-    raise ValueError(f"no run has the metric {' or '.join(map(repr, wanted))}{remedy}; there are {', '.join(there)}")
+    raise ValueError(
+        f"no run has the metric {' or '.join(map(repr, wanted))}{remedy}; there are {', '.join(there) or 'none'}"
+    )
 
 
 def existing(patterns: Sequence[str]) -> list[Path]:

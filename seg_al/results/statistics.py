@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import combinations, count
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import PermutationMethod, nct, norm, ttest_rel, wilcoxon
+from scipy.stats import t as student_t
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
@@ -85,9 +86,10 @@ def comparisons(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], alpha: f
 
     Columns: label, baseline, n (pairs), difference with its t interval low and high; effect (Hedges' g of the
     paired differences) with effect_low and effect_high; wilcoxon and t (two-sided p), wilcoxon_holm and t_holm;
-    attainable (the smallest wilcoxon_holm that n pairs can give); more_runs (that a star would take at least; 0: n
-    can carry one); star (wilcoxon_holm <= alpha); runs_needed (pairs for 80 % power, were the observed effect true;
-    NaN where it is none). Pairs without a common run have n = 0 and NaN, and are no part of the family.
+    attainable (the smallest wilcoxon_holm that n pairs can give beside the other tests as they are); more_runs (that
+    a star would take at least; 0: n can carry one); star (wilcoxon_holm <= alpha); runs_needed (pairs for 80 % power,
+    were the observed effect true; NaN where it is none). Fewer than 2 common runs are no test and no part of the
+    family; what they lack is told for the family that they would be part of.
     """
     by_arm = {str(label): rows.set_index("run")["score"] for label, rows in scores.groupby("label", sort=False)}
     rows = [_compared(by_arm[label], by_arm[baseline]) for label, baseline in pairs]
@@ -95,13 +97,16 @@ def comparisons(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], alpha: f
     table.insert(0, "baseline", [baseline for _, baseline in pairs])
     table.insert(0, "label", [label for label, _ in pairs])
     tested = table["wilcoxon"].notna()
-    family = int(tested.sum())
     for test in ("wilcoxon", "t"):
         table[f"{test}_holm"] = np.nan
-        if family:
+        if tested.any():
             table.loc[tested, f"{test}_holm"] = multipletests(table.loc[tested, test], alpha, method="holm")[1]
-    table["attainable"] = [smallest_p(n, family) if n else math.nan for n in table["n"]]
-    table["more_runs"] = [max(0, pairs_for_a_star(family, alpha) - n) if family else 0 for n in table["n"]]
+    found: Floats = table["wilcoxon"].to_numpy(np.float64)
+    others = [np.delete(found, row) for row in range(len(table))]
+    beside = [p[~np.isnan(p)] if there else np.nan_to_num(p, nan=1.0) for p, there in zip(others, tested, strict=True)]
+    counts = [int(n) for n in table["n"]]
+    table["attainable"] = [smallest_p(n, p) if n else math.nan for n, p in zip(counts, beside, strict=True)]
+    table["more_runs"] = [more_for_a_star(n, p, alpha) for n, p in zip(counts, beside, strict=True)]
     table["star"] = table["wilcoxon_holm"] <= alpha
     needed = [runs_needed(d, alpha) for d in table.pop("standardised")]
     return table.assign(runs_needed=needed)
@@ -160,9 +165,20 @@ def hedges_g(standardised: float, n: int) -> tuple[float, float, float]:
     return bias * standardised, bias * low, bias * high
 
 
-def smallest_p(n: int, family: int = 1) -> float:
-    """The smallest two-sided Wilcoxon p that n pairs can give, after Holm's correction over a family of tests."""
-    return min(1.0, family * 2.0 ** (1 - n))
+def smallest_p(n: int, others: Floats) -> float:  # others: [tests beside this one]
+    """The smallest two-sided Wilcoxon p that n pairs can give, after Holm's correction beside the other tests' p.
+
+    Only this one's of the corrected p; statsmodels gives all of them, but collects garbage at every call, 0.1 s each.
+    """
+    own = 2.0 ** (1 - n)
+    smaller = np.sort(others[others < own])
+    steps = np.append(smaller, own) * (len(others) + 1 - np.arange(len(smaller) + 1))
+    return min(1.0, float(steps.max()))
+
+
+def more_for_a_star(n: int, others: Floats, alpha: float = ALPHA) -> int:
+    """The pairs that n lacks to come to alpha after Holm's correction, were all its differences of one sign."""
+    return next(more for more in count() if smallest_p(n + more, others) <= alpha)
 
 
 def pairs_for_a_star(family: int = 1, alpha: float = ALPHA) -> int:
@@ -185,7 +201,9 @@ def runs_needed(standardised: float, alpha: float = ALPHA, power: float = POWER)
 
 
 def _power(n: int, standardised: float, alpha: float) -> float:
-    return float(TTestPower().power(abs(standardised), n, alpha, alternative="two-sided"))
+    """Of the two-sided paired t-test; statsmodels' is NaN where the tail of the wrong sign is too thin for scipy."""
+    limit, far = float(student_t.isf(alpha / 2, n - 1)), abs(standardised) * math.sqrt(n)
+    return float(nct.sf(limit, n - 1, far)) + float(np.nan_to_num(nct.cdf(-limit, n - 1, far)))
 
 
 def detectable(n: int, alpha: float = ALPHA, power: float = POWER) -> float:

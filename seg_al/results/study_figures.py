@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 
 import pandas as pd
@@ -12,15 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import COST_UNITS, CostUnit
-from seg_al.instances.coco_metrics import PARTS
-from seg_al.results.curves import arms_of, table_of
+from seg_al.results.curves import arms_of, class_metrics, table_of
 from seg_al.results.print_style import (
     COLUMN,
     DASHES,
+    LINE,
     NORMAL,
     PAGE,
     SMALL,
+    Style,
     cost_axis,
+    fill,
     legend,
     plain,
     styles_of,
@@ -33,17 +34,11 @@ PANELS = 20
 
 
 def per_class_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | None:
-    """A panel per class of the metric ("test/dice" has "test/dice_gland"); None where it has none.
-
-    COCO's AP of small, medium and large objects are no classes.
-    """
-    split, _, name = metric.partition("/")
-    stem = f"{split}/{name.removeprefix('m').removeprefix('dataset_')}_"
-    sizes = {stem + part for part in PARTS[1:]} if name.endswith("ap") else set()
-    metrics = sorted({one for one in table["metric"].unique() if one.startswith(stem)} - sizes)[:PANELS]
-    if not metrics:
+    """A panel per class of the metric; None where it has none."""
+    classes = dict(list(class_metrics(table, metric).items())[:PANELS])
+    if not classes:
         return None
-    return _panels(table, {one.removeprefix(stem): (one, cost) for one in metrics}, name)
+    return _panels(table, {name: (one, cost) for name, one in classes.items()}, metric.rpartition("/")[2])
 
 
 def cost_axes_figure(table: pd.DataFrame, metric: str) -> Figure | None:
@@ -62,6 +57,10 @@ def effort_figure(table: pd.DataFrame) -> Figure | None:
         "training (s)": "effort/train_seconds",
         "peak memory of asking (MiB)": "effort/query_peak_mib",
     }
+    first_labels = table["metric"].isin([names["asking (s)"], names["peak memory of asking (MiB)"]]) & (
+        table["round"] == 0
+    )
+    table = table[~first_labels]  # which no heuristic asked for
     known = table.loc[table["value"].notna() & ~table["ceiling"], "metric"].unique()
     drawn: dict[str, tuple[str, CostUnit]] = {text: (one, "images") for text, one in names.items() if one in known}
     return _panels(table, drawn, "", bands=False) if drawn else None
@@ -94,14 +93,13 @@ def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylab
                 axes.fill_between(own["cost"], own["low"], own["high"], color=style.colour, alpha=0.1, linewidth=0)
         _around(axes, means["mean"])
         cost_axis(axes, cost, means["cost"], room=7)
-        axes.set_title(
-            textwrap.fill(title + ("" if ylabel else unit_of(metric, means["mean"]) * ("(" not in title)), 34)
-        )
+        named = title + ("" if ylabel else unit_of(metric, means["mean"]) * ("(" not in title))
+        axes.set_title(fill(named, figure.get_figwidth() / columns - 0.45))
         plain(axes)
     for axes in panels[len(drawn) :]:
         axes.set_axis_off()
     if ylabel:
-        figure.supylabel(ylabel, fontsize=NORMAL)
+        figure.supylabel(fill(ylabel, 1.9 * rows), fontsize=NORMAL)
     height = legend(figure, styles, {label: seen[label] for label in styles if label in seen})
     figure.set_figheight(figure.get_figheight() + height)
     return figure
@@ -118,7 +116,8 @@ def _around(axes: Axes, means: pd.Series[float]) -> None:
 def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | None:
     """What more passes give: the area under the curve by mc_iters, and the ranking's stability; None if unknown."""
     arms = arms_of(table)
-    varied = [one for _, one in arms.groupby("heuristic", sort=False) if one["mc_iters"].nunique() > 1]
+    others = arms["label"].str.replace(r", mc_iters=[^,]+", "", regex=True)
+    varied = {str(name): own for name, own in arms.groupby(others, sort=False) if own["mc_iters"].nunique() > 1}
     stem = "stability/kendall_at_"
     names = [name for name in table["metric"].unique() if name.startswith(stem)]
     stable = table[table["metric"].isin(names) & table["value"].notna() & ~table["ceiling"]]
@@ -127,21 +126,13 @@ def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | 
         return None
     figure = Figure(figsize=(PAGE if len(panels) > 1 else COLUMN, 2.2), layout="constrained")
     drawn = dict(zip(panels, figure.subplots(1, len(panels), squeeze=False).ravel(), strict=True))
-    styles, seen = styles_of(table), {}
+    styles, seen, height = styles_of(table), {}, 0.0
+    for axes in drawn.values():
+        axes.set_xlabel("passes (count)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if "areas" in drawn:
-        found = summary(areas(table, metric, cost)).set_index("label")
-        for number, own in enumerate(varied):
-            own = own.assign(
-                score=own["label"].map(found["mean"]), half=own["label"].map(found["high"] - found["mean"])
-            )
-            own = own.sort_values("mc_iters")
-            mark = styles[str(own["label"].iloc[0])]
-            drawn["areas"].errorbar(
-                own["mc_iters"], own["score"], own["half"], capsize=2, label=own["heuristic"].iloc[0],
-                **(mark.line() | {"linestyle": DASHES[number % len(DASHES)]}),
-            )  # fmt: skip
-        drawn["areas"].set_ylabel(f"mean {metric} of the curve")
-        drawn["areas"].legend(fontsize=SMALL, frameon=False)
+        height += _areas(drawn["areas"], varied, summary(areas(table, metric, cost)), styles)
+        drawn["areas"].set_ylabel(fill(f"mean {metric} of the curve", 1.7))
     if "stability" in drawn:
         counts = stable["metric"].str.removeprefix(stem).astype(int)
         for label, own in stable.assign(passes=counts).groupby("label", sort=False):
@@ -150,9 +141,23 @@ def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | 
             seen[str(label)] = str(label)
         drawn["stability"].set_ylabel("Kendall's τ with all passes")
     for axes in drawn.values():
-        axes.set_xlabel("passes (count)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         plain(axes)
     if seen:
-        figure.set_figheight(2.2 + legend(figure, styles, seen))
+        height += legend(figure, styles, seen)
+    figure.set_figheight(2.2 + height)
     return figure
+
+
+def _areas(axes: Axes, varied: Mapping[str, pd.DataFrame], scores: pd.DataFrame, styles: Mapping[str, Style]) -> float:
+    """A line over mc_iters for the arms that differ in nothing else; returns the inches of its names above the axes."""
+    found = scores.set_index("label")
+    for number, (name, arms) in enumerate(varied.items()):
+        own = arms.sort_values("mc_iters")
+        half = own["label"].map(found["high"] - found["mean"])
+        style = styles[str(own["label"].iloc[0])]
+        axes.errorbar(
+            own["mc_iters"], own["label"].map(found["mean"]), half, capsize=2, label=fill(name, 2.3, SMALL),
+            **(style.line() | {"linestyle": DASHES[number % len(DASHES)]}),
+        )  # fmt: skip
+    names = axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=SMALL, frameon=False, handlelength=3.2)
+    return 0.05 + LINE * sum(text.get_text().count("\n") + 1 for text in names.get_texts())

@@ -1,18 +1,19 @@
-"""The tables of a paper: one row per arm, as CSV with all digits and as LaTeX with booktabs."""
+"""The tables of a paper: numbers with all digits, and the same for a reader, a row per arm."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from seg_al.core import CostUnit
+from seg_al.results.comparable import lower_is_better
 from seg_al.results.curves import baseline_of
+from seg_al.results.ranks import Ranks
 from seg_al.results.records import Study
-from seg_al.results.savings import saving_interval, savings
+from seg_al.results.savings import saving_interval
 from seg_al.results.statistics import all_pairs, areas, comparisons, finals, summary
 
 MAIN = ("arm", "n", "area", "area (log cost)", "final", "% of full", "asking (s)", "peak (MiB)")
@@ -22,7 +23,8 @@ def main_table(study: Study, metric: str, cost: CostUnit = "images") -> pd.DataF
     """A row per arm: label, n, area, area_log, final (each with _sd), full_share, query_seconds, query_peak_mib.
 
     Areas and finals are over the costs that all arms cover; full_share is final by the full-data score, NaN without
-    one; area_log is NaN where the costs begin at 0; effort is the mean round's seconds and the worst round's peak.
+    one and where lower is better; area_log is NaN where the costs begin at 0; effort is the mean seconds and the
+    worst peak of the rounds that a heuristic asked in.
     """
     area, final = summary(areas(study.table, metric, cost)), summary(finals(study.table, metric, cost))
     try:
@@ -32,11 +34,11 @@ def main_table(study: Study, metric: str, cost: CostUnit = "images") -> pd.DataF
     table = pd.DataFrame({"label": area["label"], "n": area["n"]})
     for name, found in (("area", area), ("area_log", log_area), ("final", final)):
         table[name], table[f"{name}_sd"] = found["mean"], found["sd"]
-    full = [study.ceiling_score(label, metric) for label in table["label"]]
+    full = [None if lower_is_better(metric) else study.ceiling_score(label, metric) for label in table["label"]]
     table["full_share"] = [
         math.nan if score is None else value / score for score, value in zip(full, table["final"], strict=True)
     ]
-    rows = study.table.loc[~study.table["ceiling"], ["label", "metric", "value"]]
+    rows = study.table[~study.table["ceiling"] & (study.table["round"] > 0)]
     for name, reduction in (("query_seconds", "mean"), ("query_peak_mib", "max")):
         own = rows[rows["metric"] == f"effort/{name}"].groupby("label")["value"].agg(reduction)
         table[name] = table["label"].map(own)
@@ -60,12 +62,14 @@ def star_of(row: Mapping[Any, Any], alpha: float = 0.05) -> str:
     n = int(row["n"])
     if n < 2:
         return f"no test with {n} common {'run' if n == 1 else 'runs'}; {int(row['more_runs'])} more for a star"
+    if row["star"]:
+        return "*"
     if row["attainable"] > alpha:
         return (
-            f"no star possible: {n} pairs give p ≥ {row['attainable']:.3f} after Holm; "
+            f"no star possible: {n} pairs give p ≥ {row['attainable']:.3g} after Holm; "
             f"{int(row['more_runs'])} more runs at least"
         )
-    return "*" if row["star"] else "not significant"
+    return "not significant"
 
 
 def curves_wide(means: pd.DataFrame) -> pd.DataFrame:
@@ -80,12 +84,13 @@ def curves_wide(means: pd.DataFrame) -> pd.DataFrame:
     return wide.pivot(index="arm", columns="cost", values="cell")[order].reindex(list(dict.fromkeys(means["label"])))
 
 
-def main_shown(table: pd.DataFrame) -> pd.DataFrame:
+def main_shown(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """`main_table` for a reader: the best of a column marked **, the second __, as `latex` and the report know."""
+    sign = -1.0 if lower_is_better(metric) else 1.0
     shown = pd.DataFrame({"arm": table["label"], "n": [str(n) for n in table["n"]]})
     for title, name in zip(MAIN[2:5], ("area", "area_log", "final"), strict=True):
-        texts = [_with_sd(mean, sd) for mean, sd in zip(table[name], table[f"{name}_sd"], strict=True)]
-        shown[title] = _ranked(texts, list(table[name]))
+        texts = [with_sd(mean, sd) for mean, sd in zip(table[name], table[f"{name}_sd"], strict=True)]
+        shown[title] = _ranked(texts, list(sign * table[name]))
     shown[MAIN[5]] = [_number(100 * value, 1) for value in table["full_share"]]
     shown[MAIN[6]] = [_number(value, 2) for value in table["query_seconds"]]
     shown[MAIN[7]] = [_number(value, 0) for value in table["query_peak_mib"]]
@@ -136,64 +141,14 @@ def comparisons_shown(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_tables(study: Study, metric: str, cost: CostUnit, folder: Path) -> list[Path]:
-    """Writes main, savings and comparisons as .csv and .tex into the folder, and gives the paths."""
-    scores = areas(study.table, metric, cost)
-    saved, random, pairs = savings(study, metric, cost), against_random(study, scores), every_pair(scores)
-    found = main_table(study, metric, cost)
-    made = [
-        ("main", found, main_shown(found)),
-        ("all_pairs", pairs, comparisons_shown(pairs)),
-    ]
-    made += [("savings", saved, savings_shown(saved))] if len(saved) else []
-    made += [("against_random", random, comparisons_shown(random))] if len(random) else []
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, numbers, shown in made:
-        paths += [folder / f"{name}.csv", folder / f"{name}.tex"]
-        numbers.to_csv(paths[-2], index=False)
-        paths[-1].write_text(latex(shown, f"{metric}, cost in {cost}"), encoding="utf-8")
-    return paths
-
-
-def latex(shown: pd.DataFrame, about: str) -> str:
-    r"""A booktabs tabular: needs \usepackage{booktabs}. Text is escaped, ** is bold and __ underlined."""
-    columns = "l" + "r" * (len(shown.columns) - 1)
-    lines = [f"% {about}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _row(list(shown.columns)), r"\midrule"]
-    lines += [_row(row) for row in shown.to_numpy().tolist()]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
-
-
-def _row(cells: Sequence[object]) -> str:
-    return " & ".join(_escaped(str(cell)) for cell in cells) + r" \\"
-
-
-def _escaped(text: str) -> str:
-    for mark, command in (("**", "textbf"), ("__", "underline")):
-        if text.startswith(mark) and text.endswith(mark):
-            return rf"\{command}{{{_escaped(text[2:-2])}}}"
-    text = text.replace("\\", r"\textbackslash ")
-    for sign in "&%$#_{}":
-        text = text.replace(sign, rf"\{sign}")
-    for sign, command in (
-        ("±", r"$\pm$"),
-        ("−", "$-$"),
-        ("≥", r"$\geq$"),
-        (">", "$>$"),
-        ("<", "$<$"),
-        ("~", r"\textasciitilde "),
-    ):
-        text = text.replace(sign, command)
-    return text
-
-
 def _ranked(texts: list[str], values: list[float]) -> list[str]:
     order = sorted((i for i in range(len(values)) if not math.isnan(values[i])), key=lambda i: -values[i])
     marks = dict(zip(order, ("**", "__"), strict=False)) if len(order) > 1 else {}
     return [f"{marks.get(i, '')}{text}{marks.get(i, '')}" for i, text in enumerate(texts)]
 
 
-def _with_sd(mean: float, sd: float) -> str:
+def with_sd(mean: float, sd: float) -> str:
+    """The mean and its standard deviation for a reader; "–" for none."""
     if math.isnan(mean):
         return "–"
     return f"{mean:.4f}" if math.isnan(sd) else f"{mean:.4f} ± {sd:.4f}"
@@ -214,3 +169,18 @@ def _number(value: float, digits: int) -> str:
 
 def _p(value: float) -> str:
     return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def penalties_shown(found: pd.DataFrame) -> pd.DataFrame:
+    """`penalties` for a reader: a row and a column per arm, in % of the rounds."""
+    cells = found.assign(cell=[_number(100 * share, 0) for share in found["share"]])
+    order = list(dict.fromkeys(found["label"]))
+    wide = cells.pivot(index="label", columns="other", values="cell").reindex(index=order, columns=order)
+    return wide.fillna("").rename_axis("better than", axis=0).rename_axis(None, axis=1).reset_index()
+
+
+def ranks_shown(ranks: Ranks) -> pd.DataFrame:
+    """`mean_ranks` for a reader."""
+    rows = ranks.table.to_dict("records")
+    cells = [_between(row, "rank", "low", "high", signed=False, digits=2) for row in rows]
+    return pd.DataFrame({"arm": ranks.table["label"], "mean rank (1: best)": cells})

@@ -1,0 +1,24 @@
+"""Whether a study's arms may be compared at all, and which way a metric is better."""
+
+from __future__ import annotations
+
+from seg_al.results.records import Study
+
+LOWER_IS_BETTER = ("hausdorff", "ece")
+"""Words in the name of a metric that counts errors."""
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether the metric is a distance or an error, so that the best arm has the least of it."""
+    name = metric.rpartition("/")[2].split("_")
+    return any(word in name for word in LOWER_IS_BETTER)
+
+
+def check_comparable(study: Study) -> None:
+    """Raises ValueError where arms are of several datasets: no area, test or rank means anything across them."""
+    datasets = sorted({str(record.settings.get("dataset")) for record in study.records if not record.ceiling})
+    if len(datasets) > 1:
+        raise ValueError(
+            f"the arms are of {len(datasets)} datasets, {', '.join(datasets)}, whose scores say nothing of each other: "
+            f"choose one, such as --where dataset={datasets[0]}; plot_curves.py draws all"
+        )
