@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -10,15 +9,16 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from seg_al.stages import effort_path, write_json, write_whole
+from seg_al.stages import JSON, WEIGHTS, Format, effort_path, loaded, read_json, write_json, write_whole
 
 log = logging.getLogger(__name__)
 
-FILES = ("weights.pt", "metrics.json")
-"""What is shared; what was asked is drawn again, which costs nothing."""
+FILES: dict[str, Format[Any]] = {"weights.pt": WEIGHTS, "metrics.json": JSON}
+"""What is shared, the metrics last, which end a round; what was asked is drawn again, which costs nothing."""
 SAVED = "saved.json"
 
 
@@ -33,19 +33,33 @@ class FirstRound:
         """Puts the files into the round's folder `place`. The stages of a folder, called, make those that it lacks."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
-            there = all((self.folder / name).exists() for name in FILES)
+            there = self._whole()
             for make in stages(self.folder):
                 make()
-            for name in FILES:
-                _link(self.folder / name, place / name)
             efforts = [path for name in FILES if (path := effort_path(self.folder / name)).exists()]
             if there:
-                seconds = sum(json.loads(path.read_text())["seconds"] for path in efforts)
+                seconds = sum(read_json(path)["seconds"] for path in efforts)
                 write_json(place / SAVED, {"seconds": seconds})
                 log.info("round 0: taken from a run that begins alike, which saves %.1f s", seconds)
             else:
                 for path in efforts:
                     _link(path, place / path.name)
+            for name in FILES:
+                _link(self.folder / name, place / name)
+
+    def _whole(self) -> bool:
+        """Whether the shared files are there and can be read; damaged ones are removed, to be made again."""
+        try:
+            for name, form in FILES.items():
+                loaded(self.folder / name, form)
+        except FileNotFoundError:
+            return False
+        except ValueError as error:
+            log.warning("round 0 is trained again: %s", error)
+            for name in FILES:
+                (self.folder / name).unlink(missing_ok=True)
+            return False
+        return True
 
     def _alone(self) -> AbstractContextManager[object]:
         """Held by one process; it is let go when that process ends, however it does."""
@@ -60,7 +74,7 @@ class FirstRound:
 def saved_seconds(place: Path) -> float | None:
     """What the round in this folder would have taken, had it not been taken from another run."""
     path = place / SAVED
-    return float(json.loads(path.read_text())["seconds"]) if path.exists() else None
+    return float(read_json(path)["seconds"]) if path.exists() else None
 
 
 def _link(source: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from seg_al.stages import write_json
+from seg_al.stages import read_json, write_json
 
 NEEDED_MIB = 256
 """Free disk below which a run does not begin: weights of two rounds, pictures and files of an average experiment."""
@@ -22,7 +22,7 @@ ABSENT = "(absent)"
 
 def identity_of(settings: Mapping[str, Any]) -> str:
     """A hash of the settings that decide the numbers; the order of keys does not matter."""
-    text = json.dumps(settings, sort_keys=True, allow_nan=False)
+    text = json.dumps(settings, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
@@ -69,6 +69,11 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
         _compare(folder / "config.json", identity)
         _keep(folder / "config.json", {**config, "identity": identity_of(identity), "decides": identity})
         yield
+        if not (folder / "config.json").exists():
+            raise ValueError(
+                f"{folder} was removed while the run went on, and what is there now is not all of it: remove it, and "
+                "run the same command again"
+            )
     finally:
         lock.release()
 
@@ -85,7 +90,7 @@ def _compare(path: Path, identity: Mapping[str, Any]) -> None:
         if others:
             raise ValueError(
                 f"{path.parent} is not the folder of a run: it has {', '.join(others[:5])} but no config.json; "
-                "choose an empty one"
+                "move it away, or choose an empty one with folder=FOLDER"
             )
         return
     try:
@@ -103,6 +108,6 @@ def _compare(path: Path, identity: Mapping[str, Any]) -> None:
 
 
 def finished(folder: Path, rounds: int) -> bool:
-    """Whether the run in the folder has gone through as many rounds."""
+    """Whether the run in the folder has gone through as many rounds. Raises ValueError where that cannot be read."""
     path = folder / "finished.json"
-    return path.exists() and int(json.loads(path.read_text())["rounds"]) == rounds
+    return path.exists() and bool(read_json(path) == {"rounds": rounds})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from seg_al.pictures.places import by_image
 from seg_al.results.curves import AREA, Curve
 from seg_al.results.figures import run_curve
 from seg_al.scorer import painted_by
-from seg_al.stages import effort_path, write_json, write_whole
+from seg_al.stages import effort_path, read_json, write_json, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ def told(place: Path, metrics: Metrics, heuristic: str, unit: CostUnit) -> dict[
 
 def _read(path: Path) -> Any:
     """The file's value; None where there is no file."""
-    return json.loads(path.read_text()) if path.exists() else None
+    return read_json(path) if path.exists() else None
 
 
 def _areas(place: Path, unit: CostUnit) -> dict[str, float]:
@@ -192,8 +191,7 @@ def _areas(place: Path, unit: CostUnit) -> dict[str, float]:
 
 def _oracle(place: Path) -> dict[str, float]:
     """How many true facts an oracle selector was told before it asked; nothing for the honest."""
-    path = place / "truths_read.json"
-    told = json.loads(path.read_text()) if path.exists() else 0
+    told = _read(place / "truths_read.json")
     return {"oracle/truths_read": float(told)} if told else {}
 
 
@@ -201,9 +199,7 @@ def _efforts(place: Path) -> dict[str, float]:
     """Seconds and peak memory of the round's stages; a stage that another process made is told from its file."""
     efforts: dict[str, float] = {}
     for name, file in (("query", "queries.jsonl"), ("train", "weights.pt"), ("evaluate", "metrics.json")):
-        path = effort_path(place / file)
-        if path.exists():
-            effort = json.loads(path.read_text())
+        if effort := _read(effort_path(place / file)):
             efforts |= {f"{name}_seconds": effort["seconds"], f"{name}_peak_mib": effort["peak_mib"]}
     if (saved := saved_seconds(place)) is not None:
         efforts["saved_seconds"] = saved

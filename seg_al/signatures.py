@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from difflib import get_close_matches
@@ -59,6 +60,8 @@ def _wrong_type(value: Any, hint: Any) -> str | None:
     value = tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value
     if isinstance(value, bool) and _is_plain(hint) and bool not in (hint, *get_args(hint)):  # to Python it is a number
         return f"{_words(hint)} is needed, not {str(value).lower()}"
+    if isinstance(value, float) and math.isnan(value):
+        return "a number is needed, and NaN is none"
     try:
         check_type(value, hint)
     except TypeCheckError as error:

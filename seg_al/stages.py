@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -68,6 +69,28 @@ WEIGHTS: Format[list[dict[str, torch.Tensor]]] = Format(
 )
 
 
+UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, ValueError, LookupError, TypeError, AttributeError)
+"""What torch, json and we raise for a file that was cut or edited."""
+
+
+def loaded(path: Path, form: Format[T]) -> T:
+    """The file's value. Raises ValueError where it cannot be read, and FileNotFoundError where there is none."""
+    try:
+        return form.load(path)
+    except FileNotFoundError:
+        raise
+    except UNREADABLE as error:
+        why = "these are no weights" if isinstance(error, UnpicklingError) else str(error).partition("\n")[0]
+        raise ValueError(
+            f"{path} cannot be read, it is cut or was changed ({why}); remove it and run the same command again, which "
+            "makes it anew"
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    return loaded(path, JSON)
+
+
 @dataclass(frozen=True)
 class Effort:
     """What a stage took."""
@@ -92,7 +115,7 @@ def stage(
 
     def value() -> T:
         if path.exists():
-            return form.load(path)
+            return loaded(path, form)
         for one in inputs:
             one()
         _restart_peak()

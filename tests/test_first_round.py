@@ -14,6 +14,7 @@ import pytest
 
 from experiments import ROOT, TINY, metrics, perform, record
 from seg_al.first_round import FirstRound, saved_seconds
+from seg_al.stages import JSON, WEIGHTS
 from seg_al.train import Trainer
 
 
@@ -128,10 +129,10 @@ def test_one_that_fails_lets_the_next_one_train(tmp_path: Path, caplog: pytest.L
     first = FirstRound(tmp_path / "shared")
 
     def write(folder: Path) -> list[Callable[[], object]]:
-        return [partial((folder / name).write_text, name) for name in ("weights.pt", "metrics.json")]
+        return [partial(WEIGHTS.save, [], folder / "weights.pt"), partial(JSON.save, {}, folder / "metrics.json")]
 
     def fail(folder: Path) -> list[Callable[[], object]]:
-        return [write(folder)[0], partial((folder / "not/there").write_text, "")]
+        return [write(folder)[0], partial(JSON.save, {}, folder / "not/there")]
 
     with pytest.raises(FileNotFoundError):
         first.fill(tmp_path / "a", fail)
@@ -140,4 +141,21 @@ def test_one_that_fails_lets_the_next_one_train(tmp_path: Path, caplog: pytest.L
         first.fill(tmp_path / "c", write)
     assert saved_seconds(tmp_path / "b") is None
     assert saved_seconds(tmp_path / "c") == 0
-    assert (tmp_path / "c/weights.pt").read_text() == "weights.pt"
+    assert WEIGHTS.load(tmp_path / "c/weights.pt") == []
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "metrics.json"])
+def test_a_damaged_first_round_is_told_and_trained_again(
+    name: str, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, trainings: list[tuple[object, ...]]
+) -> None:
+    shared = ("share=true", f"runs={tmp_path / 'runs'}", "rounds=1")
+    perform(data, tmp_path / "first", "heuristic=random", *shared)
+    path = next((tmp_path / "runs" / ".first_rounds").glob(f"*/{name}"))
+    whole = path.read_bytes()
+    path.unlink()  # of the two names that the file has, so that the first run keeps its own
+    path.write_bytes(whole[: len(whole) // 3])
+    with caplog.at_level(logging.WARNING):
+        perform(data, tmp_path / "second", "heuristic=entropy", *shared)
+    assert f"round 0 is trained again: {path} cannot be read" in caplog.text
+    assert len(trainings) == 2
+    assert (tmp_path / "second/rounds/00" / name).read_bytes() == whole == path.read_bytes()

@@ -112,3 +112,23 @@ def test_finished_means_as_many_rounds(tmp_path: Path) -> None:
     (tmp_path / "finished.json").write_text('{"rounds": 3}')
     assert finished(tmp_path, 3)
     assert not finished(tmp_path, 4)
+
+
+def test_a_finished_file_that_was_cut_is_named(tmp_path: Path) -> None:
+    (tmp_path / "finished.json").write_text("")
+    with pytest.raises(ValueError, match=r"finished\.json cannot be read"):
+        finished(tmp_path, 3)
+
+
+def test_a_folder_that_is_removed_while_it_is_held_is_no_whole_run(tmp_path: Path) -> None:
+    def removed(folder: Path) -> None:
+        with claimed(folder, SETTINGS, SETTINGS):
+            shutil.rmtree(folder)
+            folder.mkdir()
+
+    with pytest.raises(ValueError, match="was removed while the run went on"):
+        removed(tmp_path / "run")
+
+
+def test_infinity_is_a_setting_like_others() -> None:
+    assert identity_of({"beta": float("inf")}) != identity_of({"beta": 1.0})

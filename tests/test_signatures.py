@@ -72,6 +72,11 @@ def test_true_is_no_whole_number_either() -> None:
     assert told(switches=True) == ["lamp.switches=True: a whole number or all is needed, not true"]
 
 
+def test_nan_is_no_number_and_infinity_is_one() -> None:
+    assert told(watts=float("nan")) == ["lamp.watts=nan: a number is needed, and NaN is none"]
+    assert told(watts=float("inf")) == []
+
+
 def test_a_missing_setting_is_named_unless_the_rest_is_given_later() -> None:
     short = {key: value for key, value in LAMP.items() if key != "watts"}
     assert list(problems({"lamp": short})) == ["lamp.watts is missing: test_signatures.Lamp needs it"]

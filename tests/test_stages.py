@@ -109,3 +109,22 @@ def test_metrics_keep_every_digit(tmp_path: Path) -> None:
     JSON.save(values, tmp_path / "value.json")
     assert JSON.load(tmp_path / "value.json") == values
     assert (tmp_path / "value.json").read_text().index('"a"') < (tmp_path / "value.json").read_text().index('"b"')
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "content"),
+    [
+        ("metrics.json", JSON, b""),
+        ("metrics.json", JSON, b'{"a": \xff}'),
+        ("queries.jsonl", QUERIES, b'{"image": "a", "score": 1.0}\n'),
+        ("queries.jsonl", QUERIES, b"{\n"),
+        ("weights.pt", WEIGHTS, None),
+        ("weights.pt", WEIGHTS, b"no archive"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_makes_it_anew(name, form, content, tmp_path: Path) -> None:
+    path = tmp_path / name
+    WEIGHTS.save([{"w": torch.zeros(20_000)}], path)
+    path.write_bytes(path.read_bytes()[:5000] if content is None else content)
+    with pytest.raises(ValueError, match=rf"{name} cannot be read, .*; remove it and run the same command again"):
+        stage(path, lambda: pytest.fail("is not made while it is there"), form)()
