@@ -11,10 +11,12 @@ A convenience for trying and for tests. For a server of your own, set SEG_AL_MON
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 from seg_al.tracking import mongod
+from seg_al.tracking.local_port import server_status
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[1] / "data" / "mongodb"
 
@@ -32,15 +34,19 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def naming(folder: Path) -> str:
+    """The words of a command that name the folder, where it is not the default."""
+    return "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
+
+
 def up(folder: Path, port: int, given: Path | None) -> int:
     binary = mongod.find_binary(given)
     running, started = mongod.up(binary, folder, port)
     print(f"MongoDB {'started' if started else 'is already running'}: {running.url} (pid {running.pid})")
     print(f"  data and log  {folder}")
     setting = "" if port == 27017 else f"SEG_AL_MONGO_URL={running.url} "
-    where = "" if folder == DEFAULT_FOLDER else f" --folder {folder}"
     print(f"  next          {setting}python run.py tracking=mongo")
-    print(f"  stop          python scripts/mongo.py down{where}")
+    print(f"  stop          python scripts/mongo.py down{naming(folder)}")
     return 0
 
 
@@ -56,9 +62,9 @@ def down(folder: Path) -> int:
 def status(folder: Path) -> int:
     running = mongod.find(folder)
     if running is None:
-        print(f"no MongoDB of {folder} runs; start it: python scripts/mongo.py up")
+        print(f"no MongoDB of {folder} runs; start it: python scripts/mongo.py up{naming(folder)}")
         return 1
-    version = mongod.server_status(running.port)["version"]
+    version = server_status(running.port)["version"]
     print(f"MongoDB {version} runs: {running.url} (pid {running.pid}, data {folder})")
     return 0
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import yaml
 from pymongo.errors import PyMongoError
 
-from seg_al.omniboard.columns import add_columns, require_ours
+from seg_al.omniboard.columns import add_columns
 from seg_al.omniboard.node import cache_folder, find_node, install
 from seg_al.omniboard.service import APP, UNNEEDED, Omniboard, Patience, require_free, serve
 from seg_al.tracking.server import Away, Server
@@ -52,8 +52,7 @@ def arguments() -> argparse.Namespace:
 def prepare(server: Server) -> None:
     """Adds columns where the user may write, and says what there is to see."""
     with server.connected(writes=False) as database:
-        require_ours(database)
-        count = database["runs"].estimated_document_count()
+        count = database["runs"].count_documents({})  # the estimate is wrong after a killed mongod
         try:
             added = add_columns(database)
         except PyMongoError as error:

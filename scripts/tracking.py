@@ -24,7 +24,7 @@ import yaml
 from pymongo.errors import PyMongoError
 from tqdm import tqdm
 
-from seg_al.tracking.reconcile import bring, differences, folders_at, judge, missing_folders, silent
+from seg_al.tracking.reconcile import bring, differences, folders_at, judge, missing_folders, silent, summed
 from seg_al.tracking.server import Document, Server, is_away, prepare
 from seg_al.tracking.ways import LOCAL_URL, URL_VARIABLE
 
@@ -89,7 +89,7 @@ def check_runs(folders: Sequence[Path], server: Server) -> int:
                 found = [str(error)]
             if found:
                 different += 1
-                tqdm.write("\n".join([f"{folder}:", *(f"  {one}" for one in found)]))
+                tqdm.write("\n".join([f"{folder}:", *(f"  {one}" for one in summed(found))]))
         gone = list(missing_folders(database, folders))
     print(*gone, sep="\n", end="\n" if gone else "")
     if not different and not gone:
@@ -111,10 +111,8 @@ def repair_runs(server: Server, seconds: float, elsewhere: bool) -> int:
     return 0
 
 
-def main() -> int:
-    given = arguments()
-    logging.basicConfig(format="%(message)s")
-    server = Server(given.url or os.environ.get(URL_VARIABLE) or LOCAL_URL, given.database, given.timeout)
+def carried_out(given: argparse.Namespace, server: Server) -> int:
+    """Does what the command line says; returns the exit code."""
     try:
         match given.command:
             case "import":
@@ -123,11 +121,19 @@ def main() -> int:
                 return check_runs(folders_at(given.runs), server)
             case _:
                 return repair_runs(server, given.silent, given.elsewhere)
+    except PyMongoError as error:
+        raise ValueError(server.refusal(error)) from error
+
+
+def main() -> int:
+    given = arguments()
+    logging.basicConfig(format="%(message)s")
+    try:
+        url = given.url or os.environ.get(URL_VARIABLE) or LOCAL_URL
+        return carried_out(given, Server(url, given.database, given.timeout))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-    except PyMongoError as error:
-        print(f"error: {server.refusal(error)}", file=sys.stderr)
-    return 1
+        return 1
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def folder(tmp_path: Path, mongod_binary: Path) -> Iterator[Path]:
 
 def test_up_status_down_start_one_server_and_stop_it_and_keep_its_data(folder: Path) -> None:
     port = str(free_port())
-    assert script("status", "--folder", folder).returncode == 1
+    status = script("status", "--folder", folder)
+    assert status.returncode == 1
+    assert f"start it: python scripts/mongo.py up --folder '{folder}'" in status.stdout
 
     first = script("up", "--folder", folder, "--port", port)
     assert first.returncode == 0, first.stderr
@@ -128,6 +130,49 @@ def test_a_folder_of_another_server_gives_the_reason_from_the_log(folder: Path, 
     (folder / "hidden").rename(folder / "mongod.pid")
     assert answer.returncode == 1
     assert "DBPathInUse" in answer.stderr
+
+
+def test_a_mongod_that_wants_a_login_is_named_as_one(folder: Path, mongod_binary: Path, tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "theirs").mkdir()
+    theirs = mongod.launch(mongod_binary, tmp_path / "theirs", port)
+    try:
+        with MongoClient("127.0.0.1", port) as client:
+            client["admin"].command("createUser", "root", pwd="s3cret", roles=["root"])
+        theirs.terminate()
+        theirs.wait()
+        assert isinstance(theirs.args, list)
+        theirs = subprocess.Popen([*theirs.args, "--auth"], stdout=subprocess.DEVNULL)
+        with MongoClient("127.0.0.1", port) as client:
+            client["admin"].command("hello")  # waits until it is there
+        answer = script("up", "--folder", folder, "--port", str(port))
+    finally:
+        theirs.terminate()
+        theirs.wait()
+    assert answer.returncode == 1
+    assert f"port {port} is taken by another mongod, which wants a login" in answer.stderr
+    assert "SEG_AL_MONGO_URL" in answer.stderr
+
+
+def test_a_log_that_a_full_disk_cut_off_still_gives_the_reason(tmp_path: Path) -> None:
+    """A line that ends in its middle was an error message about a string without an end."""
+    lines = (
+        '{"s":"I", "msg":"starts"}',
+        '{"s":"E",  "c":"WT", "msg":"cannot write","attr":{"error":"No space left on device"}}'.replace(": ", ":"),
+        '{"s":"F",  "c":"WT", "msg":"it ends here, and so d',
+    )
+    failing = tmp_path / "mongod"
+    log = tmp_path / "mongod.log"
+    failing.write_text("#!/bin/sh\n" + "".join(f"echo '{line}' >> '{log}'\n" for line in lines) + "exit 14\n")
+    failing.chmod(0o755)
+    with pytest.raises(ValueError, match=r"exit 14\): cannot write .*No space left on device"):
+        mongod.launch(failing, tmp_path, free_port())
+
+
+def test_a_disk_without_room_is_named_before_a_server_is_started(tmp_path: Path) -> None:
+    mongod.require_room(tmp_path, needed=1)
+    with pytest.raises(ValueError, match=r"disk of .* is full: .* MiB are free, 1,099,511,627,776 are.*--folder"):
+        mongod.require_room(tmp_path, needed=2**60)
 
 
 def test_an_unusable_binary_is_refused_with_its_reason(tmp_path: Path) -> None:

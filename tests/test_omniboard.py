@@ -17,13 +17,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bson import ObjectId
 from conftest import free_port
+from pymongo import MongoClient
 
 from seg_al.omniboard.node import Node, cache_folder, find_node, install, place_of
 from seg_al.omniboard.service import APP, PORT_IN_USE, Omniboard, Patience, database_url, end, require_free, serve
+from seg_al.tracking.mongod import launch
+from seg_al.tracking.server import Server
 
 ROOT = Path(__file__).parents[1]
 QUICK = Patience(start=20.0, beat=0.2, unwell=2, falls=2, span=60.0, wait=0.05)
@@ -171,6 +175,7 @@ def test_the_command_says_what_is_wrong_and_never_a_password(
             assert main() == 1
             printed = "".join(capsys.readouterr())
             assert message in printed
+            assert "tracking=file" not in printed, "it starts no run"
             assert "sesame" not in printed
 
 
@@ -224,6 +229,43 @@ def test_one_that_does_not_find_back_to_mongodb_starts_again(
         get(board.port, "/ill")
         await_answer()
     assert "it does not find its way back to MongoDB" in caplog.text
+
+
+@pytest.mark.mongo
+@pytest.mark.omniboard
+def test_the_table_gets_short_numbers_and_all_runs_also_after_mongodb_was_killed(
+    mongod_binary: Path, node: Node, package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    url = f"mongodb://127.0.0.1:{port}"
+    (tmp_path / "db").mkdir()
+    process = launch(mongod_binary, tmp_path / "db", port)
+    try:
+        with MongoClient[dict[str, Any]](url, journal=True) as client:
+            runs = client["killed"]["runs"]
+            fixed: dict[str, Any] = {"experiment": {}, "config": {"lr": 0.123456789}, "status": "COMPLETED"}
+            runs.insert_one({"_id": 1, **fixed, "result": 0.123456789})
+            client["admin"].command("fsync")  # what the estimate remembers
+            runs.insert_many([{"_id": 2, **fixed, "result": 0.000123456}, {"_id": 3, **fixed, "result": 1234.5}])
+            process.kill()
+            process.wait()
+            process = launch(mongod_binary, tmp_path / "db", port)
+            assert runs.estimated_document_count() == 1
+        command = runpy.run_path(str(ROOT / "scripts" / "omniboard.py"))
+        command["prepare"](Server(url, "killed", 5.0))
+        assert "holds 3 runs" in capsys.readouterr().out
+        board = board_of(node, package, tmp_path, url, "killed")
+        with served(board) as await_answer:
+            await_answer()
+            assert json.loads(get(board.port, "/sacred/api/v1/Runs/count")[1]) == {"count": 3}
+            rows = json.loads(get(board.port, "/sacred/api/v1/Runs?sort_by=_id&order_by=1")[1])
+            assert [row["result"] for row in rows] == [0.1235, 0.0001235, 1234.5]
+            assert rows[0]["config"] == {"lr": 0.123456789}, "a setting is what it is"
+            one = json.loads(get(board.port, "/sacred/api/v1/Runs/1")[1])
+            assert one["result"] == 0.123456789, "the run itself has all digits"
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.mongo

@@ -113,13 +113,13 @@ def test_the_table_opens_with_the_columns_of_a_study_and_the_numbers_of_its_runs
     for run in runs:
         row = shown[str(run["_id"])]
         assert list(row)[1:8] == ["Id", "Heuristic", "Model", "Dataset", "Run", "Status", "Images"]
-        assert list(row)[8:13] == ["Dice", "Best dice", "Dice area", "MIoU", "Best mIoU"]
+        assert list(row)[8:14] == ["Dice", "Best dice", "Dice area", "MIoU", "Best mIoU", "Duration"]
         for column in COLUMNS:
             if isinstance(column, ConfigColumn):
                 assert row[column.name.capitalize()] == str(run["config"][column.path.removeprefix("config.")])
         assert (row["Status"], row["Images"]) == ("COMPLETED", "3")
-        assert float(row["Dice"]) == pytest.approx(dice[run["_id"]][-1], abs=1e-12)
-        assert float(row["Best dice"]) == pytest.approx(max(dice[run["_id"]]), abs=1e-12)
+        assert float(row["Dice"]) == round(dice[run["_id"]][-1], 4)
+        assert float(row["Best dice"]) == round(max(dice[run["_id"]]), 4)
         assert "pilot" in row["Tags"]
         assert "a look" in row["Notes"]
     options = browser.execute_script("return JSON.parse(localStorage['default|RunsTable|1']).dropdownOptions")
@@ -174,3 +174,30 @@ def test_columns_that_come_later_are_shown_and_those_a_person_has_hidden_stay_hi
     row = next(iter(cells(browser).values()))
     assert "Model" not in row
     assert float(row["Ece"]) >= 0
+
+
+def test_the_first_run_of_objects_brings_its_columns_and_its_curves_into_a_browser_that_knows_the_database(
+    browser: Any, address: str, mongod: str
+) -> None:
+    browser.get(address)
+    until(browser, lambda _: len(cells(browser)) == 2)
+    browser.execute_script("""localStorage['undefined|MetricsPlotView|default'] = JSON.stringify({plotWidth: 700,
+        metricNameOptions: [{label: 'test/dice', value: 'test/dice', selected: false}]})""")
+    with MongoClient[dict[str, Any]](mongod) as client:
+        run = client[DATABASE]["runs"].find_one()
+        assert run is not None
+        columns = {"steps": [2, 3], "values": [0.25, 0.123456], "timestamps": [run["start_time"]] * 2}
+        curve = client[DATABASE]["metrics"].insert_one({"name": "test/ap", "run_id": run["_id"], **columns})
+        entry = {"name": "test/ap", "id": str(curve.inserted_id)}
+        client[DATABASE]["runs"].update_one({"_id": run["_id"]}, {"$push": {"info.metrics": entry}})
+    browser.refresh()
+    until(browser, lambda _: len(cells(browser)) == 2)
+    row = cells(browser)[str(run["_id"])]
+    titles = list(row)
+    assert (row["AP"], row["Best AP"]) == ("0.1235", "0.25")
+    assert titles.index("Best mIoU") < titles.index("AP") < titles.index("Best AP") < titles.index("Duration")
+    assert "AP area" not in titles, "no run has it"
+    view = browser.execute_script("return JSON.parse(localStorage['undefined|MetricsPlotView|default'])")
+    selected = {option["value"]: option["selected"] for option in view["metricNameOptions"]}
+    assert (selected["test/dice"], selected["test/ap"], selected["cost/images"]) == (False, True, False)
+    assert view["plotWidth"] == 700

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import re
 import resource
 import runpy
 import subprocess
@@ -25,7 +26,7 @@ from experiments import ROOT, perform
 from seg_al.core import Tracker
 from seg_al.folder import claimed
 from seg_al.tracking.mongod import launch
-from seg_al.tracking.ways import URL_VARIABLE, MongoTracking
+from seg_al.tracking.ways import URL_VARIABLE, MongoTracking, blotted
 
 pytestmark = [
     pytest.mark.mongo,
@@ -118,6 +119,77 @@ def test_an_interrupted_folder_is_brought_as_far_as_it_tells_and_a_stranger_s_ma
         assert list(client["partly"]["runs"].find()) == [run]
 
 
+def test_many_metrics_that_lack_points_are_one_line(mongod: str, tmp_path: Path) -> None:
+    perform(tmp_path / "data", tmp_path / "run", "rounds=1")
+    assert script(mongod, "import", tmp_path / "run", "--database", "summed")[0] == 0
+    with MongoClient[dict[str, Any]](mongod) as client:
+        lost = client["summed"]["metrics"].delete_many({}).deleted_count
+        client["summed"]["runs"].update_one({}, {"$set": {"status": "RUNNING"}})
+    code, said = script(mongod, "check", tmp_path / "run", "--database", "summed")
+    assert code == 1
+    status, metrics = said.splitlines()[1:3]
+    assert status == "  status RUNNING, the folder says COMPLETED"
+    assert re.fullmatch(rf"  {lost} metrics differ: \S+ is missing \(1 points\), and {lost - 1} more", metrics)
+    assert len(said.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("admin", "is MongoDB's own"),
+        ("local", "is MongoDB's own"),
+        ("config", "is MongoDB's own"),
+        ("my runs", "without a space"),
+        ("a.b", "without a space"),
+        ("", "1 to 63 bytes"),
+        ("x" * 64, "1 to 63 bytes"),
+    ],
+)
+def test_a_name_that_no_database_of_runs_can_have_is_refused(name: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=words) as raised:
+        MongoTracking(database=name).check()
+    assert "tracking.database=NAME" in str(raised.value)
+    code, said = script("mongodb://127.0.0.1:1", "repair", "--database", name)
+    assert code == 1
+    assert words in said
+
+
+def test_a_database_of_another_program_that_has_no_runs_gets_none(mongod: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text('{"choices": {"heuristic": "bald"}, "run": 1}')
+    with MongoClient[dict[str, Any]](mongod) as client:
+        client["other2"]["things"].insert_one({"_id": 7})
+        tracking = MongoTracking(mongod, "other2")
+        for ask in (tracking.check, lambda: tracking.record(lambda tracker: None, {"run": 1}, tmp_path / "new", "x")):
+            with pytest.raises(ValueError, match=r"holds no runs, but .*another program \(things\).*=NAME"):
+                ask()
+        code, said = script(mongod, "import", tmp_path, "--database", "other2")
+        assert (code, "collections of another program (things)" in said) == (1, True)
+        assert client["other2"].list_collection_names() == ["things"]
+        tracking = MongoTracking(mongod, "empty2")
+        tracking.check()
+        assert client["empty2"].list_collection_names() == []
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://me:s3cret@host:1/",
+        "mongodb+srv://me:s3/cret@host",
+        "mongodb://h/?tls=true&tlsCertificateKeyFilePassword=s3cret",
+    ],
+)
+def test_a_password_in_the_config_is_refused_without_being_quoted(url: str) -> None:
+    with pytest.raises(ValueError, match=r"tracking\.url holds a password.*export SEG_AL_MONGO_URL=") as raised:
+        MongoTracking(url)
+    assert "cret" not in str(raised.value)
+    MongoTracking("mongodb://host:1,other:2/?replicaSet=x")
+    said = blotted(f"a job with tracking.url={url} fails")
+    assert "cret" not in said
+    assert said.endswith(" fails")
+
+
 def test_a_database_of_another_program_is_refused_and_left_alone(mongod: str, tmp_path: Path) -> None:
     with MongoClient[dict[str, Any]](mongod) as client:
         client["theirs"]["runs"].insert_one({"_id": "a", "lr": 0.1})
@@ -167,9 +239,10 @@ def guarded(mongod_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     ],
 )
 def test_a_login_that_fails_or_may_not_write_is_refused_before_a_run_with_the_remedy(
-    login: str, words: str, guarded: str, tmp_path: Path
+    login: str, words: str, guarded: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracking = MongoTracking(f"mongodb://{login}@{guarded}/?authSource=sacred", "sacred", timeout=10.0)
+    monkeypatch.setenv(URL_VARIABLE, f"mongodb://{login}@{guarded}/?authSource=sacred")
+    tracking = MongoTracking(None, "sacred", timeout=10.0)
     for ask in (tracking.check, lambda: tracking.record(lambda tracker: None, {"run": 1}, tmp_path / "run", "x")):
         with pytest.raises(ValueError, match=words) as raised:
             ask()
@@ -183,7 +256,7 @@ def test_a_login_that_fails_or_may_not_write_is_refused_before_a_run_with_the_re
 
 
 def test_files_that_the_server_stops_taking_do_not_hold_up_the_rest_and_are_brought_later(
-    guarded: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    guarded: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin = f"mongodb://root:s3cret@{guarded}"
     url = f"mongodb://writer:s3cret@{guarded}/?authSource=sacred"
@@ -198,7 +271,8 @@ def test_files_that_the_server_stops_taking_do_not_hold_up_the_rest_and_are_brou
 
         folder = tmp_path / "run"
         begin = time.monotonic()
-        tracking = MongoTracking(url, "sacred", timeout=10.0, beat=60.0, patience=20.0, capture="no")
+        monkeypatch.setenv(URL_VARIABLE, url)
+        tracking = MongoTracking(None, "sacred", timeout=10.0, beat=60.0, patience=20.0, capture="no")
         with claimed(folder, {"choices": {"heuristic": "bald"}, "run": 1}, {"run": 1}):
             assert tracking.record(main, {"run": 1}, folder, "x") == 1.0
         (run,) = client["sacred"]["runs"].find({"meta.folder": str(folder)})

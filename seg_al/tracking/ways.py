@@ -75,8 +75,8 @@ class MongoTracking:
     never in between, and `patience` seconds at its end. A server that refuses us is an error at the start.
     """
 
-    url: str | None = field(default=None, repr=False)  # may hold a password
-    """None: the environment's SEG_AL_MONGO_URL, else the local server."""
+    url: str | None = field(default=None, repr=False)
+    """None: the environment's SEG_AL_MONGO_URL, which alone may hold a password, else the local server."""
     database: str = "sacred"
     timeout: float = 2.0
     """Seconds that one try waits for the server."""
@@ -90,6 +90,11 @@ class MongoTracking:
     def __post_init__(self) -> None:
         for name in ("beat", "timeout", "patience"):
             _require_positive(name, getattr(self, name))
+        if self.url is not None and re.search(r"://.*:.*@|password=", self.url, flags=re.DOTALL | re.IGNORECASE):
+            raise ValueError(
+                "tracking.url holds a password, which Hydra would write into files and print. Name the server in the "
+                f"environment instead: export {URL_VARIABLE}='mongodb://...', and leave tracking.url out"
+            )
 
     def server(self) -> Server:
         from seg_al.tracking.server import Server
@@ -98,8 +103,11 @@ class MongoTracking:
 
     def check(self) -> None:
         """Asks the server once; ValueError with the remedy if it does not answer, refuses us, or is another's."""
-        with self.server().connected():
-            pass
+        try:
+            with self.server().connected():
+                pass
+        except ValueError as error:
+            raise ValueError(f"{error} (or use tracking=file)") from error.__cause__
 
     def record(self, main: Main, config: Mapping[str, Any], folder: Path, name: str) -> float | None:
         _import_sacred()
@@ -142,7 +150,13 @@ def plain(value: Any) -> Any:
         return sorted((plain(entry) for entry in value), key=str)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain(entry) for entry in value]
-    return re.sub(r"(mongodb(?:\+srv)?://)\S*@", r"\1***@", str(value))
+    return blotted(str(value))
+
+
+def blotted(text: str) -> str:
+    """The text without the passwords of MongoDB URLs in it."""
+    text = re.sub(r"(mongodb(?:\+srv)?://)\S*@", r"\1***@", text)
+    return re.sub(r"(password=)[^&\s]*", r"\1***", text, flags=re.IGNORECASE)
 
 
 def key_of(key: object) -> str:

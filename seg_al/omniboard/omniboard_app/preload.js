@@ -2,6 +2,8 @@
 // - It listens on one interface and one port; Omniboard itself takes every interface and, in silence, the next port.
 // - It answers no page of another site: Omniboard deletes runs for whoever asks, without a login.
 // - The first view of a browser shows the columns of the database (first_view.js); Omniboard shows all of Sacred's first.
+// - The table has four decimals and all runs; Omniboard shows 17 digits, and as many rows as an estimate says, which a
+//   killed MongoDB gets wrong.
 // - Its log tells of what failed; Omniboard also tells of every page that it served.
 // - It ends when the process that started it ends.
 "use strict";
@@ -44,6 +46,16 @@ http.createServer = function (application) {
 
 const readFile = fs.readFileSync;
 const firstView = `<script>${readFile(path.join(__dirname, "first_view.js"), "utf8")}</script>`;
+
+function rounded(value) {
+  if (typeof value !== "number" || Number.isInteger(value) || !Number.isFinite(value)) return value;
+  return Math.abs(value) < 0.001 ? Number(value.toPrecision(4)) : Number(value.toFixed(4));
+}
+
+function roundedRow(run) {
+  return Object.fromEntries(Object.entries(run).map(([key, value]) => [key, rounded(value)]));
+}
+
 const load = require("module")._load;
 require("module")._load = function (name, ...rest) {
   const loaded = load.call(this, name, ...rest);
@@ -54,7 +66,13 @@ require("module")._load = function (name, ...rest) {
       if (path.basename(file) !== "index.html") return sendFile.call(this, file, ...others);
       return this.type("html").send(readFile(file, "utf8").replace("<head>", () => `<head>${firstView}`));
     };
+    const json = loaded.response.json;
+    loaded.response.json = function (body) {
+      const table = /\/api\/v1\/Runs(\?|$)/.test(this.req.originalUrl) && Array.isArray(body);
+      return json.call(this, table ? body.map((run) => (Object(run) === run ? roundedRow(run) : run)) : body);
+    };
   }
+  if (name === "mongoose") loaded.Model.estimatedDocumentCount = loaded.Model.countDocuments;
   return loaded;
 };
 
