@@ -10,8 +10,8 @@ if PROGRAM:
 
 import atexit
 import logging
+import multiprocessing
 import os
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
@@ -28,11 +28,10 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from joblib import cpu_count, effective_n_jobs
 from omegaconf import DictConfig, OmegaConf
 
 from seg_al.acquire import Asking
-from seg_al.beside import take_gpu, threads_each
+from seg_al.beside import share_threads, take_gpu
 from seg_al.compute import Compute
 from seg_al.core import Budget, Heuristic, Tracker
 from seg_al.datasets.cached import Cached
@@ -43,8 +42,9 @@ from seg_al.loop import Experiment
 from seg_al.memory import keep_freed_memory
 from seg_al.settings import Settings
 from seg_al.signatures import problems
-from seg_al.spelling import suggestions
-from seg_al.sweep import Job, Sweep, repeated, succeeded, told
+from seg_al.spelling import mistakes, remedies
+from seg_al.stopping import WORKER, end_workers, job, listen, number_of, raised, words_of, work_for
+from seg_al.sweep import Job, Sweep, none_started, note_refusal, repeated, split_run, study_of, succeeded, told
 from seg_al.tracking.stopped import noted
 from seg_al.tracking.tracked import columns_of
 
@@ -56,8 +56,6 @@ if PROGRAM:
 log = logging.getLogger("seg_al")
 
 CONF = Path(__file__).parent / "conf"
-RUN = re.compile(r"run=(0|[1-9]\d*)")
-"""A word of a sweep that gives a job its run."""
 
 
 def made(node: DictConfig) -> Any:
@@ -166,8 +164,10 @@ class CheckSweep(Callback):
     def __init__(self) -> None:
         self.process = os.getpid()
         self.sweep: Sweep | None = None
+        self.rest = ""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        listen(self._stop)
         jobs = 0  # other sweepers choose them as they go
         if by_product(config.hydra):
             loader = GlobalHydra.instance().config_loader()
@@ -177,8 +177,14 @@ class CheckSweep(Callback):
             self.sweep = self._checked(words, config, loader)
             jobs = len(words)
             log.info("%d jobs, all checked", jobs)
+            if "submitit" in config.hydra.launcher._target_:
+                self.rest = "\nWhat was given to submitit goes on by itself, or begins yet."
             atexit.register(self._tell_after_a_launcher_failed)
-        share_machine(config.hydra, jobs)
+        launcher = config.hydra.launcher
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CONF.parent), os.environ.get("PYTHONPATH"))))
+        together = share_threads(OmegaConf.to_container(launcher), config.hydra.sweeper.get("max_batch_size"), jobs)
+        if "n_jobs" in launcher:
+            launcher.n_jobs = together  # a process of joblib that never gets a job would know nothing of signals
 
     def _checked(self, jobs: Sequence[Sequence[str]], config: DictConfig, loader: ConfigLoader) -> Sweep:
         """Exits where a job cannot run: of a callback's other exceptions Hydra makes warnings."""
@@ -189,24 +195,22 @@ class CheckSweep(Callback):
         made_of: list[Job] = []
         for words in jobs:
             try:
-                rest = tuple(word for word in words if not RUN.fullmatch(word))
+                rest, number = split_run(words)
                 if rest not in composed:  # once for all its runs
                     composed[rest] = loader.load_sweep_config(config, list(rest))
-                settings, choices = self._check(composed[rest], set(words).difference(rest), checked)
-                name = tuple(word for word in words if any(word not in other for other in jobs))
+                settings, choices = self._check(composed[rest], number, checked)
+                command = repeated(sys.argv, [*words, *single])
                 folder, _ = place_of(settings, choices)
-                made_of.append(
-                    Job(repeated(sys.argv, [*words, *single]), name or tuple(words), folder, settings["rounds"])
-                )
+                name = tuple(word for word in words if any(word not in other for other in jobs))
+                made_of.append(Job(command, name or tuple(words), folder, settings["rounds"]))
             except (ValueError, HydraException) as error:
                 wrong.setdefault(str(error), " ".join(words))
         if not wrong:
             try:
-                return Sweep(made_of)
+                return Sweep(made_of, Path(config.hydra.sweep.dir))
             except ValueError as error:
                 wrong[str(error)] = ""
-        rows = "\n\n".join(f"{words}\n{error}".lstrip() for error, words in wrong.items())
-        sys.exit(f"\nerror: no job of this sweep was started.\n\n{rows}")
+        sys.exit(f"\nerror: {none_started(wrong)}")
 
     def _check(
         self, cfg: DictConfig, number: Iterable[str], checked: set[str]
@@ -224,7 +228,14 @@ class CheckSweep(Callback):
             checked.add(key)
         return settings, choices
 
+    def _stop(self, number: int) -> None:
+        """Of the sweep's process: what is raised ends the launcher, and with it joblib's workers."""
+        end_workers(number, [] if self.sweep is None else [one.folder for one in self.sweep.jobs])
+        raised(number)
+
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if multiprocessing.current_process().name.startswith(WORKER):
+            work_for(self.process)
         if config.gpus == "one_each" and os.getpid() != self.process:
             take_gpu()
 
@@ -239,7 +250,7 @@ class CheckSweep(Callback):
     def _tell_after_a_launcher_failed(self) -> None:
         """Hydra does not call on_multirun_end then; the process has its exit code already, which is not 0."""
         if self.sweep is not None:
-            print(f"\nerror: {told(self.sweep.outcomes())}", file=sys.stderr)
+            print(f"\nerror: {told(self.sweep.outcomes())}{self.rest}", file=sys.stderr)
 
 
 def by_product(hydra: DictConfig) -> bool:
@@ -247,44 +258,37 @@ def by_product(hydra: DictConfig) -> bool:
     return str(hydra.sweeper._target_).endswith("BasicSweeper")
 
 
-def share_machine(hydra: DictConfig, jobs: int) -> None:
-    """Prepares the environment that processes of this one inherit, so that they find run.py and leave each other room.
-
-    `jobs`: of the sweep; 0: unknown. Threads are shared out by OMP_NUM_THREADS, unless it is set already.
-    """
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CONF.parent), os.environ.get("PYTHONPATH"))))
-    launcher, at_once = hydra.launcher, 1
-    if launcher._target_.endswith("JoblibLauncher"):
-        at_once = min(effective_n_jobs(launcher.n_jobs), jobs or sys.maxsize)
-    elif launcher._target_.endswith("LocalLauncher"):  # submitit starts all
-        at_once = hydra.sweeper.get("max_batch_size") or jobs or 1
-    threads = launcher.get("cpus_per_task") or (threads_each(cpu_count(), at_once) if at_once > 1 else None)
-    if threads:
-        os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-        log.info(
-            "%d at once, %s CPU threads each unless threads=N says otherwise", at_once, os.environ["OMP_NUM_THREADS"]
-        )
-
-
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")
 def main(cfg: DictConfig) -> float | None:
-    job = HydraConfig.get()
-    swept = job.mode == RunMode.MULTIRUN
+    composed = HydraConfig.get()
+    choices, swept = choices_of(composed.runtime.choices), composed.mode == RunMode.MULTIRUN
+    if not swept:
+        listen(raised)
     try:
-        return perform(cfg, choices_of(job.runtime.choices), alone=not swept)
+        with job():
+            return perform(cfg, choices, alone=not swept)
     except Exception as error:
         if not swept and isinstance(error, ValueError):
             sys.exit(f"\nerror: {error}")
-        if not swept or not by_product(job):
+        if not swept or not by_product(composed):
             raise
         log.error("failed: %s", error, exc_info=not isinstance(error, ValueError))
+        note_refusal(Path(composed.sweep.dir), place_of(plain(cfg), choices)[0], error)
         return None  # the sweep goes on, and ends with a summary from the disk
+    except KeyboardInterrupt as stop:
+        if not swept:
+            print(f"\n{words_of(stop, place_of(plain(cfg), choices)[0])}", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":
+    if wrong := mistakes(sys.argv[1:], CONF, *study_of(sys.argv)):
+        sys.exit(f"\nerror: {wrong}")
     try:
         main()
     except SystemExit as end:
         if end.code == 1:  # Hydra could not compose the config
-            print(*suggestions(sys.argv[1:], CONF, GROUPS), sep="\n", file=sys.stderr)
+            print(*remedies(sys.argv[1:], CONF, GROUPS), sep="\n", file=sys.stderr)
         raise
+    except KeyboardInterrupt as stop:  # of a sweep `_tell_after_a_launcher_failed` tells
+        sys.exit(128 + number_of(stop))

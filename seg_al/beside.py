@@ -5,14 +5,17 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from joblib import cpu_count, effective_n_jobs  # type: ignore[import-untyped]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,24 @@ WAIT_SECONDS = 1.0
 def threads_each(cores: int, at_once: int) -> int:
     """The share of the cores of each of so many runs, at least one."""
     return max(1, cores // at_once)
+
+
+def share_threads(launcher: Mapping[str, Any], batch: int | None, jobs: int) -> int:
+    """Gives processes that this one starts their CPU threads by OMP_NUM_THREADS, unless it is set already.
+
+    `launcher` has the values of Hydra's, `batch` the most jobs that it gets at a time; None: all `jobs`, whose number
+    may be unknown (0). Returns how many run at once.
+    """
+    at_once = 1
+    if launcher["_target_"].endswith("JoblibLauncher"):
+        at_once = min(effective_n_jobs(launcher["n_jobs"]), jobs or sys.maxsize)
+    elif launcher["_target_"].endswith("LocalLauncher"):  # submitit starts all
+        at_once = batch or jobs or 1
+    threads = launcher.get("cpus_per_task") or (threads_each(cpu_count(), at_once) if at_once > 1 else None)
+    if threads:
+        each = os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+        log.info("%d at once, %s CPU threads each unless threads=N says otherwise", at_once, each)
+    return at_once
 
 
 def visible_gpus() -> tuple[str, ...]:

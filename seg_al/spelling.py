@@ -1,15 +1,24 @@
-"""What was meant by words on the command line that conf/ does not have; Hydra only says how to add them."""
+"""What was meant by a command line that does not compose, and how to mend it; Hydra only says how to add words."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from seg_al.folder import flat
+
+EXTRAS = {
+    "ray_local": ("hydra_ray_launcher", "ray"),
+    "slurm": ("hydra_submitit_launcher", "slurm"),
+    "local_processes": ("hydra_submitit_launcher", "slurm"),
+}
+"""The plugin of Hydra that a launcher in conf/ stands on, and the extra of this project that brings it."""
 
 
 def option_of(path: Path, group: str) -> dict[str, Any]:
@@ -18,11 +27,21 @@ def option_of(path: Path, group: str) -> dict[str, Any]:
     return content[group] if "defaults" in content else content
 
 
+def remedies(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
+    """Sentences about words with which the config could not be composed."""
+    for word in words:
+        key, _, name = word.partition("=")
+        plugin, extra = EXTRAS.get(name, ("", ""))
+        if key == "hydra/launcher" and plugin and find_spec(f"hydra_plugins.{plugin}") is None:
+            yield f'{word} needs pip install -e ".[{extra}]"'
+    yield from suggestions(words, conf, groups)
+
+
 def suggestions(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
-    """A sentence per key of KEY=VALUE that is near one of conf/config.yaml, a group, or an option's value."""
+    """A sentence per key of KEY=VALUE that is near one of conf/config.yaml, a group, or a value of a chosen option."""
     known = set(flat(yaml.safe_load((conf / "config.yaml").read_text()))) | {*groups}
     for group in groups:
-        options = (option_of(path, group) for path in sorted((conf / group).glob("*.yaml")))
+        options = (option_of(path, group) for path in _chosen(words, conf, group))
         known |= {f"{group}.{key}" for option in options for key in flat(option)}
     for key in (
         word.partition("=")[0] for word in words if "=" in word and not word.startswith(("+", "~", "hydra", "-"))
@@ -30,3 +49,66 @@ def suggestions(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iter
         parents = (name.startswith(f"{key}.") for name in known)
         if key not in known and not any(parents) and (close := get_close_matches(key, sorted(known), n=1)):
             yield f"{key} is not in the config; did you mean {close[0]}?"
+
+
+def _chosen(words: Sequence[str], conf: Path, group: str) -> list[Path]:
+    """The options that the words choose in a group; else its default and what chosen options bring; all in a study."""
+    every = sorted((conf / group).glob("*.yaml"))
+    if any(word.startswith(("-cn", "--config-name")) for word in words):
+        return every
+    named = [value for word in words for key, _, value in [word.partition("=")] if key == group]
+    if not named:
+        brings = re.compile(rf"override /{group}: *(\w+)")
+        named = [str(_defaults(conf)[group])]
+        for word in words:
+            key, _, values = word.partition("=")
+            paths = (conf / key / f"{value}.yaml" for value in values.split(","))
+            named += [name for path in paths if path.is_file() for name in brings.findall(path.read_text())]
+    options = {name.strip() for names in named for name in names.split(",")}
+    return [path for path in every if path.stem in options] or every
+
+
+def _defaults(conf: Path) -> dict[str, Any]:
+    entries = yaml.safe_load((conf / "config.yaml").read_text())["defaults"]
+    return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
+
+
+def mistakes(words: Sequence[str], conf: Path, place: str | None, study: str | None) -> str:
+    """Mistakes of YAML in the files that a command line names, a sentence each: Hydra would show a traceback of yaml.
+
+    `place` and `study` are the folder and the name of a config beside conf/.
+    """
+    folders = [conf, *([Path(place)] if place else [])]
+    names = [study.removesuffix(".yaml")] if study else []
+    for word in words:
+        key, _, values = word.partition("=")
+        names += [f"{key}/{value}" for value in values.split(",") if value]
+    paths = (folder / f"{name}.yaml" for folder in folders for name in names)
+    return "\n".join(filter(None, (_mistake(path) for path in paths if path.is_file())))
+
+
+def _mistake(path: Path) -> str:
+    try:
+        return _doubled(path, yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        lines = [mark.line + 1 for mark in (error.context_mark, error.problem_mark) if mark]
+        seen = f" in line {lines[-1]}" if len(set(lines)) > 1 else ""
+        found = ", ".join(filter(None, (error.context, error.problem)))
+        return f"{path}, line {lines[0] if lines else 1}: {found}{seen}"
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return f"{path} is no YAML: {' '.join(str(error).split())}"
+
+
+def _doubled(path: Path, node: yaml.Node | None) -> str:
+    """The first key that stands twice in a mapping."""
+    if isinstance(node, yaml.SequenceNode):
+        return next(filter(None, (_doubled(path, one) for one in node.value)), "")
+    seen: dict[str, int] = {}
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        line = key.start_mark.line + 1
+        if str(key.value) in seen:
+            return f"{path}, line {line}: {key.value} stands in line {seen[str(key.value)]} already"
+        seen[str(key.value)] = line
+        if told := _doubled(path, value):
+            return told
+    return ""

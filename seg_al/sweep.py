@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from argparse import ArgumentParser
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from seg_al.first_round import saved_seconds
 from seg_al.folder import finished
-from seg_al.tracking.attempts import held
+from seg_al.tracking.attempts import held, mark_dead
 from seg_al.tracking.stopped import STOPPED, stop_of
+from seg_al.tracking.ways import blotted
 
 State = Literal["done", "skipped", "awaiting", "failed", "died", "interrupted", "running", "not begun"]
 
@@ -28,6 +31,8 @@ WORDS: dict[State, str] = {
     "not begun": "not begun",
 }
 GOOD: tuple[State, ...] = ("done", "skipped", "awaiting")
+RUN = re.compile(r"run=(0|[1-9]\d*)")
+"""A word of a sweep that gives a job its run."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +52,54 @@ class Outcome:
     reason: str = ""
 
 
-def repeated(argv: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
-    """The command that runs one job, with these words, of the sweep that the command line `argv` has begun."""
+def study_of(argv: Sequence[str]) -> tuple[str | None, str | None]:
+    """The folder and the name of the config that a command line gives by Hydra's options."""
     parser = ArgumentParser(add_help=False)
-    for option in (("-cd", "--config-dir"), ("-cn", "--config-name")):  # of Hydra
+    for option in (("-cd", "--config-dir"), ("-cn", "--config-name")):
         parser.add_argument(*option)
     study, _ = parser.parse_known_args(argv[1:])
-    pairs = (("-cd", study.config_dir), ("-cn", study.config_name))
+    return study.config_dir, study.config_name
+
+
+def repeated(argv: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
+    """The command that runs one job, with these words, of the sweep that the command line `argv` has begun."""
+    pairs = zip(("-cd", "-cn"), study_of(argv), strict=True)
     return ("python", argv[0], *(word for option, value in pairs if value for word in (option, value)), *words)
 
 
-class Sweep:
-    """Made when a sweep begins; raises ValueError for two jobs that are one run."""
+def none_started(wrong: Mapping[str, str]) -> str:
+    """What is told where jobs cannot run; `wrong` has the words of the first job by the error."""
+    rows = "\n\n".join(f"{blotted(words)}\n{error}".lstrip() for error, words in wrong.items())
+    return f"no job of this sweep was started.\n\n{rows}"
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+
+def split_run(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words of a job without the one that gives its run, and that one; nothing is taken out where several do."""
+    runs = tuple(word for word in words if word.lstrip("+~").partition("=")[0] == "run")
+    if len(runs) != 1 or not RUN.fullmatch(runs[0]):
+        return tuple(words), ()
+    return tuple(word for word in words if word not in runs), runs
+
+
+def note_refusal(place: Path, folder: Path, error: Exception) -> None:
+    """Leaves for the summary why a job has failed, which its folder cannot tell where it was refused that."""
+    with suppress(OSError):  # a full disk must not hide the error
+        _refusal(place, folder).write_text(str(error))
+
+
+def _refusal(place: Path, folder: Path) -> Path:
+    return place / f"{folder.name}.refused"
+
+
+class Sweep:
+    """Made when a sweep begins; raises ValueError for two jobs that are one run.
+
+    `place` is a folder for notes of the jobs, in whatever process they are.
+    """
+
+    def __init__(self, jobs: Sequence[Job], place: Path) -> None:
         self.jobs = tuple(jobs)
+        self._place = place
         first: dict[Path, Job] = {}
         for job in jobs:
             other = first.setdefault(job.folder, job)
@@ -72,25 +110,30 @@ class Sweep:
                 )
         self._skipped = {job.folder for job in jobs if finished(job.folder, job.rounds)}
         self._touched = {job.folder: _touched(job.folder) for job in jobs}
+        for job in jobs:
+            _refusal(place, job.folder).unlink(missing_ok=True)
 
     def outcomes(self) -> list[Outcome]:
         return [self._outcome(job) for job in self.jobs]
 
     def _outcome(self, job: Job) -> Outcome:
         folder = job.folder
-        if finished(folder, job.rounds):
+        refusal = _refusal(self._place, folder)
+        if finished(folder, job.rounds) and not (refusal.exists() and folder in self._skipped):  # as another run
             return Outcome(job, "skipped" if folder in self._skipped else "done")
         begun = _touched(folder) != self._touched[folder]
         if held(folder):
             return Outcome(job, "running")
         if not begun:
-            return Outcome(job, "not begun")
+            return Outcome(job, "not begun", refusal.read_text() if refusal.exists() else "")
         stop = stop_of(folder)
         if stop is None:
+            with suppress(ValueError, OSError):
+                mark_dead(folder)
             return Outcome(
-                job, "died", f"it was killed, or the memory ran out; the last it did stands in {folder}/run.log"
+                job, "died", f"killed, or memory or disk ran out; the last it did stands in {folder}/run.log"
             )
-        return Outcome(job, stop.how, stop.reason)
+        return Outcome(job, stop.how, stop.reason.removeprefix("Signalled: "))
 
 
 def _touched(folder: Path) -> tuple[int, ...]:

@@ -223,3 +223,26 @@ def test_a_job_that_fails_in_a_process_beside_the_others_fails_the_sweep(place: 
     assert "2 jobs, all checked" in told
     assert "training has diverged" in told
     assert "all finished" not in told
+
+
+def test_a_job_that_gives_its_run_twice_is_checked_and_told_as_the_one_that_it_is(place: Path) -> None:
+    ended = command(place, "-m", *QUICK, "runs=twice", "run=5", "++run=1")
+    assert ended.code == 0, ended.text
+    assert "1 jobs, all finished (1 finished)" in ended.text
+    assert [path.name.split("-")[3] for path in place.glob("twice/[!.]*")] == ["run1"]
+
+
+def test_a_job_that_was_refused_its_folder_says_so_at_the_end_of_its_sweep(place: Path) -> None:
+    ended = command(place, "-m", *QUICK, "folder=painted", "model.width=3")
+    assert ended.code == 1
+    summary = ended.text[ended.text.index("\nerror: ") :]
+    assert summary.startswith("\nerror: 1 of 1 jobs not begun.")
+    assert "  painted belongs to a run with other settings:\n" in summary
+
+
+def test_a_mistake_of_yaml_in_a_study_is_one_sentence(place: Path) -> None:
+    (place / "study.yaml").write_text("defaults:\n  - config\n  - _self_\ndataset:\n  size: [32,40\nrounds: 3\n")
+    ended = command(place, "-cd", ".", "-cn", "study")
+    assert ended.code == 1
+    assert "error: study.yaml, line 5: while parsing a flow sequence, expected ',' or ']'" in ended.text
+    assert "Traceback" not in ended.text

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,10 @@ import run
 from experiments import ROOT, TINY, Ended, command, composed, perform, record
 from seg_al.beside import free_gpu, take_gpu, threads_each, visible_gpus
 from seg_al.core import AwaitingAnnotation
-from seg_al.spelling import suggestions
+from seg_al.spelling import mistakes, remedies, suggestions
 from seg_al.stages import write_json
-from seg_al.sweep import Job, Sweep, repeated, succeeded, told
+from seg_al.sweep import Job, Sweep, note_refusal, repeated, split_run, succeeded, told
+from seg_al.tracking.signals import Signalled
 from seg_al.tracking.stopped import STOPPED, noted, stop_of
 
 QUICK = (*TINY, "rounds=3", "trainer.pace.steps=60")
@@ -87,32 +89,41 @@ def test_where_there_is_no_gpu_none_is_taken(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_summary_tells_from_the_folders_what_became_of_each_job(tmp_path: Path) -> None:
-    names = ("before", "done", "failed", "killed", "signalled", "person", "busy", "never", "stale")
+    names = ("before", "done", "failed", "killed", "signalled", "person", "busy", "never", "stale", "refused")
     jobs = {name: job(tmp_path, name) for name in names}
     attempt(jobs["before"], None)
     attempt(jobs["stale"], ValueError("of an earlier sweep"))
-    sweep = Sweep(list(jobs.values()))
+    note_refusal(tmp_path, jobs["never"].folder, ValueError("of an earlier sweep"))
+    sweep = Sweep(list(jobs.values()), tmp_path)
+    note_refusal(tmp_path, jobs["refused"].folder, ValueError("runs has 100 MiB of free disk"))
     attempt(jobs["done"], None)
     write_json(jobs["done"].folder / "rounds/00/saved.json", {"seconds": 12.5})
     attempt(jobs["failed"], ValueError("training has diverged; lower trainer.optimizer.lr"))
-    attempt(jobs["signalled"], KeyboardInterrupt("SIGTERM"))
+    attempt(jobs["signalled"], Signalled("SIGTERM", "INTERRUPTED"))
     attempt(jobs["person"], AwaitingAnnotation("3 answers are missing"))
     for name in ("killed", "busy"):
         jobs[name].folder.mkdir()
     (jobs["killed"].folder / ".lock").touch()
+    killed = jobs["killed"].folder / "sacred/1/run.json"
+    write_json(killed, {"status": "RUNNING", "heartbeat": "2026-01-01T00:00:00"})
     with FileLock(jobs["busy"].folder / ".lock"):
         outcomes = sweep.outcomes()
     states = {one.job.name[0].removeprefix("name="): one.state for one in outcomes}
     assert states == {
         "before": "skipped", "done": "done", "failed": "failed", "killed": "died", "signalled": "interrupted",
-        "person": "awaiting", "busy": "running", "never": "not begun", "stale": "not begun",
+        "person": "awaiting", "busy": "running", "never": "not begun", "stale": "not begun", "refused": "not begun",
     }  # fmt: skip
     text = told(outcomes)
-    assert text.startswith("1 of 9 jobs failed, 1 died, 1 interrupted, 1 still running in another process, 2 not begun")
+    assert text.startswith(
+        "1 of 10 jobs failed, 1 died, 1 interrupted, 1 still running in another process, 3 not begun"
+    )
     assert "Shared first rounds saved 12.5 s" in text
     assert "failed: name=failed\n  training has diverged; lower trainer.optimizer.lr\n" in text
     assert "  again: python run.py name=failed 'sizes=[1,2]'" in text
-    assert "KeyboardInterrupt: SIGTERM" in text
+    assert "interrupted: name=signalled\n  SIGTERM\n" in text
+    assert "not begun: name=refused\n  runs has 100 MiB of free disk\n" in text
+    assert "died: name=killed\n  killed, or memory or disk ran out" in text
+    assert json.loads(killed.read_text())["status"] == "DIED"
     assert "of an earlier sweep" not in text
     assert not succeeded(outcomes)
     good = [one for one in outcomes if states[one.job.folder.name] in ("skipped", "done", "awaiting")]
@@ -140,13 +151,58 @@ def test_a_job_is_repeated_by_its_own_words_from_the_study_of_its_sweep() -> Non
 
 def test_two_jobs_that_are_one_run_are_refused_before_they_meet(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'name=a' and 'name=b' are the same run, in .*leave out folder="):
-        Sweep([job(tmp_path, "a"), Job((), ("name=b",), tmp_path / "a", 2)])
+        Sweep([job(tmp_path, "a"), Job((), ("name=b",), tmp_path / "a", 2)], tmp_path)
 
 
 def test_words_that_are_no_keys_are_answered_by_the_nearest_key() -> None:
     assert list(suggestions(["buget=1", "run=2", "+rum=3"], run.CONF, run.GROUPS)) == [
         "buget is not in the config; did you mean budget?"
     ]
+
+
+def test_a_key_of_another_option_is_no_key_of_the_chosen_one() -> None:
+    """`step` is a key of trainer.pace where trainer=mask_rcnn_maskal, which model=mask_rcnn_maskal brings."""
+    meant = ["trainer.pace.step is not in the config; did you mean trainer.pace.steps?"]
+    assert list(suggestions(["trainer.pace.step=3"], run.CONF, run.GROUPS)) == meant
+    assert list(suggestions(["trainer.pace.step=3", "trainer=sgd_predecessor"], run.CONF, run.GROUPS)) == meant
+    for words in (["trainer=quick,mask_rcnn_maskal"], ["-cn", "study"]):
+        assert list(suggestions([*words, "trainer.pace.step=3"], run.CONF, run.GROUPS)) == []
+    assert list(suggestions(["model=mask_rcnn", "trainer.loss.mask=3"], run.CONF, run.GROUPS)) == []
+
+
+@pytest.mark.skipif(find_spec("hydra_plugins.hydra_ray_launcher") is not None, reason="Ray's launcher is installed")
+def test_a_launcher_that_is_not_installed_names_its_extra() -> None:
+    words = ["hydra/launcher=ray_local", "hydra/launcher=joblib"]
+    assert list(remedies(words, run.CONF, run.GROUPS)) == ['hydra/launcher=ray_local needs pip install -e ".[ray]"']
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("dataset:\n  size: [32,40\nrounds: 3\n", "line 2: while parsing a flow sequence, expected ',' or ']'"),
+        ("dataset:\n  size: 3\n bad: 4\n", "line 1: while parsing a block mapping"),
+        ("rounds: 3\ndataset:\n  size: 3\nrounds: 4\n", "line 4: rounds stands in line 1 already"),
+        ("rounds: \x00\n", "is no YAML: unacceptable character"),
+        ("rounds: 3\n", ""),
+    ],
+    ids=["unclosed", "indented", "twice", "no text", "right"],
+)  # fmt: skip
+def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(content: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "trainer/mine.yaml"
+    path.parent.mkdir()
+    path.write_text(content)
+    for words, study in ((["trainer=quick,mine"], None), ([], "trainer/mine")):
+        found = mistakes(words, run.CONF, str(tmp_path), study)
+        assert found.startswith(str(path) if told else "")
+        assert told in found
+        assert bool(found) == bool(told)
+        assert "\n" not in found
+
+
+def test_a_word_that_gives_the_run_is_told_apart_only_where_no_other_does() -> None:
+    assert split_run(["a=1", "run=5", "runs=x"]) == (("a=1", "runs=x"), ("run=5",))
+    for words in (["run=5", "++run=1"], ["run=5", "run=1"], ["++run=1"], ["run=five"], ["a=1"]):
+        assert split_run(words) == (tuple(words), ())
 
 
 def test_one_gpu_each_and_runs_on_several_gpus_exclude_each_other() -> None:

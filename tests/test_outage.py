@@ -209,7 +209,7 @@ def test_a_server_that_is_gone_for_ever_costs_seconds_and_an_import_brings_every
 ) -> None:
     home = tmp_path / "runs"
     home.mkdir()
-    begun = jobs(mortal, home, 1.0, 1)
+    begun = jobs(mortal, home, 4.0, 1)  # long enough that the last has begun before the first ends
     mortal.kill()
     assert codes(begun) == [0, 0, 0, 0]
     slowest, late = delays(home)

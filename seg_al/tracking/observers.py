@@ -97,7 +97,7 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
         self._told = False
         self._helper: threading.Thread | None = None
         self._wake, self._ending, self._given_up, self._done = (threading.Event() for _ in range(4))
-        self._noting = threading.Lock()  # an older try must not settle the note of the end
+        self._noting = threading.Lock()  # an older try must not touch the note of the end
         self._thread = threading.Thread(target=self._work, name="seg_al mongo", daemon=True)
 
     def started_event(
@@ -186,7 +186,7 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
         try:
             brought = self._mirror.bring(run)
         except (PyMongoError, ValueError) as error:
-            self._leave(run, reason_of(error))
+            self._leave(run, reason_of(error), ending)
             raise
         if not brought.refused:
             with self._noting:
@@ -194,7 +194,7 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
                     settle(self._folder)
             return
         reasons = "; ".join(f"{what} ({reason})" for what, reason in sorted(brought.refused.items()))
-        self._leave(run, reasons)
+        self._leave(run, reasons, ending)
         if not self._told:
             log.warning(
                 "MongoDB does not take all of %s: %s. Has the user the role readWrite, is the server's disk full? The "
@@ -204,9 +204,10 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
             )
             self._told = True
 
-    def _leave(self, run: TrackedRun, reason: str) -> None:
+    def _leave(self, run: TrackedRun, reason: str, ending: bool) -> None:
         with self._noting:
-            leave(self._folder, self._server, self._mirror.unsent(run), reason)
+            if ending or not self._ending.is_set():
+                leave(self._folder, self._server, self._mirror.unsent(run), reason)
 
     def _help(self) -> None:
         """Makes the indexes, then sends what earlier runs beside this one could not; a living run does so itself."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,7 @@ class WholeOutput:
     """Takes the place of a run's captured output, so that all of it is read, and by one thread at a time.
 
     Sacred itself never reads what arrives while capturing ends, and loses text where a beat and the end of the run read
-    at once.
+    at once, or where a print falls between a beat's going back to what it has not read and the reading.
     """
 
     def __init__(self, run: Any) -> None:
@@ -60,26 +62,55 @@ class WholeOutput:
         self._finalize = self._captured.finalize
         self._read = run._get_captured_output
         self._lock = threading.RLock()
+        self._place = threading.RLock()  # where the buffer is read or written; no print waits for the tidying
         self._captured.finalize = self.finalize
         run._output_file = self
         run._get_captured_output = self.read
         if hasattr(self._captured.buffer, "reconfigure"):  # a beat may read half of a character
             self._captured.buffer.reconfigure(errors="replace")
+        for stream in (sys.stdout, sys.stderr):
+            if getattr(stream, "_self_out", None) is self._captured.buffer:
+                stream._self_out = self  # type: ignore[union-attr]  # Sacred's, which writes to the terminal and to this
 
     @property
     def closed(self) -> bool:
         return bool(self._captured.closed and self._captured.final is None)
 
+    def write(self, text: str) -> None:
+        with self._place:
+            self._captured.buffer.write(text)
+
+    def flush(self) -> None:
+        """The buffer holds at once what is written."""
+
     def get(self) -> str:
-        return str(self._captured.get())
+        with self._place:
+            return str(self._captured.get())
 
     def read(self) -> None:
         with self._lock:
             self._read()
 
     def finalize(self) -> None:
-        with self._lock:
+        with self._lock, self._place:
             self._finalize()
+
+
+@contextmanager
+def log_shown_on(terminal: Sequence[Any]) -> Iterator[None]:
+    """Log lines go where prints go: a handler that was made before Sacred captures holds the terminal's own stream."""
+    held: list[tuple[logging.StreamHandler[Any], Any]] = []
+    try:
+        for handler in logging.getLogger().handlers:
+            for stream, now in zip(terminal, (sys.stdout, sys.stderr), strict=True):
+                if isinstance(handler, logging.StreamHandler) and handler.stream is stream is not now:
+                    held.append((handler, stream))
+                    handler.setStream(now)
+                    break
+        yield
+    finally:
+        for handler, stream in held:
+            handler.setStream(stream)
 
 
 @dataclass(frozen=True)
@@ -121,13 +152,16 @@ def observed(
     experiment.add_config(stored_config(config))
     ending = Ending()
     left: list[BaseException] = []
+    terminal = (sys.stdout, sys.stderr)
 
     def run_main(_run: Any) -> float | None:
         WholeOutput(_run)
         _run._stop_heartbeat = lambda: _last_beat(_run)
         try:
-            value = main(RunTracker(_run))
-        except BaseException as error:
+            with log_shown_on(terminal):
+                value = main(RunTracker(_run))
+        except BaseException as raised:
+            error = ending.instead_of(raised)
             status = AWAITING if isinstance(error, AwaitingAnnotation) else ending.status_of(error)
             if status is None:
                 raise

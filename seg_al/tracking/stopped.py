@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from typing import Literal
 from seg_al.core import AwaitingAnnotation
 from seg_al.stages import write_json
 
+NO_ROOM = 1 << 20
+"""Bytes of free disk below which what fails has failed for want of them."""
 STOPPED = "stopped.json"
 """Stands in the folder from the end of a broken attempt to the start of the next."""
 
@@ -25,22 +28,48 @@ class Stop:
     traceback: str
 
 
+class RunLog(logging.FileHandler):
+    """Leaves out what the disk has no room for: the terminal has it too, and what the run itself writes will fail."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def noted(folder: Path) -> Iterator[None]:
-    """Copies the log into run.log, and writes stopped.json if what is inside raises; it comes out as it is."""
+    """Copies the log into run.log, and writes stopped.json if what is inside raises; it comes out as it is.
+
+    But on a full disk, where what fails first may say anything: then as a ValueError with the remedy.
+    """
     (folder / STOPPED).unlink(missing_ok=True)
-    handler = logging.FileHandler(folder / "run.log")
+    handler = RunLog(folder / "run.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger().addHandler(handler)
     try:
         yield
     except BaseException as error:
+        full = _full(folder, error)
         with suppress(OSError):  # a full disk must not hide the error
-            write_json(folder / STOPPED, asdict(_stop(error)))
+            write_json(folder / STOPPED, asdict(_stop(full or error)))
+        if full is not None:
+            raise full from error
         raise
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
+
+
+def _full(folder: Path, error: BaseException) -> ValueError | None:
+    if not isinstance(error, Exception) or shutil.disk_usage(folder).free >= NO_ROOM:
+        return None
+    for partial in sorted(folder.rglob(".*.partial*")):
+        with suppress(OSError):
+            partial.unlink()
+    return ValueError(f"the disk of {folder} is full; make room, and run the same command again: it goes on")
 
 
 def stop_of(folder: Path) -> Stop | None:

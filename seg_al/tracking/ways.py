@@ -51,7 +51,7 @@ class FileTracking:
     beat: float = 10.0
     """Seconds between two writes of metrics, notes and captured output."""
     capture: Capture | None = None
-    """What of the output is kept: "fd" all of the process, "sys" Python's prints, "no"; None: fd, on Windows sys."""
+    """What of the output is kept: "fd" all of it, "sys" prints and log lines, "no"; None: fd, on Windows sys."""
 
     def __post_init__(self) -> None:
         _require_positive("beat", self.beat)
