@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-PROGRAM = __name__ in ("__main__", "__mp_main__")  # or the same in a worker of it; else somebody imports a function
+PROGRAM = __name__ in ("__main__", "__mp_main__")  # the latter in what it spawns; else somebody imports a function
 if PROGRAM:
     gc.disable()  # a fifth of a start is the search for garbage among the half million objects of imports, which stay
 
@@ -39,7 +39,7 @@ from seg_al.deciding import GROUPS, first_round, place_of
 from seg_al.environment import environment
 from seg_al.folder import claimed, finished, identity_of, writable
 from seg_al.loop import Experiment
-from seg_al.memory import keep_freed_memory
+from seg_al.memory import keep_freed_memory, keep_imports
 from seg_al.settings import Settings
 from seg_al.signatures import problems
 from seg_al.spelling import mistakes, remedies
@@ -49,9 +49,8 @@ from seg_al.tracking.stopped import noted
 from seg_al.tracking.tracked import columns_of
 
 if PROGRAM:
-    gc.freeze()  # nor are they searched later, or at the end, which would take a second
+    keep_imports()
     gc.enable()
-    atexit.register(gc.freeze)
 
 log = logging.getLogger("seg_al")
 

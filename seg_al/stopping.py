@@ -14,6 +14,7 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, NoReturn
 
+from seg_al.memory import keep_imports
 from seg_al.tracking.attempts import held
 from seg_al.tracking.signals import CALM_SECONDS, STATUSES, Signalled
 
@@ -138,6 +139,7 @@ _workers: list[Worker] = []  # this process, where it is one
 def work_for(sweep: int) -> None:
     """Makes this process a worker of the sweep in the process of that number, which must be its parent."""
     if not _workers:
+        keep_imports()
         _workers.append(Worker(sweep))
 
 
