@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from seg_al.memory import keep_imports
 from seg_al.tracking.attempts import held
-from seg_al.tracking.signals import CALM_SECONDS, STATUSES, Signalled
+from seg_al.tracking.signals import CALM_SECONDS, STATUSES, signalled
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +50,7 @@ def listen(act: Callable[[int], None]) -> None:
 
 
 def raised(number: int) -> NoReturn:
-    name = signal.Signals(number).name
-    raise Signalled(name, STATUSES[name])
+    raise signalled(number)
 
 
 def number_of(stop: KeyboardInterrupt) -> int:

@@ -39,6 +39,11 @@ class Signalled(KeyboardInterrupt):
         self.STATUS = status
 
 
+def signalled(number: int) -> Signalled:
+    """What a signal becomes."""
+    return Signalled(signal.Signals(number).name, _status(number))
+
+
 @dataclass(frozen=True)
 class Seal:
     """Marks an exception that stands for a signal, and lives as long as it; built-in ones take no weak references."""
@@ -128,7 +133,7 @@ class Ending:
             raise self._signalled(number)
 
     def _signalled(self, number: int) -> BaseException:
-        return self._seal(Signalled(signal.Signals(number).name, _status(number)), number)
+        return self._seal(signalled(number), number)
 
     def _seal(self, error: BaseException, number: int) -> BaseException:
         """Lets `_lost` know whether the error is alive; it is in no variable of a frame that its traceback names."""
