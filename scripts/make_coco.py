@@ -28,9 +28,10 @@ from tqdm import tqdm
 from seg_al.datasets import coco_write
 from seg_al.datasets.coco_write import Losses, Shape
 from seg_al.datasets.file_patterns import Found, Partners, Pattern, named, partners
-from seg_al.datasets.folder_checks import IMAGE_MODES, shortened
+from seg_al.datasets.files.header import read_header
+from seg_al.datasets.files.rules import picture_problem
+from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.folder_splits import Parts, Wanted, draw
-from seg_al.datasets.pictures import read_header
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -194,8 +195,8 @@ def _file(split: str) -> str:
 def _records(job: Job, name: str, losses: Losses) -> tuple[tuple[int, int], list[dict[str, Any]]]:
     """The size and the annotations of an image."""
     header = read_header(job.root / job.images[name].file)
-    if header.mode not in IMAGE_MODES:
-        raise ValueError(f"{job.images[name].file} has pixels of type {header.mode}, not {', '.join(IMAGE_MODES)}")
+    if wrong := picture_problem(header, window=True, pages="one"):
+        raise ValueError(f"{job.images[name].file} ({header.described}) is an image {wrong}")
     size = header.size
     shapes = job.shapes[name](size=size, losses=losses)
     records = [coco_write.annotation(shape, size, job.coding, job.tolerance, losses) for shape in shapes]

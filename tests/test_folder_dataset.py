@@ -334,8 +334,8 @@ def test_everything_that_is_wrong_with_the_files_is_told_at_once(tmp_path: Path)
         "masks/t7.png is coloured, so it holds no ids",
         "name of several files (",
         "image with several masks (",
-        "image of another pixel type than RGB, RGBA, P, L (1)",
-        "s0.png (I;16)",
+        "image of more than 8 bits per channel; say with dataset.window which values are black and white",
+        "s0.png (PNG, 1 channel of 16 bits)",
         "data/README.md",
     ):
         assert part in text, part

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import IGNORE, ByteImage
-from seg_al.datasets.pictures import decode, one_channel
+from seg_al.datasets.files.pixels import read_colours, read_ids
 
 Coding = Literal["ids", "colours"]
 UNKNOWN = IGNORE - 1
@@ -38,10 +38,7 @@ class ClassIds:
 
     def values(self, path: Path) -> npt.NDArray[Any]:  # [H, W]
         """The values in the file. ValueError where it is corrupt, or coloured although ids are asked for."""
-        if self.coding == "ids":
-            return one_channel(path)
-        colours = np.asarray(decode(path).convert("RGB"), dtype=np.int32)
-        return colours[..., 0] << 16 | colours[..., 1] << 8 | colours[..., 2]
+        return read_ids(path) if self.coding == "ids" else read_colours(path)
 
     def __call__(self, values: npt.NDArray[Any]) -> ByteImage:  # [H, W] -> [H, W]
         """Class ids, IGNORE where void. ValueError naming the values that the table does not have."""

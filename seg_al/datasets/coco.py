@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from tqdm import tqdm
 
 from seg_al.core import IGNORE, BoolMask, ByteImage
@@ -19,10 +18,11 @@ from seg_al.datasets.coco_file import Listed, Source, categories, listed, load
 from seg_al.datasets.coco_masks import Unusable, box_code, code_of, is_flat
 from seg_al.datasets.coco_splits import Splits, split_of
 from seg_al.datasets.file_patterns import Found, named
+from seg_al.datasets.files.pixels import read_picture
+from seg_al.datasets.files.resize import resized
 from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.folder_splits import By, Wanted, Where
 from seg_al.datasets.picture_kind import kind_of
-from seg_al.datasets.pictures import decode
 from seg_al.instances.nouns import Instances, class_map, object_map
 
 logger = logging.getLogger(__name__)
@@ -54,10 +54,7 @@ class CocoDataset:
 
     def image(self, name: str) -> ByteImage:
         """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
-        decoded = decode(self.images[name].path).convert("RGB")
-        if decoded.size != self.size(name)[::-1]:
-            decoded = decoded.resize(self.size(name)[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(decoded).copy()
+        return resized(read_picture(self.images[name].path, window=None), self.size(name))
 
     def instances(self, name: str) -> Instances:
         """The objects and crowds in the order of the file."""
@@ -90,7 +87,7 @@ class CocoDataset:
             return {name: self.images[name].fields[key] for name in names}
         missing = [name for name in names if name not in self._kinds]
         for name in tqdm(missing, "look at images", unit="image", leave=False, disable=None, delay=1):
-            self._kinds[name] = kind_of(decode(self.images[name].path))
+            self._kinds[name] = kind_of(read_picture(self.images[name].path, window=None))
         return {name: self._kinds[name] for name in names}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from seg_al.datasets.coco_checks import Findings
-from seg_al.datasets.folder_checks import IMAGE_MODES
-from seg_al.datasets.pictures import Header, read_header
+from seg_al.datasets.files.header import Header, read_header
+from seg_al.datasets.files.rules import picture_problem
 
 MOST_CLASSES = 254
 """Class ids are bytes, of which 0 is the background and 255 is void."""
@@ -194,7 +194,7 @@ def _header(path: Path, findings: Findings) -> Header | None:
     except ValueError as error:
         findings.stop.add("unreadable image", str(error))
         return None
-    if header.mode not in IMAGE_MODES:
-        findings.stop.add(f"image of another pixel type than {', '.join(IMAGE_MODES)}", f"{path} ({header.mode})")
+    if wrong := picture_problem(header, window=False, pages="one"):
+        findings.stop.add(f"image {wrong}", f"{path} ({header.described})")
         return None
     return header

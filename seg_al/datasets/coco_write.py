@@ -16,7 +16,7 @@ from scipy.ndimage import find_objects
 from skimage.measure import approximate_polygon, find_contours
 
 from seg_al.core import BoolMask
-from seg_al.datasets.pictures import one_channel
+from seg_al.datasets.files.pixels import read_ids
 from seg_al.instances import rle
 from seg_al.instances.nouns import tight_boxes
 
@@ -88,7 +88,7 @@ def shapes_of_classes(
 
 def _ids(path: Path, size: rle.Size) -> npt.NDArray[np.integer]:  # [H, W]
     """ValueError where the file has another size than its image."""
-    values: npt.NDArray[np.integer] = one_channel(path)
+    values: npt.NDArray[np.integer] = read_ids(path)
     if values.shape != size:
         here, there = ("x".join(map(str, one)) for one in (values.shape, size))
         raise ValueError(f"{path} has {here} pixels (height x width), but its image {there}")

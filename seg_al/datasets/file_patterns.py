@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path, PurePosixPath
 
-from seg_al.datasets.pictures import SUFFIXES
+from seg_al.datasets.files.header import SUFFIXES
 
 TOKEN = re.compile(r"\{(\w+)\}|(\*\*/)|(\*)")
 

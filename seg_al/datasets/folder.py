@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from seg_al.core import IGNORE, BoolMask, ByteImage
 from seg_al.datasets.class_ids import ClassIds, Coding, class_ids
 from seg_al.datasets.file_patterns import Pattern, named
+from seg_al.datasets.files.pixels import read_ids, read_picture
+from seg_al.datasets.files.resize import nearest, resized
 from seg_al.datasets.folder_checks import Frame, Problems, check_files, check_values, files_of, shortened
 from seg_al.datasets.folder_splits import By, Parts, Wanted, Where, draw, named_parts
 from seg_al.datasets.mask_counts import Counts, mask_counts
 from seg_al.datasets.packed_masks import PackedMasks
-from seg_al.datasets.pictures import decode, nearest, one_channel
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +59,7 @@ class FolderDataset:
 
     def image(self, name: str) -> ByteImage:
         """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
-        decoded = decode(self.frames[name].image).convert("RGB")
-        if decoded.size != self.size(name)[::-1]:
-            decoded = decoded.resize(self.size(name)[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(decoded).copy()
+        return resized(read_picture(self.frames[name].image, window=None), self.size(name))
 
     def target(self, name: str) -> ByteImage:
         """[H, W] class ids, IGNORE where void, resized to the nearest pixel.
@@ -90,7 +87,7 @@ class FolderDataset:
         path = self.frames[name].objects
         if path is None:
             return None
-        ids = nearest(one_channel(path), self.size(name)).astype(np.int32)
+        ids = nearest(read_ids(path), self.size(name)).astype(np.int32)
         askable = self.askable(name)
         return ids if askable is None else np.where(askable, ids, np.int32(0))
 

@@ -13,14 +13,12 @@ from tqdm import tqdm
 from seg_al.core import IGNORE
 from seg_al.datasets.class_ids import ClassIds
 from seg_al.datasets.file_patterns import Found, Partners, Pattern, partners
+from seg_al.datasets.files.header import Header, read_header
+from seg_al.datasets.files.rules import mask_problem, picture_problem
 from seg_al.datasets.mask_counts import Counts
-from seg_al.datasets.pictures import Header, read_header
 
 logger = logging.getLogger(__name__)
 
-IMAGE_MODES = ("RGB", "RGBA", "P", "L")
-MASK_MODES = ("1", "L", "LA", "P", "I", "I;16", "I;16B", "I;16L", "RGB", "RGBA")
-LOSSY = ("JPEG", "MPO", "JPEG2000")
 EXAMPLES = 5
 """Of each kind of problem that are named."""
 VALUES = 256
@@ -121,7 +119,7 @@ def check_files(root: Path, images: Mapping[str, Found], files: Files, problems:
     for name, image in tqdm(images.items(), desc="read headers", unit="image", leave=False, disable=None, delay=1):
         mask = _partner(name, image, files.masks, "mask", problems)
         objects = None if files.objects is None else _partner(name, image, files.objects, "object file", problems)
-        header = _header(root / image.file, IMAGE_MODES, "image", problems)
+        header = _header(root / image.file, "image", problems)
         fits = mask is not None and _fits(name, root / mask, "mask", header, problems)
         if objects is not None:
             _fits(name, root / objects, "object file", header, problems)
@@ -142,29 +140,29 @@ def _partner(name: str, image: Found, pairs: Partners, kind: str, problems: Prob
     return None
 
 
-def _header(path: Path, modes: Sequence[str], kind: str, problems: Problems) -> Header | None:
+def _header(path: Path, kind: str, problems: Problems, of: str = "") -> Header | None:
     try:
         header = read_header(path)
     except ValueError as error:
         problems.add("unreadable file", [str(error)])
         return None
-    if header.mode not in modes:
-        problems.add(f"{kind} of another pixel type than {', '.join(modes)}", [f"{path} ({header.mode})"])
+    is_image = kind == "image"
+    wrong = picture_problem(header, window=False, pages="one") if is_image else mask_problem(header, pages="one")
+    if wrong:
+        problems.add(f"{kind} {wrong}", [f"{path} ({header.described}){of}"])
         return None
     return header
 
 
 def _fits(name: str, path: Path, kind: str, image: Header | None, problems: Problems) -> bool:
     """Whether the mask or object file can be that of an image with this header."""
-    header = _header(path, MASK_MODES, kind, problems)
+    header = _header(path, kind, problems, f" of {name}")
     if header is None:
-        return False
-    if header.format in LOSSY:
-        problems.add(f"{kind} in a lossy format, which blurs values into others; save it as PNG", [str(path)])
         return False
     if image is not None and image.size != header.size:
         here, there = (f"{height}x{width}" for height, width in (image.size, header.size))
-        problems.add(f"{kind} of another size (height x width)", [f"{name}: image {here}, {kind} {there}"])
+        turned = f" (turned by its EXIF orientation {image.orientation})" if image.orientation != 1 else ""
+        problems.add(f"{kind} of another size (height x width)", [f"{name}: image {here}{turned}, {kind} {there}"])
         return False
     return True
 

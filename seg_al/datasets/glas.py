@@ -14,10 +14,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from skimage.measure import label
 
 from seg_al.core import ByteImage
+from seg_al.datasets.files.header import read_header
+from seg_al.datasets.files.pixels import read_ids, read_picture
+from seg_al.datasets.files.resize import nearest, resized
+from seg_al.datasets.files.rules import mask_problem, picture_problem
 from seg_al.datasets.splits import draw_split, read_split
 
 logger = logging.getLogger(__name__)
@@ -25,8 +28,6 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NAME = re.compile(r"(train|testA|testB)_\d+")
 GRADES = ("benign", "malignant")
-IMAGE_MODES = ("RGB", "RGBA", "P", "L")
-ANNOTATION_MODES = ("1", "L", "LA", "P", "I", "I;16", "RGB", "RGBA")
 COLUMNS = ("name", "patient ID", "grade (GlaS)", "grade (Sirinukunwattana et al. 2015)")
 WHERE_TO_GET_IT = (
     "get the Warwick-QU images from the GlaS challenge page of the Warwick TIA centre (see data/README.md), "
@@ -70,10 +71,7 @@ class GlaS:
 
     def image(self, name: str) -> ByteImage:
         """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
-        decoded = _decode(self.frames[name].image).convert("RGB")
-        if decoded.size != self.size(name)[::-1]:
-            decoded = decoded.resize(self.size(name)[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(decoded).copy()
+        return resized(read_picture(self.frames[name].image, window=None), self.size(name))
 
     def askable(self, name: str) -> None:
         """Every pixel is gland or background."""
@@ -91,19 +89,7 @@ class GlaS:
         return glands
 
     def _ids(self, name: str) -> npt.NDArray[np.integer]:  # [H, W]
-        path = self.frames[name].annotation
-        ids: npt.NDArray[np.integer] = np.asarray(_decode(path))
-        if ids.ndim == 3:
-            channels = ids[..., : 3 if ids.shape[2] > 2 else 1]
-            if (channels != channels[..., :1]).any():
-                raise ValueError(f"{path}: the channels differ, so they are no gland ids; save it with one channel")
-            ids = channels[..., 0]
-        height, width = self.size(name)
-        if ids.shape != (height, width):
-            rows = (2 * np.arange(height) + 1) * ids.shape[0] // (2 * height)
-            columns = (2 * np.arange(width) + 1) * ids.shape[1] // (2 * width)
-            ids = ids[np.ix_(rows, columns)]
-        return ids
+        return nearest(read_ids(self.frames[name].annotation), self.size(name))
 
     def column(self, key: str) -> Mapping[str, str]:
         """A column of Grade.csv for the pool by image: grade, grade_detailed or patient."""
@@ -204,31 +190,24 @@ def _frames(folder: Path) -> dict[str, Frame]:
 
 def _common_size(image: Path, annotation: Path) -> tuple[int, int]:
     """Height and width of both files from their headers; ValueError naming the files where they are no such pair."""
-    sizes: list[tuple[int, int]] = []
-    unreadable: list[str] = []
-    for path, modes in ((image, IMAGE_MODES), (annotation, ANNOTATION_MODES)):
+    headers, wrong = [], []
+    for path in (image, annotation):
         try:
-            with Image.open(path) as header:
-                sizes.append((header.height, header.width))
-                if header.mode not in modes:
-                    unreadable.append(f"{path.name}: pixels of mode {header.mode}, not one of {', '.join(modes)}")
-        except (OSError, SyntaxError, ValueError) as error:
-            unreadable.append(f"{path.name}: unreadable ({error})")
-    if unreadable:
-        raise ValueError("; ".join(unreadable))
-    if sizes[0] != sizes[1]:
-        here, there = (f"{height}x{width}" for height, width in sizes)
+            header = read_header(path)
+        except ValueError as error:
+            wrong.append(str(error))
+            continue
+        headers.append(header)
+        is_image = path is image
+        problem = picture_problem(header, window=False, pages="one") if is_image else mask_problem(header, pages="one")
+        if problem:
+            wrong.append(f"{path} ({header.described}) is an {'image' if is_image else 'annotation'} {problem}")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    if headers[0].size != headers[1].size:
+        here, there = (f"{one.size[0]}x{one.size[1]}" for one in headers)
         raise ValueError(f"{image.stem}: sizes differ, the image has {here} pixels, the annotation {there}")
-    return sizes[0]
-
-
-def _decode(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            return picture
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{path} is corrupt ({error}); copy it again from the source of the dataset") from error
+    return headers[0].size
 
 
 def _grades(path: Path) -> tuple[dict[str, tuple[str, str, str]], list[str]]:

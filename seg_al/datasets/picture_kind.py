@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from seg_al.core import ByteImage
+
 Kind = Literal["stained", "brightfield", "fluorescence"]
 
 CHROMA = 3.0
@@ -17,11 +19,11 @@ SIDE = 64
 """Pixels to which height and width are averaged before: the kind is no matter of detail."""
 
 
-def kind_of(picture: Image.Image) -> Kind:
+def kind_of(image: ByteImage) -> Kind:  # [H, W, 3]
     """stained: the mean of (largest - smallest channel) is above CHROMA, such as H&E; else by the median of the grey
     levels, which is the background's: brightfield from BRIGHT on, fluorescence below.
     """
-    small = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
+    small = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small).astype(np.float64)
     if (pixels.max(axis=2) - pixels.min(axis=2)).mean() > CHROMA:
         return "stained"

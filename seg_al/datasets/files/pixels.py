@@ -1,0 +1,179 @@
+"""Decodes pictures and masks whole, or refuses them: nothing of what a file holds is cut off in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from seg_al.core import ByteImage
+from seg_al.datasets.files.header import BROKEN, NUMPY, Header, Opened, opened, words_of
+from seg_al.datasets.files.rules import Pages, mask_problem, picture_problem
+from seg_al.datasets.files.window import Window
+
+PLAIN = (tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE)
+"""Compressions of TIFF that tifffile reads without further libraries; OpenCV reads the others."""
+
+
+class Refused(ValueError):
+    """The file is whole, but holds what cannot be read."""
+
+
+def read_picture(path: Path, window: Window | None, page: int | None = None) -> ByteImage:  # [H, W, 3]
+    """RGB, upright; alpha is left out. Values go through the `window`; without one they must have 8 bits.
+
+    `page` counts from 0; None: the file must have one only. ValueError where the file is corrupt or cannot be an image.
+    """
+    with _decoding(path) as file:
+        header = file.header
+        if wrong := picture_problem(header, window=window is not None, pages=_pages(page)):
+            raise Refused(f"{path} ({header.described}) is an image {wrong}")
+        if file.picture is not None and _is_plain(header):
+            file.picture.seek(page or 0)
+            shown = _upright(np.asarray(file.picture.convert("RGB")), header)
+        else:
+            shown = _samples(file, page or 0)
+    if shown.ndim == 2:
+        shown = np.repeat(shown[..., None], 3, axis=2)
+    if window is None:
+        return np.multiply(shown, 255, dtype=np.uint8) if shown.dtype == np.bool_ else np.array(shown, dtype=np.uint8)
+    try:
+        return window(shown)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_ids(path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W]
+    """The numbers in a mask: palette indices, grey values, or the common value of equal channels.
+
+    ValueError where the file is corrupt or cannot be a mask, or where its channels differ.
+    """
+    with _decoding(path) as file:
+        _refuse(path, file.header, page)
+        values = _samples(file, page or 0)
+    if values.ndim == 3:
+        if (values != values[..., :1]).any():
+            raise ValueError(f"{path} is coloured, so it holds no ids; save it with one channel")
+        values = values[..., 0]
+    return values.astype(np.uint8) if values.dtype == np.bool_ else values
+
+
+def read_colours(path: Path, page: int | None = None) -> npt.NDArray[np.int32]:  # [H, W]
+    """65536 R + 256 G + B of each pixel of a mask. ValueError where the file is corrupt or cannot be such a mask."""
+    with _decoding(path) as file:
+        _refuse(path, file.header, page)
+        if file.picture is None or not _is_plain(file.header):
+            raise Refused(f"{path} ({file.header.described}) holds no colours of 8 bits; save it as an RGB PNG")
+        file.picture.seek(page or 0)
+        colours = np.asarray(file.picture.convert("RGB"), dtype=np.int32)
+    return colours[..., 0] << 16 | colours[..., 1] << 8 | colours[..., 2]
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[Opened]:
+    """The file, opened; what is wrong with its bytes becomes a ValueError that names it."""
+    try:
+        with opened(path) as file:
+            yield file
+    except Refused:
+        raise
+    except (*BROKEN, cv2.error) as error:
+        raise ValueError(
+            f"{path} is corrupt ({words_of(error)}); copy it again from the source of the dataset"
+        ) from error
+
+
+def _pages(page: int | None) -> Pages:
+    return "one" if page is None else "slices"
+
+
+def _refuse(path: Path, header: Header, page: int | None) -> None:
+    if wrong := mask_problem(header, pages=_pages(page)):
+        raise Refused(f"{path} ({header.described}) is a mask {wrong}")
+
+
+def _is_plain(header: Header) -> bool:
+    """Whether Pillow reads it without loss."""
+    return header.bits <= 8 and header.numbers == "whole"
+
+
+def _samples(file: Opened, page: int) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3], upright
+    """The numbers as they are stored, without alpha; of palettes the indices."""
+    header, picture = file.header, file.picture
+    if header.format == NUMPY:
+        file.stream.seek(0)
+        return np.asarray(np.lib.format.read_array(file.stream, allow_pickle=False))
+    if header.format == "TIFF" and not _is_plain(header):
+        return _of_tiff(file, page)
+    if picture is None:
+        raise ValueError("Pillow does not know how its pixels are stored")
+    picture.seek(page)
+    picture.load()
+    if header.bits > 8 and picture.mode in ("LA", "RGB", "RGBA"):
+        return _turned(_of_opencv(file, 0), header.orientation)
+    values = _without_alpha(np.asarray(picture), header)
+    return _upright(_unstretched(values, header), header)
+
+
+def _without_alpha(values: npt.NDArray[Any], header: Header) -> npt.NDArray[Any]:
+    if values.ndim == 2:
+        return values
+    return values[..., 0] if header.channels == 1 else values[..., : header.channels]
+
+
+def _unstretched(values: npt.NDArray[Any], header: Header) -> npt.NDArray[Any]:
+    """Grey values as the file states them: Pillow stretches 2 and 4 bits, and odd ranges of PGM, to 8 or 16 bits."""
+    full = {"L": 255, "I": 65535}.get(header.mode)
+    if full is None or header.highest in (0, full) or (header.mode == "I" and header.format != "PPM"):
+        return values
+    return np.rint(values.astype(np.float64) * (header.highest / full)).astype(values.dtype)
+
+
+def _of_tiff(file: Opened, page: int) -> npt.NDArray[Any]:
+    """A page of more than 8 bits, or of numbers with a sign."""
+    header, picture = file.header, file.picture
+    file.stream.seek(0)
+    with tifffile.TiffFile(file.stream) as tiff:
+        found = tiff.pages[page]
+        if found.compression in PLAIN:
+            values = np.asarray(found.asarray())
+            if values.ndim == 3 and tiff.pages.first.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+                values = np.moveaxis(values, 0, -1)
+            return _turned(_without_alpha(values, header), header.orientation)
+    if picture is not None and header.channels == 1:
+        picture.seek(page)
+        return _without_alpha(np.asarray(picture), header)
+    return _turned(_of_opencv(file, page), header.orientation)
+
+
+def _of_opencv(file: Opened, page: int) -> npt.NDArray[Any]:
+    """[H, W] or [H, W, 3], as stored. ValueError where it cannot be decoded."""
+    file.stream.seek(0)
+    data = np.frombuffer(file.stream.read(), dtype=np.uint8)
+    fine, pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED, range=(page, page + 1))
+    if not fine or not pages:
+        raise ValueError("its pixels cannot be decoded")
+    values: npt.NDArray[Any] = np.asarray(pages[0])
+    if values.ndim == 3:
+        values = values[..., 2::-1]  # OpenCV puts blue first
+    return values[..., 0] if values.ndim == 3 and file.header.channels == 1 else values
+
+
+def _upright(values: npt.NDArray[Any], header: Header) -> npt.NDArray[Any]:
+    """Of what Pillow decoded, which turns TIFF by itself."""
+    return values if header.format == "TIFF" else _turned(values, header.orientation)
+
+
+def _turned(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Upright pixels of those stored with this orientation of EXIF."""
+    if orientation >= 5:
+        values = np.swapaxes(values, 0, 1)
+    rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
+    columns = slice(None, None, -1 if orientation in (2, 3, 6, 7) else 1)
+    return values[rows, columns]

@@ -1,0 +1,54 @@
+"""Which files can be images and which can be masks: what is wrong with one, told from its header."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from seg_al.datasets.files.header import Header
+
+Pages = Literal["one", "slices"]
+"""Whether a file with several pages is refused, or each of its pages is an image."""
+
+
+def picture_problem(header: Header, *, window: bool, pages: Pages) -> str | None:
+    """What keeps the file from being an image, as what follows "image"; None: nothing.
+
+    `window`: whether the config says which grey levels are black and white.
+    """
+    if wrong := _pages_problem(header, pages):
+        return wrong
+    if header.channels not in (1, 3):
+        return "that is neither grey nor RGB; save it as RGB"
+    if header.bits > 8 and (header.format == "JPEG2000" or (header.format == "PPM" and header.channels == 3)):
+        return "of more than 8 bits in a format that is read with 8; save it as PNG or TIFF"
+    if (header.bits > 8 or header.numbers != "whole") and not window:
+        return (
+            "of more than 8 bits per channel; say with dataset.window which values are black and white, such as "
+            "[0, 4095], or {percentiles: [1, 99]} of all training images"
+        )
+    return None
+
+
+def mask_problem(header: Header, *, pages: Pages) -> str | None:
+    """What keeps the file from being a mask, as what follows "mask"; None: nothing."""
+    if header.lossy:
+        return "in a lossy format, which blurs values into others; save it as PNG"
+    if wrong := _pages_problem(header, pages):
+        return wrong
+    if header.orientation != 1:
+        return "with an EXIF orientation, which not all programs heed; save it upright, without one"
+    if header.numbers == "real":
+        return "of floating point numbers; save whole numbers"
+    if header.channels not in (1, 3):
+        return "that has neither one channel nor RGB; save it with one channel"
+    return None
+
+
+def _pages_problem(header: Header, pages: Pages) -> str | None:
+    if header.pages == 1:
+        return None
+    if header.channel_pages > 1:
+        return "whose pages are channels; save them as one RGB picture, or the channel that is meant alone"
+    if header.format != "TIFF":
+        return "of several frames; save the one that is meant as PNG"
+    return None if pages == "slices" else "of several pages; dataset.pages=slices reads each page as an image"

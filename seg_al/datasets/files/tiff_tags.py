@@ -1,0 +1,97 @@
+"""What the tags of a TIFF file say of its first page and of how many pages there are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tifffile
+from PIL.TiffImagePlugin import TiffImageFile
+
+WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION = 256, 257, 258, 259, 262, 270
+ORIENTATION, SAMPLES, EXTRA_SAMPLES, SAMPLE_FORMAT = 274, 277, 338, 339
+"""Numbers of the tags (TIFF 6.0)."""
+LOSSY = (6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 50001, 50002, 52546)
+"""Compressions: JPEG of two kinds, JPEG 2000, lossy JPEG of DNG, WebP, JPEG XL."""
+COLOURS = {0: 1, 1: 1, 2: 3, 3: 1}
+"""Channels by photometric interpretation: grey of two kinds, RGB, palette."""
+YCBCR = 6
+ALPHA = (1, 2)
+"""Values of EXTRA_SAMPLES that mean transparency."""
+
+
+@dataclass(frozen=True)
+class TiffTags:
+    height: int
+    """As stored, before turning."""
+    width: int
+    bits: int
+    numbers: Literal["whole", "signed", "real"]
+    colours: int
+    """Channels without alpha."""
+    compression: int
+    lossy: bool
+    orientation: int
+    pages: int
+    channel_pages: int
+    """Pages that are channels of one picture."""
+
+
+def tags_of_pillow(picture: TiffImageFile) -> TiffTags:
+    return _tags(picture.tag_v2, picture.n_frames)
+
+
+def tags_of_tifffile(tiff: tifffile.TiffFile) -> TiffTags:
+    """For files that Pillow does not read."""
+    page = tiff.pages.first
+    return _tags({code: tag.value for code, tag in ((tag.code, tag) for tag in page.tags)}, len(tiff.pages))
+
+
+def _tags(tags: Any, pages: int) -> TiffTags:
+    """`tags` maps the number of a tag to its value."""
+    formats = set(_several(tags.get(SAMPLE_FORMAT, 1)))
+    orientation = int(tags.get(ORIENTATION, 1))
+    stated, channels = _stated_pages(str(tags.get(DESCRIPTION, "")), int(tags.get(SAMPLES, 1)))
+    compression, photometric = int(tags.get(COMPRESSION, 1)), int(tags.get(PHOTOMETRIC, 1))
+    extra = [one for one in _several(tags.get(EXTRA_SAMPLES, ())) if one in ALPHA]
+    samples = int(tags.get(SAMPLES, 1)) - len(extra[:1])
+    return TiffTags(
+        int(tags[HEIGHT]),
+        int(tags[WIDTH]),
+        max(_several(tags.get(BITS, 1))),
+        "real" if 3 in formats else "signed" if 2 in formats else "whole",
+        4 if photometric not in (*COLOURS, YCBCR) and samples == 3 else samples,
+        compression,
+        compression in LOSSY,
+        orientation if 1 <= orientation <= 8 else 1,
+        max(pages, stated),
+        channels,
+    )
+
+
+def _several(value: Any) -> Sequence[int]:
+    return [int(one) for one in value] if isinstance(value, tuple | list) else [int(value)]
+
+
+def _stated_pages(description: str, samples: int) -> tuple[int, int]:
+    """Pages that the description of ImageJ, OME or tifffile tells, and how many of them are channels.
+
+    Such files can hold more pages than they list, one after the other behind the first.
+    """
+    if description.startswith("ImageJ="):
+        told = dict(re.findall(r"^(images|channels)=(\d+)", description, re.MULTILINE))
+        return int(told.get("images", 1)), max(1, int(told.get("channels", 1)) // samples)
+    if "<OME" in description:
+        sizes = {axis: int(size) for axis, size in re.findall(r'\bSize([CZT])="(\d+)"', description)}
+        channels = max(1, sizes.get("C", 1) // samples)
+        return channels * sizes.get("Z", 1) * sizes.get("T", 1), channels
+    if match := re.match(r'\{"shape": \[([\d, ]+)\]', description):
+        shape = [int(one) for one in match[1].split(",")]
+        own = 2 if samples == 1 and shape[-1:] != [1] else 3
+        pages = 1
+        for size in shape[:-own]:
+            pages *= size
+        return pages, 1
+    return 1, 1
