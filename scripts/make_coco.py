@@ -29,7 +29,7 @@ from seg_al.datasets import coco_write
 from seg_al.datasets.coco_write import Losses, Shape
 from seg_al.datasets.file_patterns import Found, Partners, Pattern, named, partners
 from seg_al.datasets.files.header import read_header
-from seg_al.datasets.files.rules import picture_problem
+from seg_al.datasets.files.rules import Reading
 from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.folder_splits import Parts, Wanted, draw
 
@@ -195,7 +195,7 @@ def _file(split: str) -> str:
 def _records(job: Job, name: str, losses: Losses) -> tuple[tuple[int, int], list[dict[str, Any]]]:
     """The size and the annotations of an image."""
     header = read_header(job.root / job.images[name].file)
-    if wrong := picture_problem(header, window=True, pages="one"):
+    if wrong := Reading(window=True).picture_problem(header):
         raise ValueError(f"{job.images[name].file} ({header.described}) is an image {wrong}")
     size = header.size
     shapes = job.shapes[name](size=size, losses=losses)

@@ -36,9 +36,9 @@ class ClassIds:
         table[list(self.of_value)] = list(self.of_value.values())
         return table
 
-    def values(self, path: Path) -> npt.NDArray[Any]:  # [H, W]
+    def values(self, path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W]
         """The values in the file. ValueError where it is corrupt, or coloured although ids are asked for."""
-        return read_ids(path) if self.coding == "ids" else read_colours(path)
+        return read_ids(path, page) if self.coding == "ids" else read_colours(path, page)
 
     def __call__(self, values: npt.NDArray[Any]) -> ByteImage:  # [H, W] -> [H, W]
         """Class ids, IGNORE where void. ValueError naming the values that the table does not have."""

@@ -18,8 +18,11 @@ from seg_al.datasets.coco_file import Listed, Source, categories, listed, load
 from seg_al.datasets.coco_masks import Unusable, box_code, code_of, is_flat
 from seg_al.datasets.coco_splits import Splits, split_of
 from seg_al.datasets.file_patterns import Found, named
+from seg_al.datasets.files.percentiles import window_of
 from seg_al.datasets.files.pixels import read_picture
 from seg_al.datasets.files.resize import resized
+from seg_al.datasets.files.rules import Pages, Reading
+from seg_al.datasets.files.window import Window, numbers_of, percentiles_of
 from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.folder_splits import By, Wanted, Where
 from seg_al.datasets.picture_kind import kind_of
@@ -42,6 +45,8 @@ class CocoDataset:
     pool: tuple[str, ...]
     val: tuple[str, ...]
     tests: Mapping[str, tuple[str, ...]]
+    window: Window | None = None
+    """Of the images' grey levels; None: they have 8 bits."""
     _kinds: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -54,7 +59,8 @@ class CocoDataset:
 
     def image(self, name: str) -> ByteImage:
         """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
-        return resized(read_picture(self.images[name].path, window=None), self.size(name))
+        image = self.images[name]
+        return resized(read_picture(image.path, self.window, image.page), self.size(name))
 
     def instances(self, name: str) -> Instances:
         """The objects and crowds in the order of the file."""
@@ -87,7 +93,8 @@ class CocoDataset:
             return {name: self.images[name].fields[key] for name in names}
         missing = [name for name in names if name not in self._kinds]
         for name in tqdm(missing, "look at images", unit="image", leave=False, disable=None, delay=1):
-            self._kinds[name] = kind_of(read_picture(self.images[name].path, window=None))
+            image = self.images[name]
+            self._kinds[name] = kind_of(read_picture(image.path, self.window, image.page))
         return {name: self._kinds[name] for name in names}
 
 
@@ -103,6 +110,8 @@ def read_coco(
     test: Where | float,
     stratify: Sequence[str],
     scale: float,
+    window: object = None,
+    pages: Pages = "one",
 ) -> CocoDataset:
     """Reads, checks and splits the images below `root`; conf/dataset/coco.yaml says what each value means.
 
@@ -110,20 +119,27 @@ def read_coco(
     used; what could be mended or left out is one warning in the log, with counts.
     """
     wanted = Wanted(split, train, val, test)
-    wrong = _problems(annotations, images, wanted, scale)
+    reading = Reading(window, pages)
+    wrong = [*_problems(annotations, images, wanted, scale), *reading.problems()]
+    if "kind" in stratify and percentiles_of(window) is not None:
+        wrong.append("dataset.stratify=[kind] looks at images before the split, and percentiles are of the pool; set "
+                     "dataset.window=[low, high], or leave kind out")  # fmt: skip
     if wrong:
         raise ValueError("the dataset is described wrongly:\n" + "\n".join(f"  - {one}" for one in wrong))
     folder, findings = Path(root), Findings()
-    found, names = _read(folder, _sources(folder, annotations, images, wanted), background, findings)
+    found, names = _read(folder, _sources(folder, annotations, images, wanted), background, reading, findings)
     objects = {name: _instances(name, image, scale, findings) for name, image in _progress(found)}
     found = {name: replace(image, annotations=()) for name, image in found.items()}  # as much memory as the file
-    whole = CocoDataset(found, objects, (background, *names), tuple(found), (), {})
+    fixed = None if numbers_of(window) is None else window_of(window, [], [])
+    whole = CocoDataset(found, objects, (background, *names), tuple(found), (), {}, fixed)
     findings.settle(folder)
     splits = split_of(found, wanted, stratify, whole.values, run, folder)
     _check_splits(whole, splits)
     reported = ", ".join(f"{len(those)} {key}" for key, those in splits.tests.items())
     logger.info("%s of %s: %d pool, %d val, %s", annotations, folder, len(splits.pool), len(splits.val), reported)
-    return replace(whole, pool=splits.pool, val=splits.val, tests=splits.tests)
+    others = {*splits.val, *(name for those in splits.tests.values() for name in those)}
+    seen = [[(found[name].path, found[name].page) for name in names] for names in (splits.pool, sorted(others))]
+    return replace(whole, pool=splits.pool, val=splits.val, tests=splits.tests, window=window_of(window, *seen))
 
 
 def _problems(annotations: str, images: str, wanted: Wanted, scale: float) -> list[str]:
@@ -155,7 +171,7 @@ def _sources(root: Path, annotations: str, images: str, wanted: Wanted) -> list[
 
 
 def _read(
-    root: Path, sources: Sequence[Source], background: str, findings: Findings
+    root: Path, sources: Sequence[Source], background: str, reading: Reading, findings: Findings
 ) -> tuple[dict[str, Listed], list[str]]:
     """All images by name, sorted, and the names of the classes without the background."""
     every: list[Listed] = []
@@ -167,7 +183,7 @@ def _read(
         unknown = [f"{source.annotations.name}: {name}" for name in of_id.values() if name not in names]
         findings.stop.extend("category that the training images do not have", unknown)
         class_of = {key: names.index(name) + 1 for key, name in of_id.items() if name in names}
-        images = listed(source, lists, class_of, root, findings)
+        images = listed(source, lists, class_of, root, reading, findings)
         if number == 0:
             there = {record["class"] for image in images for record in image.annotations}
             without = [name for place, name in enumerate(names, start=1) if place not in there]
@@ -175,16 +191,16 @@ def _read(
         if not images and not findings.stop.counts:
             findings.stop.add("file without an image", source.annotations.name)
         every += images
-    files = {image.file: image for image in every}
+    files = {(image.file, image.page): image for image in every}
     twice = [
-        f"{image.file} ({image.split} and {files[image.file].split})"
+        f"{image.file} ({image.split} and {files[image.file, image.page].split})"
         for image in every
-        if image is not files[image.file]
+        if image is not files[image.file, image.page]
     ]
     findings.stop.extend("image in two splits", twice)
-    found, twice = named([Found(file, {}) for file in files])
+    found, twice = named([Found(file, {}, page) for file, page in files])
     findings.stop.extend("name of several images", twice)
-    return {name: files[one.file] for name, one in found.items()}, names
+    return {name: files[one.file, one.page] for name, one in found.items()}, names
 
 
 def _progress(images: Mapping[str, Listed]) -> tqdm[tuple[str, Listed]]:

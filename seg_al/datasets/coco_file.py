@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from seg_al.datasets.coco_checks import Findings
 from seg_al.datasets.files.header import Header, read_header
-from seg_al.datasets.files.rules import picture_problem
+from seg_al.datasets.files.rules import Reading
 
 MOST_CLASSES = 254
 """Class ids are bytes, of which 0 is the background and 255 is void."""
@@ -47,6 +47,8 @@ class Listed:
     fields: Mapping[str, str]
     annotations: Sequence[Record]
     """In the order of the file; each with its class, from 1."""
+    page: int | None = None
+    """Of the file, from 0; None: it has one only."""
 
 
 def identity(value: Any) -> str | None:
@@ -106,21 +108,31 @@ def _by_number(key: str) -> tuple[bool, int, str]:
 
 
 def listed(
-    source: Source, lists: Mapping[str, Sequence[Record]], class_of: Mapping[str, int], root: Path, findings: Findings
+    source: Source,
+    lists: Mapping[str, Sequence[Record]],
+    class_of: Mapping[str, int],
+    root: Path,
+    reading: Reading,
+    findings: Findings,
 ) -> list[Listed]:
     """The images of one file with their annotations; `class_of` maps category id to class id."""
     name = source.annotations.name
-    records = _by_id(lists["images"], name, findings)
+    records = _by_id(lists["images"], name, reading, findings)
     own = _annotations(lists["annotations"], records, class_of, name, findings)
     images: list[Listed] = []
     for key, record in tqdm(
         records.items(), f"read headers of {name}", unit="image", leave=False, disable=None, delay=1
     ):
         path = _path(source.images, record["file_name"])
-        header = None if path is None else _header(path, findings)
+        header = None if path is None else _header(path, reading, findings)
         if path is None:
             findings.stop.add("image that is not there", str(source.images / record["file_name"]))
         if path is None or header is None:
+            continue
+        page = _page(record, header, reading)
+        if (page is None) != (header.pages == 1):
+            kind = "image of several pages whose record names none of them: give it a page, from 1"
+            findings.stop.add(kind, f"{path.name}: {header.pages} pages")
             continue
         given = (record.get("height"), record.get("width"))
         if None not in given and given != header.size:
@@ -129,11 +141,19 @@ def listed(
             continue
         file = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
         fields = {k: str(v) for k, v in record.items() if k not in OWN and isinstance(v, str | int)}
-        images.append(Listed(path, file, source.split, header.size, fields, own.get(key, [])))
+        images.append(Listed(path, file, source.split, header.size, fields, own.get(key, []), page))
     return images
 
 
-def _by_id(records: Sequence[Record], where: str, findings: Findings) -> dict[str, Record]:
+def _page(record: Record, header: Header, reading: Reading) -> int | None:
+    """The page of a file of several pages, from 0, that the record names, from 1; None where it names none."""
+    page = record.get("page")
+    if reading.pages == "one" or header.pages == 1 or not isinstance(page, int) or isinstance(page, bool):
+        return None
+    return page - 1 if 1 <= page <= header.pages else None
+
+
+def _by_id(records: Sequence[Record], where: str, reading: Reading, findings: Findings) -> dict[str, Record]:
     found: dict[str, Record] = {}
     files: dict[str, str] = {}
     for place, record in enumerate(records):
@@ -142,11 +162,11 @@ def _by_id(records: Sequence[Record], where: str, findings: Findings) -> dict[st
             findings.stop.add("image without an id or a file_name", f"{where}: number {place} of the list")
         elif key in found:
             findings.stop.add("id of several images", f"{where}: {key} ({found[key]['file_name']}, {file})")
-        elif file in files:
-            findings.stop.add("file of several images", f"{where}: {file} ({files[file]}, {key})")
+        elif (part := f"{file} page {record.get('page')}" if reading.pages == "slices" else file) in files:
+            findings.stop.add("file of several images", f"{where}: {file} ({files[part]}, {key})")
         else:
             found[key] = record
-            files[file] = key
+            files[part] = key
     return found
 
 
@@ -188,13 +208,13 @@ def _path(folder: Path, file: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _header(path: Path, findings: Findings) -> Header | None:
+def _header(path: Path, reading: Reading, findings: Findings) -> Header | None:
     try:
         header = read_header(path)
     except ValueError as error:
         findings.stop.add("unreadable image", str(error))
         return None
-    if wrong := picture_problem(header, window=False, pages="one"):
+    if wrong := reading.picture_problem(header):
         findings.stop.add(f"image {wrong}", f"{path} ({header.described})")
         return None
     return header

@@ -31,7 +31,7 @@ def split_of(
 
     ValueError for lists that do not fit, images in two splits and columns that are not there.
     """
-    found = {name: Found(image.file, {"split": image.split}) for name, image in images.items()}
+    found = {name: Found(image.file, {"split": image.split}, image.page) for name, image in images.items()}
     parts = named_parts(wanted, found, root)
     problems = Problems()
     problems.merge(parts.problems)

@@ -24,11 +24,18 @@ class Found:
     file: str
     """Below the root, with forward slashes."""
     fields: Mapping[str, str]
+    page: int | None = None
+    """Of the file, from 0, where each page is an image; None: the file is the image."""
 
     @property
     def short(self) -> str:
         """Its name, where no other image has the same."""
-        return self.fields.get("name", PurePosixPath(self.file).stem)
+        return self.fields.get("name", PurePosixPath(self.file).stem) + self.slice
+
+    @property
+    def slice(self) -> str:
+        """What its name ends with where it is a page: pages are shown from 1 on, as programs for stacks do."""
+        return "" if self.page is None else f"@{self.page + 1:04d}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ def named(images: Sequence[Found]) -> tuple[dict[str, Found], list[str]]:
     twice: list[str] = []
     for image in images:
         parts = PurePosixPath(image.file).with_suffix("").parts
-        name = image.short if short[image.short] == 1 else "__".join(parts)
+        name = image.short if short[image.short] == 1 else "__".join(parts) + image.slice
         if name in found:
             twice.append(f"{name} ({found[name].file} and {image.file})")
         found.setdefault(name, image)

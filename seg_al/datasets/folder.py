@@ -15,8 +15,12 @@ import numpy.typing as npt
 from seg_al.core import IGNORE, BoolMask, ByteImage
 from seg_al.datasets.class_ids import ClassIds, Coding, class_ids
 from seg_al.datasets.file_patterns import Pattern, named
+from seg_al.datasets.files.percentiles import Page, window_of
 from seg_al.datasets.files.pixels import read_ids, read_picture
 from seg_al.datasets.files.resize import nearest, resized
+from seg_al.datasets.files.rules import Pages, Reading
+from seg_al.datasets.files.slices import slices_of
+from seg_al.datasets.files.window import Window
 from seg_al.datasets.folder_checks import Frame, Problems, check_files, check_values, files_of, shortened
 from seg_al.datasets.folder_splits import By, Parts, Wanted, Where, draw, named_parts
 from seg_al.datasets.mask_counts import Counts, mask_counts
@@ -44,6 +48,8 @@ class FolderDataset:
     """Factor on height and width, where there is no `fixed`."""
     fixed: tuple[int, int] | None
     """Height and width in pixels of all images."""
+    window: Window | None = None
+    """Of the images' grey levels; None: they have 8 bits."""
     _askable: PackedMasks = field(default_factory=lambda: PackedMasks(PACKED_BYTES), repr=False, compare=False)
 
     @property
@@ -59,16 +65,17 @@ class FolderDataset:
 
     def image(self, name: str) -> ByteImage:
         """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
-        return resized(read_picture(self.frames[name].image, window=None), self.size(name))
+        frame = self.frames[name]
+        return resized(read_picture(frame.image, self.window, frame.page), self.size(name))
 
     def target(self, name: str) -> ByteImage:
         """[H, W] class ids, IGNORE where void, resized to the nearest pixel.
 
         ValueError if the file is corrupt, or has changed since it was checked and holds values of no class.
         """
-        mask = self.frames[name].mask
+        mask, page = self.frames[name].mask_page
         try:
-            return self.table(nearest(self.table.values(mask), self.size(name)))
+            return self.table(nearest(self.table.values(mask, page), self.size(name)))
         except ValueError as error:
             raise ValueError(f"the mask {mask}: {error}") from error
 
@@ -84,10 +91,10 @@ class FolderDataset:
 
     def objects(self, name: str) -> npt.NDArray[np.int32] | None:
         """[H, W] the ids in the object file, 0 where void, resized to the nearest pixel; None without such files."""
-        path = self.frames[name].objects
+        path, page = self.frames[name].objects, self.frames[name].page
         if path is None:
             return None
-        ids = nearest(read_ids(path), self.size(name)).astype(np.int32)
+        ids = nearest(read_ids(path, page), self.size(name)).astype(np.int32)
         askable = self.askable(name)
         return ids if askable is None else np.where(askable, ids, np.int32(0))
 
@@ -116,6 +123,8 @@ def read_folder(
     test: Where | float,
     scale: float,
     size: Sequence[int] | None,
+    window: object = None,
+    pages: Pages = "one",
 ) -> FolderDataset:
     """Finds, pairs, checks and splits the images below `root`; conf/dataset/folder.yaml says what each value means.
 
@@ -125,9 +134,11 @@ def read_folder(
     """
     patterns = {"images": images, "masks": masks} | ({} if objects is None else {"objects": objects})
     folder, wanted = Path(root), Wanted(split, train, val, test)
+    reading = Reading(window, pages)
     wrong = [*_pattern_problems(patterns), *wanted.problems(Pattern(images).fields), *_size_problems(scale, size)]
+    wrong += reading.problems()
     table = _table(classes, void, coding, background, wrong)
-    frames, parts, counts = _checked(folder, patterns, wanted, table)
+    frames, parts, counts = _checked(folder, patterns, wanted, table, reading)
     whole = FolderDataset(
         frames,
         table,
@@ -140,8 +151,10 @@ def read_folder(
     )
     pool, chosen, tests = draw(_without_void(whole, parts, counts), wanted, run)
     reported = ", ".join(f"{len(names)} {key}" for key, names in tests.items())
+    others = {*chosen, *(name for names in tests.values() for name in names)}
+    seen = [[frames[name].image_page for name in names] for names in (pool, sorted(others))]
     logger.info("%s with masks %s: %d pool, %d val, %s", folder, masks, len(pool), len(chosen), reported)
-    return replace(whole, pool=pool, val=chosen, tests=tests)
+    return replace(whole, pool=pool, val=chosen, tests=tests, window=window_of(window, *seen))
 
 
 def _table(
@@ -161,18 +174,18 @@ def _table(
 
 
 def _checked(
-    folder: Path, patterns: Mapping[str, str], wanted: Wanted, table: ClassIds
-) -> tuple[dict[str, Frame], Parts, dict[Path, Counts]]:
+    folder: Path, patterns: Mapping[str, str], wanted: Wanted, table: ClassIds, reading: Reading
+) -> tuple[dict[str, Frame], Parts, dict[Page, Counts]]:
     """The images that are used, their splits and what their masks hold. ValueError with all that is wrong."""
     problems = Problems()
     files = files_of(folder, patterns)
-    found, twice = named(files.images)
+    found, twice = named(slices_of(folder, files.images) if reading.pages == "slices" else files.images)
     problems.add("name of several files", twice)
     parts = named_parts(wanted, found, folder)
     problems.merge(parts.problems)
     used = {name: found[name] for name in parts.used}
-    frames = check_files(folder, used, files, problems)
-    counts, corrupt = mask_counts(folder, [frame.mask for frame in frames.values()], table)
+    frames = check_files(folder, used, files, reading, problems)
+    counts, corrupt = mask_counts(folder, [frame.mask_page for frame in frames.values()], table)
     problems.add("corrupt mask", corrupt)
     frames = check_values(frames, counts, table, problems)
     problems.raise_for(folder)
@@ -180,14 +193,14 @@ def _checked(
     return frames, parts, counts
 
 
-def _without_void(dataset: FolderDataset, parts: Parts, counts: Mapping[Path, Counts]) -> Parts:
+def _without_void(dataset: FolderDataset, parts: Parts, counts: Mapping[Page, Counts]) -> Parts:
     """The same, but for training images without a pixel of any class; a warning names them.
 
     ValueError where none would be left, or where a val or a test has no other images.
     """
     left = parts
     for key, names in {"train": parts.train, "val": parts.val, **(parts.tests or {})}.items():
-        void = [name for name in sorted(names or ()) if _is_void(dataset, name, counts[dataset.frames[name].mask])]
+        void = [name for name in sorted(names or ()) if _is_void(dataset, name, counts[dataset.frames[name].mask_page])]
         if void and len(void) == len(names or ()):
             raise ValueError(
                 f"no pixel of the {len(void)} {key} images has a class, so that they teach and measure nothing; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from seg_al.core import IGNORE
 from seg_al.datasets.class_ids import ClassIds
 from seg_al.datasets.file_patterns import Found, Partners, Pattern, partners
 from seg_al.datasets.files.header import Header, read_header
-from seg_al.datasets.files.rules import mask_problem, picture_problem
+from seg_al.datasets.files.percentiles import Page
+from seg_al.datasets.files.rules import Reading
 from seg_al.datasets.mask_counts import Counts
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,18 @@ class Frame:
     size: tuple[int, int]
     """Height and width of the file in pixels."""
     fields: Mapping[str, str]
+    page: int | None = None
+    """Of the image's file, and of those of its mask and objects, from 0; None: they have one only."""
     has_void: bool = True
     """Whether a pixel of the mask is void."""
+
+    @property
+    def image_page(self) -> Page:
+        return self.image, self.page
+
+    @property
+    def mask_page(self) -> Page:
+        return self.mask, self.page
 
 
 @dataclass
@@ -113,19 +124,21 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     return Files(images, masks, objects)
 
 
-def check_files(root: Path, images: Mapping[str, Found], files: Files, problems: Problems) -> dict[str, Frame]:
+def check_files(
+    root: Path, images: Mapping[str, Found], files: Files, reading: Reading, problems: Problems
+) -> dict[str, Frame]:
     """Pairs each image with its mask and object file and reads their headers; what is wrong leaves its image out."""
     frames: dict[str, Frame] = {}
     for name, image in tqdm(images.items(), desc="read headers", unit="image", leave=False, disable=None, delay=1):
         mask = _partner(name, image, files.masks, "mask", problems)
         objects = None if files.objects is None else _partner(name, image, files.objects, "object file", problems)
-        header = _header(root / image.file, "image", problems)
-        fits = mask is not None and _fits(name, root / mask, "mask", header, problems)
+        header = _header(root / image.file, "image", reading.picture_problem, problems)
+        fits = mask is not None and _fits(name, root / mask, "mask", header, reading, problems)
         if objects is not None:
-            _fits(name, root / objects, "object file", header, problems)
+            _fits(name, root / objects, "object file", header, reading, problems)
         if mask is not None and header is not None and fits:
             own = None if objects is None else root / objects
-            frames[name] = Frame(root / image.file, root / mask, own, header.size, image.fields)
+            frames[name] = Frame(root / image.file, root / mask, own, header.size, image.fields, image.page)
     return frames
 
 
@@ -140,23 +153,23 @@ def _partner(name: str, image: Found, pairs: Partners, kind: str, problems: Prob
     return None
 
 
-def _header(path: Path, kind: str, problems: Problems, of: str = "") -> Header | None:
+def _header(
+    path: Path, kind: str, wrong_with: Callable[[Header], str | None], problems: Problems, of: str = ""
+) -> Header | None:
     try:
         header = read_header(path)
     except ValueError as error:
         problems.add("unreadable file", [str(error)])
         return None
-    is_image = kind == "image"
-    wrong = picture_problem(header, window=False, pages="one") if is_image else mask_problem(header, pages="one")
-    if wrong:
+    if wrong := wrong_with(header):
         problems.add(f"{kind} {wrong}", [f"{path} ({header.described}){of}"])
         return None
     return header
 
 
-def _fits(name: str, path: Path, kind: str, image: Header | None, problems: Problems) -> bool:
+def _fits(name: str, path: Path, kind: str, image: Header | None, reading: Reading, problems: Problems) -> bool:
     """Whether the mask or object file can be that of an image with this header."""
-    header = _header(path, kind, problems, f" of {name}")
+    header = _header(path, kind, reading.mask_problem, problems, f" of {name}")
     if header is None:
         return False
     if image is not None and image.size != header.size:
@@ -164,20 +177,23 @@ def _fits(name: str, path: Path, kind: str, image: Header | None, problems: Prob
         turned = f" (turned by its EXIF orientation {image.orientation})" if image.orientation != 1 else ""
         problems.add(f"{kind} of another size (height x width)", [f"{name}: image {here}{turned}, {kind} {there}"])
         return False
+    if image is not None and image.pages != header.pages:
+        problems.add(f"{kind} of another number of pages", [f"{name}: image {image.pages}, {kind} {header.pages}"])
+        return False
     return True
 
 
 def check_values(
-    frames: Mapping[str, Frame], counts: Mapping[Path, Counts], table: ClassIds, problems: Problems
+    frames: Mapping[str, Frame], counts: Mapping[Page, Counts], table: ClassIds, problems: Problems
 ) -> dict[str, Frame]:
     """Notes which frames have void pixels; values outside the class list become problems, unused classes a warning."""
     pixels: Counter[int] = Counter()
     images: dict[int, list[str]] = defaultdict(list)
     checked: dict[str, Frame] = {}
     for name, frame in frames.items():
-        if frame.mask not in counts:
+        if frame.mask_page not in counts:
             continue
-        own = counts[frame.mask]
+        own = counts[frame.mask_page]
         pixels.update(own)
         for value in own:
             images[value].append(name)

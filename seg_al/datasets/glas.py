@@ -18,9 +18,11 @@ from skimage.measure import label
 
 from seg_al.core import ByteImage
 from seg_al.datasets.files.header import read_header
+from seg_al.datasets.files.percentiles import window_of
 from seg_al.datasets.files.pixels import read_ids, read_picture
 from seg_al.datasets.files.resize import nearest, resized
-from seg_al.datasets.files.rules import mask_problem, picture_problem
+from seg_al.datasets.files.rules import Reading
+from seg_al.datasets.files.window import Window
 from seg_al.datasets.splits import draw_split, read_split
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class GlaS:
     tests: Mapping[str, tuple[str, ...]]
     scale: float
     """Factor on height and width; 1.0 leaves the pixels as they are."""
+    window: Window | None = None
+    """Of the images' grey levels; None: they have 8 bits."""
 
     classes: ClassVar[tuple[str, ...]] = ("background", "gland")
     background: ClassVar[int | None] = 0
@@ -71,7 +75,7 @@ class GlaS:
 
     def image(self, name: str) -> ByteImage:
         """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
-        return resized(read_picture(self.frames[name].image, window=None), self.size(name))
+        return resized(read_picture(self.frames[name].image, self.window), self.size(name))
 
     def askable(self, name: str) -> None:
         """Every pixel is gland or background."""
@@ -106,6 +110,7 @@ def read_glas(
     split_file: str | None,
     test: Literal["A", "B", "both"],
     scale: float,
+    window: object = None,
 ) -> GlaS:
     """Checks the folder by its headers alone and splits it.
 
@@ -119,8 +124,11 @@ def read_glas(
         raise ValueError(f"dataset.stratify={stratify!r} is unknown; choose grade or patient")
     if test not in ("A", "B", "both"):
         raise ValueError(f"dataset.test={test!r} is unknown; choose A, B or both")
+    reading = Reading(window)
+    if wrong := reading.problems():
+        raise ValueError("; ".join(wrong))
     folder = _folder_of(Path(root))
-    frames = _frames(folder)
+    frames = _frames(folder, reading)
     official = {
         part: tuple(sorted(name for name in frames if name.startswith(f"{part}_")))
         for part in ("train", "testA", "testB")
@@ -138,7 +146,9 @@ def read_glas(
         raise ValueError(f"no image in {' and '.join(empty)} of {folder}; choose another dataset.test than {test}")
     counts = ", ".join(f"{len(names)} {part}" for part, names in tests.items())
     logger.info("GlaS in %s: %d pool, %d val, %s", folder, len(split.pool), len(split.val), counts)
-    return GlaS(frames, split.pool, split.val, tests, scale)
+    others = [*split.val, *(name for names in tests.values() for name in names)]
+    seen = [[(frames[name].image, None) for name in names] for names in (split.pool, others)]
+    return GlaS(frames, split.pool, split.val, tests, scale, window_of(window, *seen))
 
 
 def _folder_of(root: Path) -> Path:
@@ -154,7 +164,7 @@ def _folder_of(root: Path) -> Path:
     return inside[0] if inside else root
 
 
-def _frames(folder: Path) -> dict[str, Frame]:
+def _frames(folder: Path, reading: Reading) -> dict[str, Frame]:
     """Every image with its annotation and row, sorted by name; or one ValueError with all that is wrong."""
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     images = [path for path in files if NAME.fullmatch(path.stem)]
@@ -175,7 +185,7 @@ def _frames(folder: Path) -> dict[str, Frame]:
     frames: dict[str, Frame] = {}
     for name in sorted(image_of.keys() & annotation_of.keys()):
         try:
-            size = _common_size(image_of[name], annotation_of[name])
+            size = _common_size(image_of[name], annotation_of[name], reading)
             frames[name] = Frame(image_of[name], annotation_of[name], size, *rows.get(name, ("", "", "")))
         except ValueError as error:
             problems.append(str(error))
@@ -188,7 +198,7 @@ def _frames(folder: Path) -> dict[str, Frame]:
     return frames
 
 
-def _common_size(image: Path, annotation: Path) -> tuple[int, int]:
+def _common_size(image: Path, annotation: Path, reading: Reading) -> tuple[int, int]:
     """Height and width of both files from their headers; ValueError naming the files where they are no such pair."""
     headers, wrong = [], []
     for path in (image, annotation):
@@ -199,8 +209,7 @@ def _common_size(image: Path, annotation: Path) -> tuple[int, int]:
             continue
         headers.append(header)
         is_image = path is image
-        problem = picture_problem(header, window=False, pages="one") if is_image else mask_problem(header, pages="one")
-        if problem:
+        if problem := reading.picture_problem(header) if is_image else reading.mask_problem(header):
             wrong.append(f"{path} ({header.described}) is an {'image' if is_image else 'annotation'} {problem}")
     if wrong:
         raise ValueError("; ".join(wrong))

@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 Counts = Mapping[int, int]
 """Pixels by mask value."""
+Mask = tuple[Path, int | None]
+"""A file, and the place of a page in it from 0; None: it has one only."""
+READING = 2
+"""Raised where the same file gives other values than before, so that old counts are not used."""
 MOST_VALUES = 1000
 """A mask with more of them is antialiased or of another kind, an error to be repaired: it is not remembered."""
 
@@ -27,31 +31,36 @@ def memory_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seg_al" / "masks"
 
 
-def mask_counts(root: Path, masks: Sequence[Path], classes: ClassIds) -> tuple[dict[Path, Counts], list[str]]:
+def mask_counts(root: Path, masks: Sequence[Mask], classes: ClassIds) -> tuple[dict[Mask, Counts], list[str]]:
     """The counts of each mask that can be decoded, and what is wrong with the others."""
-    key = hashlib.blake2b(f"{root.resolve()}\n{classes.coding}".encode(), digest_size=8).hexdigest()
+    key = hashlib.blake2b(f"{root.resolve()}\n{classes.coding}\n{READING}".encode(), digest_size=8).hexdigest()
     memory = memory_folder() / f"{key}.json"
     rows = _recalled(memory)
-    stamps = {mask: _stamp(mask) for mask in masks}
-    new = [mask for mask in masks if rows.get(str(mask.absolute()), {}).get("stamp") != stamps[mask]]
+    stamps = {mask: _stamp(mask[0]) for mask in masks}
+    new = [mask for mask in masks if rows.get(_key(mask), {}).get("stamp") != stamps[mask]]
     changed = set(new)
-    counts: dict[Path, Counts] = {
-        mask: {int(value): count for value, count in rows[str(mask.absolute())]["counts"].items()}
+    counts: dict[Mask, Counts] = {
+        mask: {int(value): count for value, count in rows[_key(mask)]["counts"].items()}
         for mask in masks
         if mask not in changed
     }
     problems: list[str] = []
     for mask in tqdm(new, desc="check masks", unit="mask", leave=False, disable=None, delay=1):
         try:
-            counts[mask] = count_values(classes.values(mask))
+            counts[mask] = count_values(classes.values(*mask))
         except ValueError as error:
             problems.append(str(error))
             continue
         if len(counts[mask]) <= MOST_VALUES:
-            rows[str(mask.absolute())] = {"stamp": stamps[mask], "counts": counts[mask]}
+            rows[_key(mask)] = {"stamp": stamps[mask], "counts": counts[mask]}
     if new:
         _remember(memory, rows)
     return counts, problems
+
+
+def _key(mask: Mask) -> str:
+    path, page = mask
+    return str(path.absolute()) if page is None else f"{path.absolute()} page {page}"
 
 
 def _stamp(mask: Path) -> list[int]:

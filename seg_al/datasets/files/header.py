@@ -21,12 +21,15 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from seg_al.datasets.files.plain_headers import END_OF_JPEG, END_OF_PNG, TAIL, Plain, plain_header
 from seg_al.datasets.files.tiff_tags import TiffTags, tags_of_pillow, tags_of_tifffile
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpg", ".jpeg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
 """Of the files that are looked at; what a file is, is told by its content."""
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 """Those that Pillow may open. It knows others that start programs, such as Ghostscript for PostScript."""
+ORIENTATION_IN = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
+"""Keys of Pillow's `info`."""
 LOSSY = ("JPEG", "MPO", "JPEG2000")
 NUMPY = "NumPy"
 MOST_PIXELS = 2**28
@@ -36,8 +39,8 @@ BROKEN = (
     UserWarning, struct.error, zlib.error,
 )  # fmt: skip
 """What Pillow, tifffile and NumPy raise for files that are not what they seem, or cut off."""
-TAIL = 4096
-"""Bytes at the end of a PNG file in which an orientation after the pixels is looked for."""
+ENDS = {"PNG": END_OF_PNG, "JPEG": END_OF_JPEG, "MPO": END_OF_JPEG}
+"""What a whole file has near its end."""
 GREY = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 CHANNELS = {**dict.fromkeys(GREY, 1), "RGB": 3, "RGBA": 3}
 """By Pillow's mode, without alpha; four for what is not here."""
@@ -67,6 +70,8 @@ class Header:
     """Pages of a TIFF file, frames of an animation."""
     channel_pages: int = 1
     """How many of the pages are channels of one picture, as in hyperstacks of ImageJ."""
+    alike: bool = True
+    """Whether all pages have one size and kind, and are listed one by one."""
     orientation: int = 1
     """How the stored pixels are turned, from 1 (not) to 8, as EXIF numbers it."""
     lossy: bool = False
@@ -93,7 +98,12 @@ class Opened:
 def read_header(path: Path) -> Header:
     """Without decoding. ValueError where the file is no picture, or larger than MOST_PIXELS."""
     try:
+        _refuse_others(path)
+        if (plain := plain_header(path)) is not None:
+            return _small(_of_plain(plain))
         with opened(path) as file:
+            if file.picture is not None and _looks_cut(file):
+                file.picture.load()
             return file.header
     except BROKEN as error:
         raise ValueError(f"{path} is unreadable ({words_of(error)})") from error
@@ -102,8 +112,7 @@ def read_header(path: Path) -> Header:
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
     """Opens the file for `read_header` and for decoding; raises what is in BROKEN."""
-    if not path.is_file():
-        raise ValueError("it is no file" if path.exists() else "it is not there")  # a pipe would wait for ever
+    _refuse_others(path)
     with path.open("rb") as stream:
         start = stream.read(6)
         stream.seek(0)
@@ -124,6 +133,25 @@ def opened(path: Path) -> Iterator[Opened]:
             yield Opened(stream, _small(_header(picture, stream)), picture)
 
 
+def _refuse_others(path: Path) -> None:
+    """ValueError for what is no file: a pipe would make the reader wait for ever."""
+    if not path.is_file():
+        raise ValueError("it is no file" if path.exists() else "it is not there")
+
+
+def _looks_cut(file: Opened) -> bool:
+    """Whether the mark that ends a PNG or JPEG file is not where it should be, so that decoding must tell."""
+    mark = ENDS.get(file.header.format)
+    if mark is None:
+        return False
+    place = file.stream.tell()
+    length = file.stream.seek(0, 2)
+    file.stream.seek(max(0, length - TAIL))
+    whole = mark in file.stream.read(TAIL)
+    file.stream.seek(place)
+    return not whole
+
+
 def _small(header: Header) -> Header:
     """The same. ValueError where it has more than MOST_PIXELS."""
     height, width = header.size
@@ -138,10 +166,20 @@ def words_of(error: Exception) -> str:
     return said if said and isinstance(error, OSError | SyntaxError | ValueError) else f"{type(error).__name__} {said}"
 
 
+def _of_plain(plain: Plain) -> Header:
+    size, mode, lossy = (plain.height, plain.width), plain.mode, plain.format in LOSSY
+    return Header(size, plain.format, mode, plain.bits, CHANNELS[mode], highest=2**plain.bits - 1, lossy=lossy)
+
+
 def _header(picture: ImageFile, stream: IO[bytes]) -> Header:
     """Of a picture that Pillow has opened."""
     if isinstance(picture, TiffImageFile):
-        return _tiff(tags_of_pillow(picture), picture.mode)
+        tags = tags_of_pillow(picture)
+        if tags.pages > 1:  # Pillow would have to seek each of them
+            stream.seek(0)
+            with tifffile.TiffFile(stream) as tiff:
+                tags = tags_of_tifffile(tiff)
+        return _tiff(tags, picture.mode)
     name = str(picture.format)
     header = Header((picture.height, picture.width), name, picture.mode, 8, CHANNELS.get(picture.mode, 4), highest=255)
     if isinstance(picture, PngImageFile):
@@ -162,6 +200,8 @@ def _header(picture: ImageFile, stream: IO[bytes]) -> Header:
 
 def _orientation(picture: Image.Image) -> int:
     """From what was read with the header: the method of PngImageFile would decode the picture."""
+    if not ORIENTATION_IN & picture.info.keys():
+        return 1
     found = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1)
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
@@ -223,7 +263,7 @@ def _tiff(tags: TiffTags, mode: str) -> Header:
     channels = 4 if mode and mode not in CHANNELS else tags.colours
     return Header(
         (height, width), "TIFF", mode, tags.bits, channels, tags.numbers, 2**tags.bits - 1, tags.pages,
-        tags.channel_pages, tags.orientation, tags.lossy,
+        tags.channel_pages, tags.alike, tags.orientation, tags.lossy,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import tifffile
 
 from seg_al.core import ByteImage
 from seg_al.datasets.files.header import BROKEN, NUMPY, Header, Opened, opened, words_of
-from seg_al.datasets.files.rules import Pages, mask_problem, picture_problem
+from seg_al.datasets.files.rules import Pages, Reading
 from seg_al.datasets.files.window import Window
 
 PLAIN = (tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE)
@@ -30,23 +30,30 @@ def read_picture(path: Path, window: Window | None, page: int | None = None) -> 
 
     `page` counts from 0; None: the file must have one only. ValueError where the file is corrupt or cannot be an image.
     """
-    with _decoding(path) as file:
-        header = file.header
-        if wrong := picture_problem(header, window=window is not None, pages=_pages(page)):
-            raise Refused(f"{path} ({header.described}) is an image {wrong}")
-        if file.picture is not None and _is_plain(header):
-            file.picture.seek(page or 0)
-            shown = _upright(np.asarray(file.picture.convert("RGB")), header)
-        else:
-            shown = _samples(file, page or 0)
-    if shown.ndim == 2:
-        shown = np.repeat(shown[..., None], 3, axis=2)
+    values = _values(path, Reading(window, _pages(page)), page)
+    if values.ndim == 2:
+        values = np.repeat(values[..., None], 3, axis=2)
     if window is None:
-        return np.multiply(shown, 255, dtype=np.uint8) if shown.dtype == np.bool_ else np.array(shown, dtype=np.uint8)
+        return values * np.uint8(255) if values.dtype == np.bool_ else np.array(values, dtype=np.uint8)
     try:
-        return window(shown)
+        return window(values)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def read_values(path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3]
+    """What the window of a picture is applied to: grey or RGB as stored, upright, without alpha."""
+    return _values(path, Reading(window=True, pages=_pages(page)), page)
+
+
+def _values(path: Path, reading: Reading, page: int | None) -> npt.NDArray[Any]:
+    with _decoding(path) as file:
+        if wrong := reading.picture_problem(file.header):
+            raise Refused(f"{path} ({file.header.described}) is an image {wrong}")
+        if file.picture is None or not _is_plain(file.header):
+            return _samples(file, page or 0)
+        file.picture.seek(page or 0)
+        return _upright(np.asarray(file.picture.convert("RGB")), file.header)
 
 
 def read_ids(path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W]
@@ -94,7 +101,7 @@ def _pages(page: int | None) -> Pages:
 
 
 def _refuse(path: Path, header: Header, page: int | None) -> None:
-    if wrong := mask_problem(header, pages=_pages(page)):
+    if wrong := Reading(pages=_pages(page)).mask_problem(header):
         raise Refused(f"{path} ({header.described}) is a mask {wrong}")
 
 

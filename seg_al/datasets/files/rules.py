@@ -2,53 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from seg_al.datasets.files.header import Header
+from seg_al.datasets.files.window import window_problem
 
 Pages = Literal["one", "slices"]
 """Whether a file with several pages is refused, or each of its pages is an image."""
 
 
-def picture_problem(header: Header, *, window: bool, pages: Pages) -> str | None:
-    """What keeps the file from being an image, as what follows "image"; None: nothing.
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a data set are read, by the values `window` and `pages` of its config."""
 
-    `window`: whether the config says which grey levels are black and white.
-    """
-    if wrong := _pages_problem(header, pages):
-        return wrong
-    if header.channels not in (1, 3):
-        return "that is neither grey nor RGB; save it as RGB"
-    if header.bits > 8 and (header.format == "JPEG2000" or (header.format == "PPM" and header.channels == 3)):
-        return "of more than 8 bits in a format that is read with 8; save it as PNG or TIFF"
-    if (header.bits > 8 or header.numbers != "whole") and not window:
-        return (
-            "of more than 8 bits per channel; say with dataset.window which values are black and white, such as "
-            "[0, 4095], or {percentiles: [1, 99]} of all training images"
-        )
-    return None
+    window: object = None
+    """[low, high], {"percentiles": [low, high]} or None, as the config has it."""
+    pages: Pages = "one"
 
+    def problems(self) -> list[str]:
+        """What is wrong with the values."""
+        wrong = window_problem(self.window)
+        found = [] if wrong is None else [wrong]
+        if self.pages not in get_args(Pages):
+            found.append(f"dataset.pages={self.pages!r} is unknown; choose {' or '.join(get_args(Pages))}")
+        return found
 
-def mask_problem(header: Header, *, pages: Pages) -> str | None:
-    """What keeps the file from being a mask, as what follows "mask"; None: nothing."""
-    if header.lossy:
-        return "in a lossy format, which blurs values into others; save it as PNG"
-    if wrong := _pages_problem(header, pages):
-        return wrong
-    if header.orientation != 1:
-        return "with an EXIF orientation, which not all programs heed; save it upright, without one"
-    if header.numbers == "real":
-        return "of floating point numbers; save whole numbers"
-    if header.channels not in (1, 3):
-        return "that has neither one channel nor RGB; save it with one channel"
-    return None
-
-
-def _pages_problem(header: Header, pages: Pages) -> str | None:
-    if header.pages == 1:
+    def picture_problem(self, header: Header) -> str | None:
+        """What keeps the file from being an image, as what follows "image"; None: nothing."""
+        if wrong := self._pages_problem(header):
+            return wrong
+        if header.channels not in (1, 3):
+            return "that is neither grey nor RGB; save it as RGB"
+        if header.bits > 8 and (header.format == "JPEG2000" or (header.format == "PPM" and header.channels == 3)):
+            return "of more than 8 bits in a format that is read with 8; save it as PNG or TIFF"
+        if (header.bits > 8 or header.numbers != "whole") and self.window is None:
+            return (
+                "of more than 8 bits per channel; say with dataset.window which values are black and white, such as "
+                "[0, 4095], or {percentiles: [1, 99]} of all training images"
+            )
         return None
-    if header.channel_pages > 1:
-        return "whose pages are channels; save them as one RGB picture, or the channel that is meant alone"
-    if header.format != "TIFF":
-        return "of several frames; save the one that is meant as PNG"
-    return None if pages == "slices" else "of several pages; dataset.pages=slices reads each page as an image"
+
+    def mask_problem(self, header: Header) -> str | None:
+        """What keeps the file from being a mask, as what follows "mask"; None: nothing."""
+        if header.lossy:
+            return "in a lossy format, which blurs values into others; save it as PNG"
+        if wrong := self._pages_problem(header):
+            return wrong
+        if header.orientation != 1:
+            return "with an EXIF orientation, which not all programs heed; save it upright, without one"
+        if header.numbers == "real":
+            return "of floating point numbers; save whole numbers"
+        if header.channels not in (1, 3):
+            return "that has neither one channel nor RGB; save it with one channel"
+        return None
+
+    def _pages_problem(self, header: Header) -> str | None:
+        if header.pages == 1:
+            return None
+        if header.channel_pages > 1:
+            return "whose pages are channels; save them as one RGB picture, or the channel that is meant alone"
+        if header.format != "TIFF":
+            return "of several frames; save the one that is meant as PNG"
+        if self.pages != "slices":
+            return "of several pages; dataset.pages=slices reads each page as an image"
+        if not header.alike:
+            return "whose pages are of several sizes or kinds, or not listed one by one; save one picture per file"
+        return None

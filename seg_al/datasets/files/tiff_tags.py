@@ -37,20 +37,23 @@ class TiffTags:
     pages: int
     channel_pages: int
     """Pages that are channels of one picture."""
+    alike: bool
+    """Whether all pages are listed, with one size and kind."""
 
 
 def tags_of_pillow(picture: TiffImageFile) -> TiffTags:
-    return _tags(picture.tag_v2, picture.n_frames)
+    return _tags(picture.tag_v2, picture.n_frames, kinds=1)
 
 
 def tags_of_tifffile(tiff: tifffile.TiffFile) -> TiffTags:
-    """For files that Pillow does not read."""
-    page = tiff.pages.first
-    return _tags({code: tag.value for code, tag in ((tag.code, tag) for tag in page.tags)}, len(tiff.pages))
+    """For files of several pages, and those that Pillow does not read."""
+    first = tiff.pages.first
+    kinds = len({(page.shape, str(page.dtype)) for page in tiff.pages})
+    return _tags({tag.code: tag.value for tag in first.tags}, len(tiff.pages), kinds)
 
 
-def _tags(tags: Any, pages: int) -> TiffTags:
-    """`tags` maps the number of a tag to its value."""
+def _tags(tags: Any, pages: int, kinds: int) -> TiffTags:
+    """`tags` maps the number of a tag to its value; `kinds`: how many different kinds of pages there are."""
     formats = set(_several(tags.get(SAMPLE_FORMAT, 1)))
     orientation = int(tags.get(ORIENTATION, 1))
     stated, channels = _stated_pages(str(tags.get(DESCRIPTION, "")), int(tags.get(SAMPLES, 1)))
@@ -68,6 +71,7 @@ def _tags(tags: Any, pages: int) -> TiffTags:
         orientation if 1 <= orientation <= 8 else 1,
         max(pages, stated),
         channels,
+        kinds == 1 and stated <= pages,
     )
 
 

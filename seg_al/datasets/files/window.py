@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,3 +27,31 @@ class Window:
             raise ValueError(f"{int(np.isnan(numbers).sum()):,} of its values are no number (NaN); fill them")
         share = np.clip((numbers - self.low) / (self.high - self.low), 0.0, 1.0)
         return np.floor(share * 255 + 0.5).astype(np.uint8)
+
+
+def window_problem(given: object) -> str | None:
+    """What is wrong with the value of a config: None, [low, high] or {"percentiles": [low, high]}."""
+    if given is None or numbers_of(given) is not None:
+        return None
+    percentiles = percentiles_of(given)
+    if percentiles is not None and percentiles[0] >= 0 and percentiles[1] <= 100:
+        return None
+    return (
+        f"dataset.window={given} is none of null, [low, high] with the grey levels that become black and white, and "
+        "{percentiles: [low, high]} with percentages of all training images, such as [1, 99]"
+    )
+
+
+def numbers_of(given: object) -> tuple[float, float] | None:
+    """Two numbers, the lower one first; None where it is something else."""
+    if not isinstance(given, list | tuple) or len(given) != 2:
+        return None
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in given):
+        return None
+    low, high = (float(one) for one in given)
+    return (low, high) if low < high else None
+
+
+def percentiles_of(given: object) -> tuple[float, float] | None:
+    """Those of {"percentiles": [low, high]}; None where it is something else."""
+    return numbers_of(given["percentiles"]) if isinstance(given, Mapping) and set(given) == {"percentiles"} else None

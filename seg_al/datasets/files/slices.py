@@ -1,0 +1,28 @@
+"""Files of several pages, each page of which is an image of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from seg_al.datasets.file_patterns import Found
+from seg_al.datasets.files.header import read_header
+
+STACK = "stack"
+"""The column that tells which file a slice is of."""
+
+
+def slices_of(root: Path, images: Sequence[Found]) -> list[Found]:
+    """Each page of each file as an image; files of one page, and those that cannot be read, stay as they are."""
+    found: list[Found] = []
+    for image in tqdm(images, desc="count pages", unit="image", leave=False, disable=None, delay=1):
+        try:
+            pages = read_header(root / image.file).pages
+        except ValueError:
+            pages = 1  # what is wrong is told with all other problems
+        fields = {STACK: image.file, **image.fields}
+        found += [replace(image, fields=fields, page=page if pages > 1 else None) for page in range(pages)]
+    return found
