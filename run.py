@@ -35,6 +35,7 @@ from seg_al.beside import share_threads, take_gpu
 from seg_al.compute import Compute
 from seg_al.core import Budget, Heuristic, Tracker
 from seg_al.datasets.cached import Cached
+from seg_al.datasets.files.kept_window import keep_window, with_kept_window
 from seg_al.deciding import GROUPS, first_round, place_of
 from seg_al.environment import environment
 from seg_al.folder import claimed, finished, identity_of, writable
@@ -136,7 +137,8 @@ def perform(cfg: DictConfig, choices: Mapping[str, str], alone: bool = False) ->
         with noted(folder):
             if alone:
                 made(cfg.tracking).check()
-            experiment = build(cfg, choices)
+            experiment = build(with_kept_window(cfg, folder), choices)
+            keep_window(experiment.dataset, folder)
             keep_freed_memory()
             experiment.compute.claim_threads()
             log.info("%s on %s", folder, experiment.compute.describe())

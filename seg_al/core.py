@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from seg_al.region import Region
 
 if TYPE_CHECKING:
     from seg_al.beliefs import Beliefs
+    from seg_al.datasets.files.window import Window
     from seg_al.descriptors import Descriptor
     from seg_al.instances.nouns import Instances
     from seg_al.instances.passes import Objects
@@ -126,6 +127,14 @@ class Dataset(Images, Protocol):
     def target(self, name: str) -> ByteImage: ...  # [H, W] class ids, IGNORE where void
     def objects(self, name: str) -> npt.NDArray[np.int32] | None: ...  # [H, W] object ids, 0: none
     def column(self, key: str) -> Mapping[str, str]: ...  # image-level column of the pool by image name
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """A dataset whose files may hold more than 8 bits."""
+
+    @property
+    def window(self) -> Window | None: ...  # which grey levels are black and white; None: 8 bits as they are
 
 
 class Model(Protocol):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import BoolMask, ByteImage, Dataset
+from seg_al.core import BoolMask, ByteImage, Dataset, Windowed
+from seg_al.datasets.files.window import Window
 from seg_al.instances.nouns import Instances, instances_of
 
 
@@ -57,6 +58,11 @@ class Cached:
 
     def column(self, key: str) -> Mapping[str, str]:
         return self.dataset.column(key)
+
+    @property
+    def window(self) -> Window | None:
+        """Of the images' grey levels, where the dataset has one."""
+        return self.dataset.window if isinstance(self.dataset, Windowed) else None
 
     @property
     def classes(self) -> tuple[str, ...]:

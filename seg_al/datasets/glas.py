@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import re
@@ -23,7 +22,7 @@ from seg_al.datasets.files.pixels import read_ids, read_picture
 from seg_al.datasets.files.resize import nearest, resized
 from seg_al.datasets.files.rules import Reading
 from seg_al.datasets.files.window import Window
-from seg_al.datasets.splits import draw_split, read_split
+from seg_al.datasets.splits import draw_split, read_split, table_of
 
 logger = logging.getLogger(__name__)
 
@@ -223,8 +222,10 @@ def _grades(path: Path) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
     """Patient, grade and detailed grade by image, and what is wrong; cells are stripped of their stray spaces."""
     if not path.is_file():
         return {}, [f"{path.name} is missing"]
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        lines = [[cell.strip() for cell in cells] for cells in csv.reader(stream)]
+    try:
+        lines = [[cell.strip() for cell in cells] for cells in table_of(path)]
+    except ValueError as error:
+        return {}, [str(error)]
     header = lines[0] if lines else []
     if any(column not in header for column in COLUMNS):
         return {}, [f"{path.name}: the header is {', '.join(header)!r}, it must name {', '.join(COLUMNS)}"]

@@ -180,13 +180,33 @@ def _misplaced(name: str, split: str, part: str | None) -> str | None:
     return f"{name} is a {part} image and cannot be in {split!r}, only in {' or '.join(allowed)}"
 
 
+def table_of(path: Path) -> list[list[str]]:
+    """The cells of a CSV file by line. ValueError, naming it, where it is no CSV in UTF-8."""
+    try:
+        return list(csv.reader(io.StringIO(_text(path), newline="")))
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read as CSV ({error})") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return stream.read()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it again as CSV in UTF-8"
+        ) from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from error
+
+
 def _file_rows(path: Path) -> tuple[list[Row], dict[str, str], list[str]]:
     """The rows of a file of ours, its origin from the comment lines, and its malformed lines."""
     rows: list[Row] = []
     origin: dict[str, str] = {}
     problems: list[str] = []
     header_seen = False
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(_text(path).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
@@ -212,8 +232,7 @@ def _folder_rows(folder: Path, part_of: Mapping[str, str]) -> tuple[list[Row], d
         if not (folder / file).is_file():
             problems.append(f"{file} is missing")
             continue
-        with (folder / file).open(encoding="utf-8-sig", newline="") as stream:
-            lines = [(f"{file} line {number}", cells) for number, cells in enumerate(csv.reader(stream), start=1)]
+        lines = [(f"{file} line {number}", cells) for number, cells in enumerate(table_of(folder / file), start=1)]
         for where, cells in lines:
             if len(cells) != 3:
                 problems.append(f"{where}: {','.join(cells)!r} is not 'image,mask,label'")

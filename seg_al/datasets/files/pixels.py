@@ -31,14 +31,14 @@ def read_picture(path: Path, window: Window | None, page: int | None = None) -> 
     `page` counts from 0; None: the file must have one only. ValueError where the file is corrupt or cannot be an image.
     """
     values = _values(path, Reading(window, _pages(page)), page)
-    if values.ndim == 2:
-        values = np.repeat(values[..., None], 3, axis=2)
-    if window is None:
-        return values * np.uint8(255) if values.dtype == np.bool_ else np.array(values, dtype=np.uint8)
-    try:
-        return window(values)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+    if window is not None:
+        try:
+            values = window(values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    elif values.dtype == np.bool_:
+        values = values * np.uint8(255)
+    return np.repeat(values[..., None], 3, axis=2) if values.ndim == 2 else np.array(values, dtype=np.uint8)
 
 
 def read_values(path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3]

@@ -1,0 +1,33 @@
+"""The window of a run's images as its folder keeps it: drawn in the first start, the same in every later one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from seg_al.core import Windowed
+from seg_al.datasets.files.window import numbers_of, percentiles_of
+from seg_al.stages import read_json, write_json
+
+FILE = "window.json"
+
+
+def with_kept_window(cfg: DictConfig, folder: Path) -> DictConfig:
+    """The config with the window that the folder keeps in place of percentiles. ValueError where it keeps none."""
+    dataset: Any = OmegaConf.to_container(cfg.dataset)
+    path = folder / FILE
+    if percentiles_of(dataset.get("window")) is None or not path.exists():
+        return cfg
+    kept = read_json(path)
+    window = numbers_of(kept.get("window")) if isinstance(kept, dict) else None
+    if window is None:
+        raise ValueError(f"{path} holds no window [low, high]; remove it to have it drawn anew from the same images")
+    return OmegaConf.merge(cfg, {"dataset": {"window": list(window)}})  # type: ignore[return-value]
+
+
+def keep_window(dataset: Windowed, folder: Path) -> None:
+    """Writes the window into the folder, where the images have one."""
+    if dataset.window is not None and not (folder / FILE).exists():
+        write_json(folder / FILE, {"window": [dataset.window.low, dataset.window.high]})
