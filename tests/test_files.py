@@ -269,7 +269,7 @@ def test_a_stack_is_refused_with_its_number_of_pages_or_read_page_by_page(tmp_pa
     path, pages = tmp_path / "stack.tif", np.stack([np.roll(GREY, step) for step in range(4)])
     tifffile.imwrite(path, pages, photometric="minisblack")
     text = refusal(read_picture, path, None)
-    assert "4 pages) is an image of several pages; dataset.pages=slices reads each page as an image" in text
+    assert "4 pages) is an image of several pages; set dataset.pages=slices to read each page as an image" in text
     assert "4 pages) is a mask of several pages" in refusal(read_ids, path)
     for page in range(4):
         np.testing.assert_array_equal(read_ids(path, page), pages[page])

@@ -195,6 +195,38 @@ def test_a_truncated_image_is_named_when_it_is_decoded(tmp_path: Path) -> None:
         glas.target("train_2")
 
 
+def test_annotations_in_a_lossy_format_are_refused_and_images_in_one_read(tmp_path: Path) -> None:
+    folder = official(tmp_path / "glas", suffix=".jpg")
+    np.testing.assert_array_equal(read(folder).target("train_1"), ids() != 0)
+    (folder / "train_1_anno.bmp").unlink()
+    Image.fromarray(ids() * 30).save(folder / "train_1_anno.jpg")
+    text = message(folder)
+    assert "train_1_anno.jpg (JPEG, 1 channel of 8 bits) is an annotation in a lossy format" in text
+    assert "save it as PNG" in text
+
+
+def test_an_orientation_turns_an_image_and_refuses_an_annotation(tmp_path: Path) -> None:
+    folder = official(tmp_path / "glas")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    (folder / "train_1.bmp").unlink()
+    Image.fromarray(pixels("train_1")[::-1, ::-1]).save(folder / "train_1.png", exif=exif)
+    np.testing.assert_array_equal(read(folder).image("train_1"), pixels("train_1"))
+    (folder / "train_2_anno.bmp").unlink()
+    Image.fromarray(ids()).save(folder / "train_2_anno.png", exif=exif)
+    assert "train_2_anno.png (PNG, 1 channel of 8 bits, orientation 3) is an annotation with an EXIF" in message(folder)
+
+
+def test_a_grade_file_of_another_encoding_is_named_with_the_remedy(tmp_path: Path) -> None:
+    folder = official(tmp_path / "glas")
+    text = (folder / "Grade.csv").read_text().replace("healthy", "diff\u00e9renci\u00e9", 1)
+    (folder / "Grade.csv").write_bytes(text.encode("latin-1"))
+    assert "Grade.csv is not in UTF-8 (invalid continuation byte at byte " in message(folder)
+    assert "save it again as CSV in UTF-8" in message(folder)
+    (folder / "Grade.csv").write_text(text, encoding="utf-8-sig")
+    assert len(read(folder).pool) == 8
+
+
 def test_a_grey_annotation_with_three_channels_is_read_and_a_coloured_one_refused(tmp_path: Path) -> None:
     folder = official(tmp_path / "glas")
     grey = np.stack([ids()] * 3, axis=-1)

@@ -24,7 +24,9 @@ def with_kept_window(cfg: DictConfig, folder: Path) -> DictConfig:
     window = numbers_of(kept.get("window")) if isinstance(kept, dict) else None
     if window is None:
         raise ValueError(f"{path} holds no window [low, high]; remove it to have it drawn anew from the same images")
-    return OmegaConf.merge(cfg, {"dataset": {"window": list(window)}})  # type: ignore[return-value]
+    with_it = cfg.copy()
+    OmegaConf.update(with_it, "dataset.window", list(window), merge=False)
+    return with_it
 
 
 def keep_window(dataset: Windowed, folder: Path) -> None:

@@ -65,7 +65,9 @@ class Reading:
         if header.format != "TIFF":
             return "of several frames; save the one that is meant as PNG"
         if self.pages != "slices":
-            return "of several pages; dataset.pages=slices reads each page as an image"
+            return (
+                "of several pages; set dataset.pages=slices to read each page as an image, or save one picture per file"
+            )
         if not header.alike:
             return "whose pages are of several sizes or kinds, or not listed one by one; save one picture per file"
         return None
