@@ -16,6 +16,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import CostUnit
+from seg_al.results.mean_lines import BANDED
 from seg_al.results.print_style import (
     COLUMN,
     LINE,
@@ -103,14 +104,16 @@ def gains_figure(compared: pd.DataFrame, styles: Mapping[str, Style], what: str)
     axes = figure.add_subplot()
     for place, row in enumerate(rows.to_dict("records")):
         style = styles[row["label"]]
-        axes.plot([row["low"], row["high"]], [place, place], color=style.colour, linewidth=1.3)
+        if row["n"] >= BANDED:
+            axes.plot([row["low"], row["high"]], [place, place], color=style.colour, linewidth=1.3)
         axes.plot([row["difference"]], [place], linestyle="", **style.mark(), color=style.colour)
     axes.axvline(0, color="#000000", linewidth=0.9, linestyle="--")
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=int((COLUMN - left) / 0.45)))  # numbers with signs do not touch
     plain(axes)
-    further = say(axes, COLUMN - left, "", f"difference in {what}, 95 % interval")
+    intervals = "95 % interval" + (f" from {BANDED} pairs on" if rows["n"].min() < BANDED else "")
+    further = say(axes, COLUMN - left, "", f"difference in {what}, {intervals}")
     figure.set_figheight(figure.get_figheight() + further)
     return figure
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from seg_al.core import CostUnit
 from seg_al.results.arms import missing
 from seg_al.results.curves import as_text, differences, differences_as_text, points_of, table_of
+from seg_al.results.mean_lines import BANDED, banded, frame, mean_lines
 from seg_al.results.print_style import (
     CEILING,
     COLOURS,
@@ -70,25 +70,27 @@ def learning_curves(table: pd.DataFrame, metric: str, cost: CostUnit, path_stem:
 
 
 def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Sequence[str]) -> Figure:
-    """Mean curves with 95 % t intervals, single runs faint behind, full-data runs as a level; a column wide."""
+    """Mean curves, their 95 % t intervals from BANDED runs on, single runs faint behind, full-data runs as a level."""
     means, points, styles = table_of(table, metric, cost), points_of(table, metric, cost), styles_of(table)
     figure = Figure(figsize=(COLUMN, 2.5), layout="constrained")
     axes = figure.add_subplot()
     arms = {str(label): rows for label, rows in means.groupby("label", sort=False)}
+    twins = mean_lines(axes, means, styles, opacity=0.05 if len(arms) > 3 else 0.12)
     for label, rows in arms.items():
-        _mean_curve(axes, rows, styles[label], crowded=len(arms) > 3)
-        if rows["n"].max() > 1:
-            _single_runs(axes, points[points["label"] == label], styles[label])
+        if (runs := int(rows["n"].max())) > 1:
+            _single_runs(axes, points[points["label"] == label], styles[label], banded=runs >= BANDED)
     cost_axis(axes, cost, means["cost"])
     axes.set_ylabel(fill(metric + unit_of(metric, points["value"]), 1.9))
     plain(axes)
     levels = ceilings(table, metric)
-    cut = _frame(axes, means, points, [score for _, score, _ in levels])
+    bottom, top = frame(axes, [*points["value"], *(score for _, score, _ in levels)])
+    bands = banded(means)
+    cut = bool((bands["low"] < bottom).any() or (bands["high"] > top).any())
     full = _levels(axes, levels)
-    about = "mean, 95 % interval; thin: single runs" if means["n"].max() > 1 else "single runs"
-    lines = [title_of(table, metric), about, *(["intervals are cut by the frame"] if cut else [])]
+    lines = [title_of(table, metric), _about(means), *(["intervals are cut by the frame"] if cut else [])]
     axes.set_title(fill("\n".join(lines), COLUMN - 0.6, SMALL), fontsize=SMALL)
     names = {label: f"{label} ({_count(rows['n'])})" for label, rows in arms.items()}
+    names |= {label: f"{names[label]}, identical to {twin}" for label, twin in twins.items()}
     height = legend(figure, styles | full, names | {label: f"{label} (n = {n})" for label, _, n in levels})
     figure.set_figheight(2.5 + height)
     caption(figure, notes)
@@ -119,47 +121,35 @@ def run_curve(
     for index, name in enumerate(drawn):
         own = [entry for entry in rounds if name in entry["metrics"]]
         costs, values = [e["cost"]["images"] for e in own], [e["metrics"][name] for e in own]
-        axes.plot(costs, values, label=name, **style_of(index).line())
+        axes.plot(costs, values, label=name, clip_on=False, **style_of(index).line())
     cost_axis(axes, "images", [entry["cost"]["images"] for entry in rounds])
+    frame(axes, [entry["metrics"][name] for entry in rounds for name in drawn if name in entry["metrics"]])
     axes.set_ylabel(drawn[0].rpartition("/")[2] if len({n.rpartition("/")[2] for n in drawn}) == 1 else "metric")
     plain(axes)
     figure.legend(loc="outside upper center", ncols=len(drawn), fontsize=8, frameon=False)
     write(figure, path, dpi=120)
 
 
-def _mean_curve(axes: Axes, rows: pd.DataFrame, style: Style, crowded: bool) -> None:
-    """One arm's mean, and its band with a fine edge, so that bands tell apart where they overlap."""
-    axes.plot(rows["cost"], rows["mean"], zorder=3, **style.line())
-    band = rows[rows["low"].notna()]
-    opacity = 0.05 if crowded else 0.12
-    axes.fill_between(band["cost"], band["low"], band["high"], color=style.colour, alpha=opacity, linewidth=0, zorder=2)
-    for edge in ("low", "high"):
-        axes.plot(band["cost"], band[edge], color=style.colour, linewidth=0.6, linestyle=":", alpha=0.7, zorder=2)
+def _about(means: pd.DataFrame) -> str:
+    """What the lines and bands are."""
+    fewest, most = int(means["n"].min()), int(means["n"].max())
+    if most == 1:
+        return "single runs"
+    if most < BANDED:
+        return f"mean; thin: single runs; no interval below {BANDED} runs"
+    return "mean, 95 % interval" + (f" from {BANDED} runs on" if fewest < BANDED else "") + "; thin: single runs"
 
 
-def _single_runs(axes: Axes, points: pd.DataFrame, style: Style) -> None:
+def _single_runs(axes: Axes, points: pd.DataFrame, style: Style, banded: bool) -> None:
+    """Faint behind their band; where there is none, they are what shows the spread."""
     lines = [run[["cost", "value"]].to_numpy(float) for _, run in points.groupby("run", sort=False)]
-    faint = max(0.04, min(0.25, 4 / len(lines)))
+    faint = max(0.04, min(0.25, 4 / len(lines))) if banded else 0.6
     axes.add_collection(LineCollection(lines, colors=style.colour, linewidths=0.4, alpha=faint, zorder=1))
 
 
 def _count(counts: pd.Series[int]) -> str:
     fewest, most = int(counts.min()), int(counts.max())
     return f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
-
-
-def _frame(axes: Axes, means: pd.DataFrame, points: pd.DataFrame, levels: Sequence[float]) -> bool:
-    """Keeps the curves readable beside the huge intervals of two or three runs; says whether it cut any."""
-    low, high = (float(found([*points["value"], *levels])) for found in (min, max))
-    room = (high - low) or 0.1
-    bottom, top = np.nanmin([low, means["low"].min()]), np.nanmax([high, means["high"].max()])
-    cut = bool(bottom < low - room / 2 or top > high + room / 2)
-    margin = room * 0.05
-    bottom, top = max(bottom, low - room / 2), min(top, high + room / 2)
-    if low >= 0 and high <= 1:  # a fraction
-        bottom, top = max(bottom, 0.0), min(top, 1.0)
-    axes.set_ylim(bottom - margin, top + margin)
-    return cut
 
 
 def _levels(axes: Axes, levels: Sequence[tuple[str, float, int]]) -> dict[str, Style]:

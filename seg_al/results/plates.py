@@ -24,6 +24,7 @@ from seg_al.results.comparison_figures import (
     savings_figure,
 )
 from seg_al.results.figures import curves_figure
+from seg_al.results.mean_lines import BANDED
 from seg_al.results.print_style import save, styles_of
 from seg_al.results.ranks import grid_of, mean_ranks, penalties, rank_rounds
 from seg_al.results.records import Study
@@ -101,22 +102,25 @@ def plates(study: Study, metric: str, cost: CostUnit) -> Iterator[Plate]:
             yield Plate(name, figure, caption)
 
 
-CURVES = "Learning curves: the mean over the runs with its 95 % t interval; thin lines are single runs."
+CURVES = (
+    f"Learning curves: the mean over the runs, with its 95 % t interval where there are at least {BANDED}; thin lines "
+    "are single runs. Arms with one curve share a line, in pieces of their colours."
+)
 SAVING = (
     "Label saving: the share of random's labels that an arm needs to reach 90, 95 and 100 % of the reference score, on "
     "mean curves joined by straight lines; bars are 95 % bootstrap intervals over paired runs. Open arrows are bounds, "
     "where one of the two does not get there."
 )
 GAINS = (
-    "The paired difference in the mean height of the learning curve (area by width), with 95 % t intervals; * marks "
-    "what is significant by Wilcoxon's exact test after Holm's correction."
+    "The paired difference in the mean height of the learning curve (area by width), with 95 % t intervals where there "
+    f"are at least {BANDED} pairs; * marks what is significant by Wilcoxon's exact test after Holm's correction."
 )
 PENALTY = (
     "Pairwise penalty matrix (BADGE): the share of rounds in which the row is significantly better than the column, by "
     "paired t-tests without correction for their number."
 )
 RANKS = "Mean ranks over the runs, at every cost and of the whole curve, with 95 % bootstrap intervals."
-CLASSES = "The same per class: means with 95 % t intervals, cut where they hide the means."
+CLASSES = f"The same per class: means, with 95 % t intervals from {BANDED} runs on, cut where they hide the means."
 COSTS = "The same over every recorded cost of the labels."
 EFFORT = "Effort of a round: mean seconds and peak memory."
 AGREEMENT = (

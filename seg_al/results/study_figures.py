@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import COST_UNITS, CostUnit
 from seg_al.results.curves import arms_of, class_metrics, table_of
+from seg_al.results.mean_lines import banded, frame, mean_lines
 from seg_al.results.print_style import (
     COLUMN,
     DASHES,
@@ -85,13 +86,9 @@ def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylab
     seen: dict[str, str] = {}
     for axes, (title, (metric, cost)) in zip(panels, drawn.items(), strict=False):
         means = table_of(table, metric, cost)
-        for label, own in means.groupby("label", sort=False):
-            style = styles[str(label)]
-            seen[str(label)] = str(label)
-            axes.plot(own["cost"], own["mean"], **style.line())
-            if bands:
-                axes.fill_between(own["cost"], own["low"], own["high"], color=style.colour, alpha=0.1, linewidth=0)
-        _around(axes, means["mean"])
+        seen |= {str(label): str(label) for label in means["label"]}
+        mean_lines(axes, means, styles, opacity=0.1 if bands else 0.0)
+        frame(axes, means["mean"])
         cost_axis(axes, cost, means["cost"], room=7)
         named = title + ("" if ylabel else unit_of(metric, means["mean"]) * ("(" not in title))
         axes.set_title(fill(named, figure.get_figwidth() / columns - 0.45))
@@ -103,14 +100,6 @@ def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylab
     height = legend(figure, styles, {label: seen[label] for label in styles if label in seen})
     figure.set_figheight(figure.get_figheight() + height)
     return figure
-
-
-def _around(axes: Axes, means: pd.Series[float]) -> None:
-    """Keeps the means readable beside the huge bands of few runs."""
-    low, high = float(means.min()), float(means.max())
-    room = (high - low) * 0.6 or max(abs(high) * 0.1, 1e-3)
-    bottom = max(low - room, 0.0) if low >= 0 else low - room
-    axes.set_ylim(bottom, min(high + room, 1.02) if low >= 0 and high <= 1 else high + room)
 
 
 def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | None:
@@ -151,9 +140,10 @@ def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | 
 def _areas(axes: Axes, varied: Mapping[str, pd.DataFrame], scores: pd.DataFrame, styles: Mapping[str, Style]) -> float:
     """A line over mc_iters for the arms that differ in nothing else; returns the inches of its names above the axes."""
     found = scores.set_index("label")
+    half_widths = banded(found)["high"] - banded(found)["mean"]
     for number, (name, arms) in enumerate(varied.items()):
         own = arms.sort_values("mc_iters")
-        half = own["label"].map(found["high"] - found["mean"])
+        half = own["label"].map(half_widths)
         style = styles[str(own["label"].iloc[0])]
         axes.errorbar(
             own["mc_iters"], own["label"].map(found["mean"]), half, capsize=2, label=fill(name, 2.3, SMALL),

@@ -1,0 +1,81 @@
+"""The mean curves of arms on one pair of axes: every arm is seen, and no interval decides what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from seg_al.results.print_style import Style
+
+BANDED = 3
+"""Least runs that an interval is drawn of: that of two is 9 standard deviations wide to either side."""
+PIECE = 3.0
+"""Line widths, the length of one arm's piece of a line that several share."""
+
+
+def banded(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those rows of a table with n, low and high whose interval is drawn."""
+    return rows[(rows["n"] >= BANDED) & rows["low"].notna()]
+
+
+def mean_lines(axes: Axes, means: pd.DataFrame, styles: Mapping[str, Style], opacity: float) -> dict[str, str]:
+    """Draws rows of label, cost, mean, n, low and high; gives the first arm with the same curve of those that have one.
+
+    Arms with one curve share a line: each has its own pieces of it, and its own marks. An opacity of 0 draws no bands.
+    """
+    arms = {str(label): rows for label, rows in means.groupby("label", sort=False)}
+    groups = tied(arms)
+    for label, rows in arms.items():
+        group = next(group for group in groups if label in group)
+        style = styles[label]
+        line = style.line() | own_pieces(group.index(label), len(group))
+        axes.plot(rows["cost"], rows["mean"], zorder=3, clip_on=False, **line)
+        if opacity:
+            _band(axes, banded(rows), style, opacity)
+    return {label: group[0] for group in groups for label in group[1:]}
+
+
+def tied(arms: Mapping[str, pd.DataFrame]) -> list[list[str]]:
+    """The arms in groups whose curves are equal, in their order."""
+    groups: dict[tuple[bytes, bytes], list[str]] = {}
+    for label, rows in arms.items():
+        curve = rows["cost"].to_numpy(np.float64).tobytes(), rows["mean"].to_numpy(np.float64).round(9).tobytes()
+        groups.setdefault(curve, []).append(label)
+    return list(groups.values())
+
+
+def own_pieces(place: int, sharing: int) -> dict[str, Any]:
+    """The dashes and the marks of one of several arms that share a line."""
+    if sharing == 1:
+        return {}
+    dashes = (PIECE * (sharing - place), (PIECE, PIECE * (sharing - 1)))
+    return {"linestyle": dashes, "markevery": (place, sharing), "dash_capstyle": "butt"}
+
+
+def _band(axes: Axes, rows: pd.DataFrame, style: Style, opacity: float) -> None:
+    """With a fine edge, so that bands tell apart where they overlap."""
+    axes.fill_between(rows["cost"], rows["low"], rows["high"], color=style.colour, alpha=opacity, linewidth=0, zorder=2)
+    for edge in ("low", "high"):
+        axes.plot(rows["cost"], rows[edge], color=style.colour, linewidth=0.6, linestyle=":", alpha=0.7, zorder=2)
+
+
+def frame(axes: Axes, values: npt.ArrayLike) -> tuple[float, float]:
+    """Limits of the y axis around the finite values that must be seen: with some room, and none where no value can be.
+
+    What is never negative has no room below 0, a fraction none above 1; equal values still have an axis.
+    """
+    seen = np.asarray(values, dtype=np.float64)
+    seen = seen[np.isfinite(seen)]
+    low, high = float(seen.min()), float(seen.max())
+    room = 0.15 * (high - low) or 0.1 * abs(high) or 0.1
+    bottom, top = low - room, high + room
+    if low >= 0:
+        bottom = max(bottom, 0.0)
+        top = min(top, 1.0) if high <= 1 else top
+    axes.set_ylim(bottom, top)
+    return bottom, top
