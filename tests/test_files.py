@@ -332,6 +332,15 @@ def test_other_colours_and_further_channels_are_refused(tmp_path: Path, kind: st
     assert "is an image that is neither grey nor RGB; save it as RGB" in text
 
 
+def test_a_tiff_whose_0_is_white_is_no_mask_and_with_16_bits_no_image(tmp_path: Path) -> None:
+    words = "in which 0 stands for white, which programs read in two ways; save it with 0 as black"
+    for name, values in (("grey", GREY), ("deep", IDS16)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", values, photometric="miniswhite")
+        assert f"is a mask {words}" in refusal(read_ids, tmp_path / f"{name}.tif")
+    np.testing.assert_array_equal(read_picture(tmp_path / "grey.tif", None)[..., 0], 255 - GREY)
+    assert f"is an image {words}" in refusal(read_picture, tmp_path / "deep.tif", FULL)
+
+
 def test_values_that_are_no_number_are_refused_with_the_file(tmp_path: Path) -> None:
     values = REALS.copy()
     values[0, :3] = np.nan

@@ -183,3 +183,39 @@ def test_what_does_not_fit_is_said_and_nothing_is_written(
     assert make(root, *words) == 1
     assert reason in capsys.readouterr().err
     assert not (root / "annotations").exists()
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "jpeg in tiff", "pages", "turned"])
+def test_masks_that_are_not_exact_are_refused_with_the_file_and_nothing_is_written(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = folder(tmp_path / "mine")
+    path, picture = root / "ids" / "n2.png", Image.fromarray(labels(2).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    save: dict[str, Any] = {
+        "jpeg": {"format": "JPEG"},
+        "jpeg in tiff": {"format": "TIFF", "compression": "jpeg"},
+        "pages": {"format": "TIFF", "save_all": True, "append_images": [picture, picture]},
+        "turned": {"format": "PNG", "exif": exif},
+    }[kind]
+    picture.save(path, **save)
+    assert make(root, "--labels", "ids/{name}.*") == 1
+    said = capsys.readouterr().err
+    assert f"error: {path} (" in said
+    words = {
+        "pages": "3 pages) is a mask of several pages",
+        "turned": "orientation 3) is a mask with an EXIF orientation",
+    }
+    assert words.get(kind, "is a mask in a lossy format, which blurs values into others; save it as PNG") in said
+    assert not (root / "annotations").exists()
+
+
+def test_images_tell_their_size_after_turning(tmp_path: Path) -> None:
+    root = folder(tmp_path / "mine")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(np.zeros((*SIZE, 3), dtype=np.uint8))).save(root / "images/n0.png", exif=exif)
+    assert make(root, "--labels", "ids/{name}.*") == 0
+    content = json.loads((root / "annotations/instances.json").read_text())
+    assert {(one["height"], one["width"]) for one in content["images"]} == {SIZE}

@@ -12,7 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from seg_al.datasets.coco_checks import Findings
-from seg_al.datasets.files.header import Header, read_header
+from seg_al.datasets.files.header import read_header
+from seg_al.datasets.files.held import Header
 from seg_al.datasets.files.rules import Reading
 
 MOST_CLASSES = 254

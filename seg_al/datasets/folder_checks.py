@@ -13,7 +13,8 @@ from tqdm import tqdm
 from seg_al.core import IGNORE
 from seg_al.datasets.class_ids import ClassIds
 from seg_al.datasets.file_patterns import Found, Partners, Pattern, partners
-from seg_al.datasets.files.header import Header, read_header
+from seg_al.datasets.files.header import read_header
+from seg_al.datasets.files.held import Header
 from seg_al.datasets.files.percentiles import Page
 from seg_al.datasets.files.rules import Reading
 from seg_al.datasets.mask_counts import Counts

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import tifffile
 
 from seg_al.core import ByteImage
-from seg_al.datasets.files.header import BROKEN, NUMPY, Header, Opened, opened, words_of
+from seg_al.datasets.files.header import BROKEN, Opened, opened, words_of
+from seg_al.datasets.files.held import NUMPY, Header
 from seg_al.datasets.files.rules import Pages, Reading
 from seg_al.datasets.files.window import Window
 

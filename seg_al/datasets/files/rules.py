@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from seg_al.datasets.files.header import Header
+from seg_al.datasets.files.held import Header
 from seg_al.datasets.files.window import window_problem
 
 Pages = Literal["one", "slices"]
 """Whether a file with several pages is refused, or each of its pages is an image."""
+
+
+WHITE_IS_ZERO = "in which 0 stands for white, which programs read in two ways; save it with 0 as black"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Reading:
             return "that is neither grey nor RGB; save it as RGB"
         if header.bits > 8 and (header.format == "JPEG2000" or (header.format == "PPM" and header.channels == 3)):
             return "of more than 8 bits in a format that is read with 8; save it as PNG or TIFF"
+        if header.bits > 8 and header.white_is_zero:
+            return WHITE_IS_ZERO
         if (header.bits > 8 or header.numbers != "whole") and self.window is None:
             return (
                 "of more than 8 bits per channel; say with dataset.window which values are black and white, such as "
@@ -51,6 +56,8 @@ class Reading:
             return wrong
         if header.orientation != 1:
             return "with an EXIF orientation, which not all programs heed; save it upright, without one"
+        if header.bits > 1 and header.white_is_zero:
+            return WHITE_IS_ZERO
         if header.numbers == "real":
             return "of floating point numbers; save whole numbers"
         if header.channels not in (1, 3):

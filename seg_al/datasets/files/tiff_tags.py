@@ -17,7 +17,7 @@ LOSSY = (6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 50001, 50002, 52546)
 """Compressions: JPEG of two kinds, JPEG 2000, lossy JPEG of DNG, WebP, JPEG XL."""
 COLOURS = {0: 1, 1: 1, 2: 3, 3: 1}
 """Channels by photometric interpretation: grey of two kinds, RGB, palette."""
-YCBCR = 6
+WHITE_IS_ZERO, YCBCR = 0, 6
 ALPHA = (1, 2)
 """Values of EXTRA_SAMPLES that mean transparency."""
 
@@ -39,6 +39,7 @@ class TiffTags:
     """Pages that are channels of one picture."""
     alike: bool
     """Whether all pages are listed, with one size and kind."""
+    white_is_zero: bool
 
 
 def tags_of_pillow(picture: TiffImageFile) -> TiffTags:
@@ -72,6 +73,7 @@ def _tags(tags: Any, pages: int, kinds: int) -> TiffTags:
         max(pages, stated),
         channels,
         kinds == 1 and stated <= pages,
+        photometric == WHITE_IS_ZERO,
     )
 
 
