@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -186,7 +186,16 @@ class Experiment:
         name, unit = self.task.headline, self.budget.unit
         val, test = metrics[f"val/{name}"], metrics[f"test/{name}"]
         log.info("round %d: %g %s, val %s %.4f, test %s %.4f", number, cost[unit], unit, name, val, name, test)
+        metrics |= self._beside_val(metrics)
         return {"cost": cost, "metrics": metrics}
+
+    def _beside_val(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """What val's score is to be compared with: the best constant's, and how many images of it were labelled."""
+        metric = self.trainer.validation.metric
+        constants = self.task.constants(self.dataset, metric)
+        best = max(constants, key=lambda name: constants[name])
+        log.info("val %s %.4f (best constant, %s: %.4f)", metric, metrics[f"val/{metric}"], best, constants[best])
+        return {f"val/constant_{metric}": constants[best], "val/images": float(len(self.dataset.val))}
 
     def fresh_model(self, member: int) -> nn.Module:
         return build(self.model, len(self.dataset.classes), self.run, member)

@@ -12,16 +12,17 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from skimage.measure import label
 from torch import Tensor
 
 from seg_al.core import IGNORE, BoolMask, ByteImage
+from seg_al.instances.metrics import components, without_void
 from seg_al.object_metrics import object_dice, object_f1, object_hausdorff
 
 _log = logging.getLogger(__name__)
 
-MIN_OBJECT = 30
+LEAST_OBJECT = 30
 """Pixels; 99 % of the glands annotated in GlaS are larger even at a quarter of the full scale."""
+IMAGE_MEANS = ("dice", "iou", "object_f1", "object_dice", "object_hausdorff")
 _BINS = 15
 
 Confusion = npt.NDArray[np.int64]
@@ -33,11 +34,14 @@ class Evaluation:
     """Adds up images one at a time and gives the metrics over all of them; `result` names and defines them.
 
     Foreground is every class but the background. With `objects`, connected components of the predicted foreground
-    are compared with true objects, which needs exactly one foreground class.
+    are compared with true objects, which needs exactly one foreground class. Objects below `least_object` pixels, of
+    the image as it is measured, count on neither side: predicted ones are left out, true ones are neither to be found
+    nor mistakes to find. The GlaS challenge has no such least size (its participants cleaned their results themselves,
+    arXiv 1603.00275); 0 measures as it does.
     """
 
     def __init__(
-        self, classes: Sequence[str], background: int | None, objects: bool, min_object: int = MIN_OBJECT
+        self, classes: Sequence[str], background: int | None, objects: bool, least_object: int = LEAST_OBJECT
     ) -> None:
         if len(classes) < 2:
             raise ValueError(f"An evaluation needs at least two classes, with the background; it got {classes}.")
@@ -49,10 +53,12 @@ class Evaluation:
                 f"{background} have {len(self._foreground)}; switch the object metrics off for this dataset."
             )
         self._objects = objects
-        self._min_object = min_object
+        self._least_object = least_object
         self._confusion: Confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
         self._calibration: Floats = np.zeros((3, _BINS + 1))
         self._rows: list[dict[str, float | str]] = []
+        self._empty: list[bool] = []
+        """Of each row, whether its target has no foreground."""
 
     def add(self, name: str, probabilities: Tensor, target: ByteImage, objects: ObjectImage | None) -> None:
         """Takes one image: probabilities [C, H, W], class ids [H, W] and, for object metrics, object ids [H, W].
@@ -77,8 +83,9 @@ class Evaluation:
             "pixel_accuracy": _share_correct(confusion),
         }
         if objects is not None and self._objects:
-            found = _components(predicted == self._foreground[0], self._min_object)
-            row |= _object_scores(np.where(known, found, 0), np.where(known, objects, 0))
+            found, true = _worth_counting(predicted == self._foreground[0], objects, self._least_object)
+            row |= _object_scores(np.where(known, found, 0), np.where(known, true, 0))
+        self._empty.append(not confusion[self._foreground].any())
         self._confusion += confusion
         self._calibration += _calibration(confidence[torch.from_numpy(known)], (predicted == target)[known])
         self._rows.append(row)
@@ -86,21 +93,30 @@ class Evaluation:
     def result(self) -> dict[str, float]:
         """The metrics over all images.
 
-        Means over images: "dice" and "iou" (of an image: the mean over the foreground classes in its target or its
-        prediction, 1 where there is none: nothing to find and nothing found), and with objects "object_f1",
-        "object_dice" and "object_hausdorff" (pixels; object_metrics.py). Over the pooled pixels: "dataset_dice"
-        (mean over foreground classes), "miou" (over all classes), "iou_<class>", "dice_<class>" (absent for a class
-        that is in no target and no prediction, which the means leave out too), "pixel_accuracy", and "ece", the
-        expected calibration error of arXiv 1706.04599 in 15 bins, where as in torchmetrics a bin holds its lower
-        edge and a probability of exactly 1 has a bin of its own. Raises ValueError where no image was added.
+        Means over the images whose target has foreground: "dice" and "iou" (of an image: the mean over the foreground
+        classes in its target or its prediction) and, with objects, "object_f1", "object_dice" and "object_hausdorff"
+        (pixels; object_metrics.py). Images without foreground are counted apart: "empty_images" is how many there are,
+        "empty_correct" the share of them in which nothing is predicted; both are absent where there is none, and the
+        means where there is no other. Dice of such an image is 1 or 0 by convention alone, so that a network that finds
+        nothing would score their share: Metrics Reloaded (arXiv 2206.01653) calls that a pitfall of overlap metrics and
+        has such images counted by themselves; nnU-Net (doi 10.1038/s41592-020-01008-z) leaves an image out where
+        neither has the class, but counts 0 where something is predicted, which here lowers "empty_correct" instead.
+
+        Over the pooled pixels of all images: "dataset_dice" (mean over foreground classes), "miou" (over all classes),
+        "iou_<class>", "dice_<class>" (absent for a class that is in no target and no prediction, which the means leave
+        out too), "pixel_accuracy", and "ece", the expected calibration error of arXiv 1706.04599 in 15 bins, where as
+        in torchmetrics a bin holds its lower edge and a probability of exactly 1 has a bin of its own. Raises
+        ValueError where no image was added.
         """
         if not self._rows:
             raise ValueError("There is nothing to evaluate: no image with a labelled pixel was added; check the split.")
-        means = {
-            key: float(np.mean([float(row[key]) for row in self._rows]))
-            for key in self._rows[0]
-            if key not in ("image", "pixel_accuracy")
-        }
+        empty = [row for row, without in zip(self._rows, self._empty, strict=True) if without]
+        full = [row for row, without in zip(self._rows, self._empty, strict=True) if not without]
+        kept = [key for key in IMAGE_MEANS if full and key in full[0]]
+        means = {key: float(np.mean([float(row[key]) for row in full])) for key in kept}
+        if empty:
+            correct = float(np.mean([row["dice"] == 1 for row in empty]))
+            means |= {"empty_images": float(len(empty)), "empty_correct": correct}
         iou, dice = _overlap_scores(self._confusion)
         count, confidence, correct = self._calibration
         metrics = means | {
@@ -115,7 +131,10 @@ class Evaluation:
         return metrics
 
     def per_image(self) -> list[dict[str, float | str]]:
-        """One row per image in the order of adding: image, dice, iou, pixel_accuracy and any object metrics."""
+        """One row per image in the order of adding: image, dice, iou, pixel_accuracy and any object metrics.
+
+        An image without foreground has Dice and IoU of 1 where nothing is predicted and of 0 where something is.
+        """
         return [dict(row) for row in self._rows]
 
     def _check(self, name: str, probabilities: Tensor, target: ByteImage, objects: ObjectImage | None) -> None:
@@ -188,11 +207,13 @@ def _calibration(confidence: Tensor, correct: BoolMask) -> Floats:  # [N], [N] -
     return np.stack([np.bincount(bins, weights=weights, minlength=_BINS + 1) for weights in sums])
 
 
-def _components(foreground: BoolMask, min_object: int) -> ObjectImage:  # [H, W] -> [H, W]
-    """Object ids of the 8-connected components of at least `min_object` pixels; 0 elsewhere."""
-    components: ObjectImage = label(foreground, connectivity=2).astype(np.int32)
-    kept = np.bincount(components.ravel()) >= min_object
-    return np.where(kept[components], components, np.int32(0))
+def _worth_counting(foreground: BoolMask, true: ObjectImage, least: int) -> tuple[ObjectImage, ObjectImage]:
+    """Object ids [H, W] of the predicted foreground's components, and true ones, of at least `least` pixels each.
+
+    A component that lies with more than half of its pixels in smaller true objects is left out with them.
+    """
+    specks = (true > 0) & (np.bincount(true.ravel()) < least)[true]
+    return without_void(components(foreground, least), specks), np.where(specks, np.int32(0), true)
 
 
 def _object_scores(predicted: ObjectImage, true: ObjectImage) -> dict[str, float | str]:
@@ -201,3 +222,26 @@ def _object_scores(predicted: ObjectImage, true: ObjectImage) -> dict[str, float
         "object_dice": object_dice(predicted, true),
         "object_hausdorff": object_hausdorff(predicted, true),
     }
+
+
+def constant_scores(counts: Confusion, foreground: Sequence[int], metric: str) -> Floats:  # [N, C] -> [C]
+    """The metric, "dice" or "miou" as `Evaluation` has it, of each network that predicts one class everywhere.
+
+    `counts` are the pixels of each class in N images. Any network whose pooled IoU is above that of the best constant
+    for every class has a higher miou: both are means over the same classes, those of the targets, since a class that is
+    only predicted has an IoU of 0 and beats nothing. No such law holds for dice, where a large image with few pixels of
+    a class weighs as much as one that is full of it.
+    """
+    if metric == "miou":
+        counts = counts.sum(axis=0, keepdims=True)
+        judged = list(range(counts.shape[1]))
+    else:
+        judged = list(foreground)
+        counts = counts[counts[:, judged].any(axis=1)]
+    scores = np.empty(counts.shape[1])
+    for chosen in range(len(scores)):
+        confusions = np.zeros((len(counts), len(scores), len(scores)), dtype=np.int64)
+        confusions[:, :, chosen] = counts
+        overlaps = [_overlap_scores(one)[metric == "dice"] for one in confusions]
+        scores[chosen] = np.mean([_mean_of_present(one[judged]) for one in overlaps])
+    return scores

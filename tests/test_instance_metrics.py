@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from seg_al.instances import coco_metrics as module
 from seg_al.instances import rle
-from seg_al.instances.coco_metrics import coco_metrics
+from seg_al.instances.coco_metrics import ceiling, coco_metrics
 from seg_al.instances.metrics import (
     THRESHOLDS,
     Panoptic,
@@ -272,11 +272,32 @@ def test_crowds_cost_nothing_and_classes_have_their_own_quality() -> None:
     assert metrics["pq_bud"] == 0.0
     assert metrics["mpq"] == pytest.approx(1 / 3)
     high = instance_metrics(truths, detections, CLASSES, least_score=0.85)
-    assert high["dq"] == pytest.approx((2 / 3 + 1) / 2)
-    assert instance_metrics(truths, {"a": found(), "b": found()}, CLASSES)["aji"] == 0.5
+    assert high["dq"] == pytest.approx(2 / 3)
+    assert instance_metrics(truths, {"a": found(), "b": found()}, CLASSES)["aji"] == 0.0
     assert "mpq" not in instance_metrics(truths, detections, CLASSES[:2])
     with pytest.raises(ValueError, match="not the same"):
         instance_metrics(truths, {"a": found()}, CLASSES)
+
+
+def test_images_without_objects_are_counted_apart() -> None:
+    truths = {"a": truth(*TWO), "b": truth(), "c": truth()}
+    metrics = instance_metrics(truths, {"a": found(*TWO), "b": found(), "c": found(TWO[0])}, CLASSES[:2])
+    assert (metrics["aji"], metrics["empty_images"], metrics["empty_correct"]) == (1.0, 2.0, 0.5)
+    nothing = instance_metrics(truths, {name: found() for name in truths}, CLASSES[:2])
+    assert (nothing["pq"], nothing["empty_images"], nothing["empty_correct"]) == (0.0, 2.0, 1.0)
+    assert instance_metrics({"b": truth()}, {"b": found()}, CLASSES[:2]) == {"empty_images": 1.0, "empty_correct": 1.0}
+
+
+def test_the_ceiling_is_the_ap_of_the_truth_itself_cut_to_what_counts() -> None:
+    places = [(4 * (place // 8), 4 * (place % 8), 3, 3) for place in range(40)]
+    truths = {"a": truth(*places, classes=[1] * 33 + [2] * 7), "b": truth(*places[:5], classes=[1] * 5)}
+    perfect = {name: Detections.of(one.size, one.masks, np.ones(len(one)), one.classes) for name, one in truths.items()}
+    for most in (1, 3, 7, 12, 32):
+        assert ceiling(truths, most) == pytest.approx(
+            coco_metrics(truths, perfect, CLASSES, most)["segm_ap"], abs=1e-12
+        )
+    assert ceiling(truths, 33) is None
+    assert coco_metrics(truths, perfect, CLASSES, 33)["segm_ap"] == 1.0
 
 
 def test_components_of_a_semantic_model_are_objects_from_a_least_size() -> None:

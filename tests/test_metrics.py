@@ -9,13 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from skimage.io import imread
 from torch import Tensor
 from torchmetrics.classification import MulticlassCalibrationError
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from seg_al.core import IGNORE
-from seg_al.metrics import Evaluation
+from seg_al.metrics import Evaluation, constant_scores
 from seg_al.object_metrics import object_dice, object_f1, object_hausdorff
 
 Target = npt.NDArray[np.uint8]
@@ -87,21 +90,39 @@ def test_dice_is_the_number_that_the_predecessor_saved() -> None:
     assert evaluation.result()["dice"] == pytest.approx(np.mean(saved), abs=1e-9)
 
 
-def test_an_image_without_foreground_in_target_and_prediction_has_dice_one() -> None:
-    evaluation = Evaluation(BINARY, 0, objects=True)
-    evaluation.add("empty", certain([[0, 0]]), ids([[0, 0]]), np.zeros((1, 2), dtype=np.int32))
+def test_images_without_foreground_are_counted_apart_from_dice_and_from_objects() -> None:
+    evaluation = Evaluation(BINARY, 0, objects=True, least_object=0)
+    empty = np.zeros((1, 2), dtype=np.int32)
+    evaluation.add("right", certain([[0, 0]]), ids([[0, 0]]), empty)
+    evaluation.add("invented", certain([[1, 0]]), ids([[0, 0]]), empty)
+    evaluation.add("void", certain([[0, 1]]), ids([[0, IGNORE]]), empty)
+    alone = evaluation.result()
+    assert (alone["empty_images"], alone["empty_correct"]) == (3.0, pytest.approx(2 / 3))
+    assert not alone.keys() & {"dice", "iou", "object_f1", "object_dice", "object_hausdorff"}
+    evaluation.add("half", certain([[1, 1]]), ids([[1, 0]]), np.array([[1, 0]], dtype=np.int32))
+    evaluation.add("missed", certain([[0, 0]]), ids([[1, 0]]), np.array([[1, 0]], dtype=np.int32))
     result = evaluation.result()
-    assert (result["dice"], result["iou"], result["dataset_dice"], result["miou"]) == (1.0, 1.0, 1.0, 1.0)
-    assert (result["object_f1"], result["object_dice"], result["object_hausdorff"]) == (1.0, 1.0, 0.0)
-    assert "dice_gland" not in result
-    assert result["dice_background"] == 1.0
+    assert (result["dice"], result["iou"]) == pytest.approx((2 / 3 / 2, 1 / 2 / 2))
+    assert (result["object_f1"], result["empty_images"]) == (0.5, 3.0)
+    assert result["dataset_dice"] == pytest.approx(2 * 1 / (2 + 3))
 
 
-def test_an_image_whose_foreground_is_missed_or_invented_has_dice_zero() -> None:
-    for predicted, true in (([[0, 0]], [[1, 0]]), ([[1, 0]], [[0, 0]])):
-        evaluation = Evaluation(BINARY, 0, objects=False)
-        evaluation.add("wrong", certain(predicted), ids(true), None)
-        assert evaluation.result()["dice"] == 0.0
+def test_a_network_that_finds_no_defect_gets_no_dice_for_the_images_without_any() -> None:
+    evaluation = Evaluation(("plain", "defect"), 0, objects=False)
+    for number in range(10):
+        evaluation.add(str(number), certain([[0, 0, 0]]), ids([[0, int(number < 3), 0]]), None)
+    result = evaluation.result()
+    assert (result["dice"], result["empty_images"], result["empty_correct"]) == (0.0, 7.0, 1.0)
+    assert result["miou"] == pytest.approx(27 / 30 / 2)
+
+
+def test_with_foreground_in_every_image_dice_is_the_mean_over_all_and_nothing_else_is_told() -> None:
+    evaluation = Evaluation(BINARY, 0, objects=False)
+    for seed in range(3):
+        evaluation.add(str(seed), *random_case(seed, 2, (20, 30)), None)
+    result = evaluation.result()
+    assert result["dice"] == pytest.approx(np.mean([float(row["dice"]) for row in evaluation.per_image()]))
+    assert not any(key.startswith("empty") for key in result)
 
 
 def test_dice_of_an_image_averages_only_the_foreground_classes_that_occur_in_it() -> None:
@@ -202,13 +223,13 @@ def test_counts_stay_exact_beyond_what_float32_can_count() -> None:
 
 
 def test_object_metrics_are_means_over_images_of_the_components() -> None:
-    evaluation = Evaluation(BINARY, 0, objects=True, min_object=9)
+    evaluation = Evaluation(BINARY, 0, objects=True, least_object=9)
     true = np.zeros((40, 50), dtype=np.int32)
     true[3:13, 3:13], true[20:34, 20:44] = 4, 9
     shifted = [np.roll(true, shift, axis=1) for shift in (0, 2)]
     for number, found in enumerate(shifted):
         predicted = (found > 0).astype(np.uint8)
-        predicted[37:39, 2:6] = 1  # a speck of 8 pixels, below min_object
+        predicted[37:39, 2:6] = 1  # a speck of 8 pixels, below least_object
         evaluation.add(str(number), certain(predicted), (true > 0).astype(np.uint8), true)
     result = evaluation.result()
     for key, metric in (
@@ -267,6 +288,81 @@ def test_object_metrics_without_objects_or_with_many_classes_are_refused() -> No
 def test_an_evaluation_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing to evaluate"):
         Evaluation(BINARY, 0, objects=False).result()
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+def test_the_truth_as_prediction_is_perfect_at_every_scale_with_specks_in_it(step: int) -> None:
+    true = np.zeros((160, 200), dtype=np.int32)
+    true[8:72, 8:100], true[96:152, 16:80], true[16:40, 120:144] = 1, 2, 3
+    true[100:124, 120:136], true[136:140, 180:184] = 4, 5  # of 384 and 16 pixels: 24 and 1 at a quarter
+    scaled = true[::step, ::step]
+    for least in (0, 30):
+        evaluation = Evaluation(BINARY, 0, objects=True, least_object=least)
+        evaluation.add("truth", certain((scaled > 0).astype(np.uint8)), (scaled > 0).astype(np.uint8), scaled)
+        result = evaluation.result()
+        assert (result["object_f1"], result["object_dice"], result["object_hausdorff"]) == (1.0, 1.0, 0.0)
+
+
+def test_an_object_below_the_least_size_is_neither_missed_nor_a_mistake_to_find() -> None:
+    true = np.zeros((40, 40), dtype=np.int32)
+    true[2:12, 2:12], true[20:25, 20:25] = 1, 2  # 100 and 25 pixels
+    found = {"missed": true == 1, "found": true > 0, "found larger": (true == 1).copy()}
+    found["found larger"][19:25, 20:26] = True  # 36 pixels, 25 of them the speck's
+    for name, predicted in found.items():
+        evaluation = Evaluation(BINARY, 0, objects=True, least_object=30)
+        evaluation.add(name, certain(predicted.astype(np.uint8)), (true > 0).astype(np.uint8), true)
+        assert evaluation.result()["object_f1"] == 1.0
+        every = Evaluation(BINARY, 0, objects=True, least_object=0)
+        every.add(name, certain(predicted.astype(np.uint8)), (true > 0).astype(np.uint8), true)
+        assert every.result()["object_f1"] == pytest.approx(2 / 3 if name == "missed" else 1.0)
+
+
+def test_the_score_of_a_constant_is_what_the_evaluation_of_it_gives() -> None:
+    classes = ("nothing", "cell", "debris")
+    targets = [random_case(seed, 3, (9, 11))[1] for seed in range(4)]
+    targets[1][targets[1] == 2] = 1
+    targets[2][targets[2] != IGNORE] = 0
+    counts = np.stack([np.bincount(target.ravel(), minlength=256)[:3] for target in targets])
+    for metric in ("dice", "miou"):
+        for chosen, score in enumerate(constant_scores(counts, [1, 2], metric)):
+            evaluation = Evaluation(classes, 0, objects=False)
+            for number, target in enumerate(targets):
+                evaluation.add(str(number), certain(np.full(target.shape, chosen, dtype=np.uint8), 3), target, None)
+            assert evaluation.result()[metric] == pytest.approx(score)
+
+
+@settings(max_examples=300, deadline=None)
+@given(confusion=arrays(np.int64, st.integers(2, 5).map(lambda n: (n, n)), elements=st.integers(0, 30)))
+def test_what_beats_the_best_constant_on_every_class_has_a_higher_miou(confusion: npt.NDArray[np.int64]) -> None:
+    confusion = confusion + 40 * np.diag(confusion.sum(axis=1) > 0)  # so that networks which beat it are not rare
+    counts = confusion.sum(axis=1)
+    assume(counts.any())
+    scores = constant_scores(counts[None], [], "miou")
+    best = int(np.argmax(scores))
+    evaluation = Evaluation([f"c{one}" for one in range(len(counts))], None, objects=False)
+    pairs = [pair for pair in np.ndindex(*confusion.shape) for _ in range(confusion[pair])]
+    true, predicted = np.array(pairs, dtype=np.uint8).T
+    evaluation.add("all", certain(predicted[None], len(counts)), true[None], None)
+    result = evaluation.result()
+    constant = np.where(np.arange(len(counts)) == best, counts / counts.sum(), 0.0)
+    iou = np.array([result.get(f"iou_c{one}", np.nan) for one in range(len(counts))])
+    assume(bool((iou[~np.isnan(iou)] > constant[~np.isnan(iou)]).all()))
+    assert result["miou"] > scores[best]
+
+
+def test_by_dice_over_images_a_constant_may_win_against_what_beats_it_on_every_class() -> None:
+    full, sparse = np.ones((10, 10), dtype=np.uint8), np.zeros((10, 10), dtype=np.uint8)
+    sparse[0, :3] = 1
+    found = np.zeros((10, 10), dtype=np.uint8)
+    evaluations = {name: Evaluation(BINARY, 0, objects=False) for name in ("network", "constant")}
+    for number, target in enumerate([full, sparse, sparse]):
+        evaluations["network"].add(str(number), certain(target if number == 0 else found), target, None)
+        evaluations["constant"].add(str(number), certain(full), target, None)
+    network, constant = evaluations["network"].result(), evaluations["constant"].result()
+    assert network["iou_gland"] > constant["iou_gland"]
+    assert network["iou_background"] > constant["iou_background"]
+    assert network["dice"] < constant["dice"]
+    assert network["miou"] > constant["miou"]
 
 
 @pytest.mark.skipif(not GLAS.is_dir(), reason="the GlaS images are not beside the checkout")

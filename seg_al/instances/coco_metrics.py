@@ -53,6 +53,25 @@ def coco_metrics(
     return metrics
 
 
+def ceiling(truths: Mapping[str, Instances], most: int = MOST) -> float | None:
+    """The AP of a perfect prediction that is cut to the `most` detections which count; None where nothing is cut.
+
+    It finds the share r of a class's objects that are left, with a precision of 1 up to there and of 0 beyond: the
+    share of COCO's 101 levels of recall that are at most r. COCO cuts each class of an image for itself. Equal to
+    `coco_metrics` of the truth itself.
+    """
+    kept: dict[int, int] = {}
+    every: dict[int, int] = {}
+    for truth in truths.values():
+        for one, count in zip(*np.unique(truth.classes[~truth.crowd], return_counts=True), strict=True):
+            every[one] = every.get(one, 0) + int(count)
+            kept[one] = kept.get(one, 0) + min(int(count), most)
+    if kept == every:
+        return None
+    levels = np.linspace(0, 1, 101)
+    return float(np.mean([(levels <= kept[one] / every[one]).mean() for one in every]))
+
+
 class SparseEval(COCOeval):  # type: ignore[misc]
     """pycocotools' evaluation, with the same result, where an image holds hundreds of objects.
 

@@ -172,25 +172,34 @@ def instance_metrics(
     classes: Sequence[str],
     least_score: float = 0.5,
 ) -> dict[str, float]:
-    """Means over images of `label_metrics`, whatever the classes; with several classes also PQ by class.
+    """Means of `label_metrics` over images with objects, whatever the classes; with several classes also PQ by class.
 
-    Detections below `least_score` are left out. "pq_<class>" counts all images together, as arXiv 1801.00868 does, and
+    Detections below `least_score` are left out. Images without a true object are counted apart: "empty_images" is how
+    many there are, "empty_correct" the share of them in which nothing is found; absent where there is none, as the
+    means are where there is no other. "pq_<class>" counts all images together, as arXiv 1801.00868 does, and
     "mpq" is its mean over the classes that have a true object. ValueError where images differ or there is none.
     """
     if truths.keys() != detections.keys() or not truths:
         raise ValueError(f"there are truths of {len(truths)} images and detections of {len(detections)}, not the same")
     rows: list[dict[str, float]] = []
+    correct: list[bool] = []  # of each image without a true object
     of_class: dict[int, Panoptic] = {}
     for name in sorted(truths):
         truth, void = truths[name], void_of(truths[name])
         own = detections[name].select(detections[name].scores >= least_score)
-        rows.append(label_metrics(without_void(label_image(own), void), object_map(truth)))
+        found, objects = without_void(label_image(own), void), object_map(truth)
+        if objects.any():
+            rows.append(label_metrics(found, objects))
+        else:
+            correct.append(not found.any())
         for one in range(1, len(classes)) if len(classes) > 2 else ():
             predicted = label_image(own.select(own.classes == one))
             true = object_map(truth.select(truth.classes == one))
             counted = panoptic(overlaps(without_void(predicted, void), true))
             of_class[one] = of_class.get(one, Panoptic(0, 0, 0, 0.0)) + counted
-    metrics = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    metrics = {key: float(np.mean([row[key] for row in rows])) for key in (rows[0] if rows else ())}
+    if correct:
+        metrics |= {"empty_images": float(len(correct)), "empty_correct": float(np.mean(correct))}
     qualities = {f"pq_{classes[one]}": found.quality for one, found in of_class.items() if found.true}
     if qualities:
         metrics |= {**qualities, "mpq": float(np.mean(list(qualities.values())))}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,18 +14,20 @@ from torch import Tensor
 from seg_al.beliefs import Beliefs, BeliefSums, NotFinite
 from seg_al.compute import Compute
 from seg_al.core import Dataset
-from seg_al.instances.coco_metrics import coco_metrics
+from seg_al.instances.coco_metrics import ceiling, coco_metrics
 from seg_al.instances.found import detections_of, placed, selected, undone
 from seg_al.instances.matching import Matcher, Matching
 from seg_al.instances.merging import certainty, merged
 from seg_al.instances.metrics import instance_metrics
-from seg_al.instances.nouns import Detections, instances_of
+from seg_al.instances.nouns import Detections, Instances, instances_of
 from seg_al.instances.painting import painted
 from seg_al.instances.passes import Found, Objects, Passed
 from seg_al.instances.reported import OperatingPoint
 from seg_al.predictors import Predictor, refuse_not_finite
 from seg_al.tasks.task import each_image, tests_of
 from seg_al.views import View
+
+log = logging.getLogger(__name__)
 
 LEAST_PROBABILITY = 1e-30
 """What a probability of 0 counts as, so that it has a logarithm; its entropy is 7e-29 nats."""
@@ -89,6 +92,8 @@ class InstanceSegmentation:
     """Whether the tests are also reported with the objects that the predictor's passes agree on."""
     reported: OperatingPoint | None
     """Whose AP is told beside COCO's, under its name; None: COCO's alone."""
+    _warned: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    """Splits of which it has been said that AP counts too few detections."""
     name: ClassVar[str] = "instances"
     headline: ClassVar[str] = "ap"
     judges: ClassVar[tuple[str, ...]] = ("ap", "ap50", "bbox_ap")
@@ -109,7 +114,12 @@ class InstanceSegmentation:
             instances_of(dataset, dataset.pool[0])
         except ValueError as error:
             return [str(error)]
-        return []
+        return [
+            f"none of the {len(names)} images of {split} holds an object, so AP means nothing there; choose other "
+            "images for it"
+            for split, names in (("val", dataset.val), ("the tests", tests_of(dataset)["test"]))
+            if names and all(instances_of(dataset, name).crowd.all() for name in names)
+        ]
 
     def judge(self, model: Any, dataset: Dataset, compute: Compute, metric: str) -> float:
         def predict(name: str) -> Detections:
@@ -117,10 +127,17 @@ class InstanceSegmentation:
 
         return self._precision(dataset, dict(each_image(dataset.val, predict)))[metric]
 
+    def constants(self, dataset: Dataset, metric: str) -> dict[str, float]:
+        """Objects without a place cannot be predicted, so that there is one constant, and AP gives it 0."""
+        return {"no objects": 0.0}
+
     def evaluate(
         self, models: Sequence[Any], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
     ) -> dict[str, float]:
-        """AP of masks ("ap", "ap50", "ap_<class>") and boxes ("bbox_ap"), and of label images "aji", "pq", ..."""
+        """AP of masks ("ap", "ap50", "ap_<class>") and boxes ("bbox_ap"), and of label images "aji", "pq", ...
+
+        Where an image holds more objects than AP counts detections, "ap_ceiling" is the AP of a perfect prediction.
+        """
 
         def single(name: str) -> Detections:
             return self.detections(models, compute.tensor(dataset.image(name)), compute)
@@ -185,6 +202,9 @@ class InstanceSegmentation:
             here = {name: detections[name] for name in own}
             truths = {name: instances_of(dataset, name) for name in own}
             found = self._precision(dataset, here)
+            if (best := ceiling(truths, self.most)) is not None:
+                found["ap_ceiling"] = best
+                self._warn(split, truths, best)
             found |= instance_metrics(truths, here, dataset.classes, self.least_score)
             if self.reported is not None:
                 shown = {name: self.reported(own) for name, own in here.items()}
@@ -192,6 +212,17 @@ class InstanceSegmentation:
                 found |= {f"{self.reported.name}_{key}": known[key] for key in ("ap", "ap50", "ap75")}
             metrics |= {f"{split}/{key}": value for key, value in found.items()}
         return metrics
+
+    def _warn(self, split: str, truths: Mapping[str, Instances], best: float) -> None:
+        """Once per split, in this process."""
+        if split not in self._warned:
+            self._warned.add(split)
+            counts = [int(np.bincount(truth.classes[~truth.crowd]).max(initial=0)) for truth in truths.values()]
+            log.warning(
+                "%s: %d of %d images hold more objects of a class than task.most=%d, so that the AP of a perfect "
+                "prediction is %.4f, not 1; task.most=%d would count all",
+                split, sum(count > self.most for count in counts), len(counts), self.most, best, max(counts),
+            )  # fmt: skip
 
     def _precision(self, dataset: Dataset, detections: Mapping[str, Detections]) -> dict[str, float]:
         """COCO's metrics; those of masks have plain names, those of boxes begin with bbox_."""

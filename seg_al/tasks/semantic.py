@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from torch import Tensor, nn
 
 from seg_al.compute import Compute
-from seg_al.core import Dataset
-from seg_al.metrics import Evaluation
+from seg_al.core import IGNORE, Dataset
+from seg_al.metrics import LEAST_OBJECT, Evaluation, constant_scores
 from seg_al.predictors import LOGITS, Logits, Predictor, mean_probabilities
 from seg_al.tasks.task import each_image, tests_of
 
@@ -24,24 +25,45 @@ class SemanticSegmentation:
     dataset has a background, one foreground class and object ids."""
     bayesian: bool
     """Whether the tests are also reported with the mean probability over the predictor's passes."""
+    least_object: int = LEAST_OBJECT
+    """Pixels, of the image as it is measured, below which an object counts on neither side; 0: all count."""
     name: ClassVar[str] = "semantic"
     headline: ClassVar[str] = "dice"
     judges: ClassVar[tuple[str, ...]] = ("dice", "miou")
     reading: ClassVar[Logits] = LOGITS
 
+    def __post_init__(self) -> None:
+        if self.least_object < 0:
+            raise ValueError(f"task.least_object={self.least_object} is a number of pixels; 0 counts all objects")
+
     def problems(self, dataset: Dataset) -> list[str]:
-        if self.objects is not True or has_objects(dataset):
-            return []
-        return [
-            "objects=true compares whole objects of one foreground class with the dataset's object ids, which this "
-            "dataset has not; use objects=auto"
-        ]
+        """Reads targets of val and of the tests until one shows foreground."""
+        problems = []
+        if self.objects is True and not has_objects(dataset):
+            problems.append(
+                "objects=true compares whole objects of one foreground class with the dataset's object ids, which this "
+                "dataset has not; use objects=auto"
+            )
+        for split, names in (("val", dataset.val), ("the tests", tests_of(dataset)["test"])):
+            if names and not any(_has_foreground(dataset, name) for name in names):
+                problems.append(
+                    f"none of the {len(names)} images of {split} shows a class other than the background, so Dice "
+                    "means nothing there; choose other images for it, or check dataset.background"
+                )
+        return problems
+
+    def constants(self, dataset: Dataset, metric: str) -> dict[str, float]:
+        every = range(len(dataset.classes))
+        counts = np.stack([np.bincount(dataset.target(n).ravel(), minlength=IGNORE + 1)[every] for n in dataset.val])
+        foreground = [one for one in every if one != dataset.background]
+        scores = constant_scores(counts, foreground, metric).tolist()
+        return {f"{name} everywhere": score for name, score in zip(dataset.classes, scores, strict=True)}
 
     def judge(self, model: nn.Module, dataset: Dataset, compute: Compute, metric: str) -> float:
         def predict(name: str) -> Tensor:  # [C, H, W]
             return mean_probabilities([model], compute.tensor(dataset.image(name)), compute)
 
-        return measure(dataset, {"val": dataset.val}, predict, objects=False)[f"val/{metric}"]
+        return measure(dataset, {"val": dataset.val}, predict, None)[f"val/{metric}"]
 
     def evaluate(
         self, models: Sequence[nn.Module], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
@@ -55,12 +77,12 @@ class SemanticSegmentation:
             image = compute.tensor(dataset.image(name))
             return predictor(models, image, compute, (run, "evaluate", name)).mean
 
-        objects = has_objects(dataset) if self.objects == "auto" else self.objects
+        objects = self.least_object if self.objects is True or (self.objects and has_objects(dataset)) else None
         tests = tests_of(dataset)
-        metrics = measure(dataset, {"val": dataset.val}, single, objects=False)
-        metrics |= measure(dataset, tests, single, objects=objects)
+        metrics = measure(dataset, {"val": dataset.val}, single, None)
+        metrics |= measure(dataset, tests, single, objects)
         if self.bayesian:
-            found = measure(dataset, tests, bayesian, objects=objects)
+            found = measure(dataset, tests, bayesian, objects)
             metrics |= {f"{key.replace('/', '_bayesian/')}": value for key, value in found.items()}
         return metrics
 
@@ -79,11 +101,25 @@ def has_objects(dataset: Dataset) -> bool:
     return dataset.objects(first) is not None
 
 
+def _has_foreground(dataset: Dataset, name: str) -> bool:
+    target = dataset.target(name)
+    return bool(((target != IGNORE) & (target != dataset.background)).any())
+
+
 def measure(
-    dataset: Dataset, splits: dict[str, tuple[str, ...]], predict: Callable[[str], Tensor], *, objects: bool
+    dataset: Dataset,
+    splits: dict[str, tuple[str, ...]],
+    predict: Callable[[str], Tensor],
+    least_object: int | None,
 ) -> dict[str, float]:
-    """Every metric of every split; an image that stands in several splits is predicted once."""
-    evaluations = {split: Evaluation(dataset.classes, dataset.background, objects) for split in splits}
+    """Every metric of every split; an image that stands in several splits is predicted once.
+
+    Whole objects of at least `least_object` pixels are compared too; None: they are not.
+    """
+    objects = least_object is not None
+    evaluations = {
+        split: Evaluation(dataset.classes, dataset.background, objects, least_object or 0) for split in splits
+    }
     for name, predicted in each_image(sorted({name for split in splits.values() for name in split}), predict):
         probabilities, target = predicted.cpu(), dataset.target(name)
         found = dataset.objects(name) if objects else None

@@ -38,6 +38,10 @@ class Task(Protocol):
         """One of `judges` on val, dropout off; higher = better."""
         ...
 
+    def constants(self, dataset: Dataset, metric: str) -> Mapping[str, float]:
+        """What one of `judges` gives, on val, to each prediction that looks at no image, such as "gland everywhere"."""
+        ...
+
     def evaluate(
         self, models: Sequence[Any], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
     ) -> dict[str, float]:
