@@ -418,6 +418,20 @@ def test_a_png_or_jpeg_that_is_cut_off_is_noticed_before_anything_is_trained(tmp
     assert f"{name} is unreadable (image file is truncated" in refusal(read_header, tmp_path / name)
 
 
+@pytest.mark.parametrize("tag", ["height", "strips"])
+def test_a_tiff_with_fewer_strips_than_its_size_needs_is_refused(tmp_path: Path, tag: str) -> None:
+    """Pillow leaves what is missing black."""
+    tifffile.imwrite(tmp_path / "a.tif", RGB, photometric="rgb", rowsperstrip=2)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as tiff:
+        if tag == "height":
+            tiff.pages.first.tags["ImageLength"].overwrite(4000)
+        else:
+            tiff.pages.first.tags["StripByteCounts"].overwrite([1] * 5)
+    assert "a.tif is unreadable (it is cut off: it has fewer strips or bytes than its size needs)" in refusal(
+        read_header, tmp_path / "a.tif"
+    )
+
+
 def test_windows_are_lines_between_two_grey_levels() -> None:
     values = np.array([[-5, 0, 100, 150, 200, 999]])
     np.testing.assert_array_equal(Window(100, 200)(values), [[0, 0, 0, 128, 255, 255]])

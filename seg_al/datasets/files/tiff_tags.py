@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION = 256, 257, 258, 259, 262, 270
 ORIENTATION, SAMPLES, EXTRA_SAMPLES, SAMPLE_FORMAT = 274, 277, 338, 339
+ROWS_PER_STRIP, STRIP_BYTES, PLANAR, TILE_WIDTH, TILE_LENGTH, TILE_BYTES = 278, 279, 284, 322, 323, 325
 """Numbers of the tags (TIFF 6.0)."""
 LOSSY = (6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 50001, 50002, 52546)
 """Compressions: JPEG of two kinds, JPEG 2000, lossy JPEG of DNG, WebP, JPEG XL."""
@@ -61,6 +62,8 @@ def _tags(tags: Any, pages: int, kinds: int) -> TiffTags:
     compression, photometric = int(tags.get(COMPRESSION, 1)), int(tags.get(PHOTOMETRIC, 1))
     extra = [one for one in _several(tags.get(EXTRA_SAMPLES, ())) if one in ALPHA]
     samples = int(tags.get(SAMPLES, 1)) - len(extra[:1])
+    if _strips_missing(tags, int(tags.get(SAMPLES, 1))):
+        raise ValueError("it is cut off: it has fewer strips or bytes than its size needs")
     return TiffTags(
         int(tags[HEIGHT]),
         int(tags[WIDTH]),
@@ -75,6 +78,25 @@ def _tags(tags: Any, pages: int, kinds: int) -> TiffTags:
         kinds == 1 and stated <= pages,
         photometric == WHITE_IS_ZERO,
     )
+
+
+def _strips_missing(tags: Any, samples: int) -> bool:
+    """Whether fewer strips or tiles are listed than the picture has, or plain ones have too few bytes for it.
+
+    Decoders leave such pixels black without a word.
+    """
+    height, width = int(tags[HEIGHT]), int(tags[WIDTH])
+    rows, columns = int(tags.get(TILE_LENGTH, tags.get(ROWS_PER_STRIP, height))), int(tags.get(TILE_WIDTH, width))
+    if min(rows, columns) < 1:
+        return True
+    planes = samples if tags.get(PLANAR, 1) == 2 else 1
+    expected = -(-height // rows) * -(-width // columns) * planes
+    bytes_of = _several(tags.get(TILE_BYTES, tags.get(STRIP_BYTES, ())))
+    if not bytes_of:
+        return False
+    plain = tags.get(COMPRESSION, 1) == 1 and tags.get(PHOTOMETRIC, 1) != YCBCR
+    needed = -(-width * max(_several(tags.get(BITS, 1))) * samples // 8) * height
+    return len(bytes_of) < expected or (plain and sum(bytes_of) < needed)
 
 
 def _several(value: Any) -> Sequence[int]:
