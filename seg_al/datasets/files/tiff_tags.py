@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,7 +44,7 @@ class TiffTags:
 
 
 def tags_of_pillow(picture: TiffImageFile) -> TiffTags:
-    return _tags(picture.tag_v2, picture.n_frames, kinds=1)
+    return _tags({code: picture.tag_v2[code] for code in picture.tag_v2}, picture.n_frames, kinds=1)
 
 
 def tags_of_tifffile(tiff: tifffile.TiffFile) -> TiffTags:
@@ -54,7 +54,7 @@ def tags_of_tifffile(tiff: tifffile.TiffFile) -> TiffTags:
     return _tags({tag.code: tag.value for tag in first.tags}, len(tiff.pages), kinds)
 
 
-def _tags(tags: Any, pages: int, kinds: int) -> TiffTags:
+def _tags(tags: Mapping[int, Any], pages: int, kinds: int) -> TiffTags:
     """`tags` maps the number of a tag to its value; `kinds`: how many different kinds of pages there are."""
     formats = set(_several(tags.get(SAMPLE_FORMAT, 1)))
     orientation = int(tags.get(ORIENTATION, 1))
@@ -80,7 +80,7 @@ def _tags(tags: Any, pages: int, kinds: int) -> TiffTags:
     )
 
 
-def _strips_missing(tags: Any, samples: int) -> bool:
+def _strips_missing(tags: Mapping[int, Any], samples: int) -> bool:
     """Whether fewer strips or tiles are listed than the picture has, or plain ones have too few bytes for it.
 
     Decoders leave such pixels black without a word.
