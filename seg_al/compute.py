@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,18 +70,40 @@ class Compute:
             return min(8, torch.get_num_threads()) if self.kind == "cuda" else 0
         return self.workers
 
+    @property
+    def loader_start(self) -> Literal["fork", "spawn"] | None:
+        """How loading processes begin; None: there are none.
+
+        PyTorch would take multiprocessing's default, which inside joblib's workers is joblib's own and starts nothing
+        but these. A forked loader touches no GPU; outside Linux, forking a process that has threads is not safe.
+        """
+        if not self.loaders:
+            return None
+        return "fork" if sys.platform == "linux" else "spawn"
+
     def claim_threads(self) -> None:
         """Holds this process to its share of the processor, for runs beside each other."""
         if self.threads != "auto":
             torch.set_num_threads(self.threads)
 
     def fabric(self) -> Fabric:
-        """Lightning Fabric for one training; imported here, because it takes seconds that a refused config need not."""
+        """Lightning Fabric for one training; imported here, because it takes seconds that a refused config need not.
+
+        It is told its environment: left to guess, it takes a Slurm job's processes for its own, and warns of srun.
+        """
         from lightning_fabric import Fabric
+
+        from seg_al.own_processes import OwnProcesses
 
         precision = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[self.number_type]
         strategy = "auto" if self.devices == 1 else "ddp_spawn"
-        return Fabric(accelerator=self.kind, devices=self.devices, strategy=strategy, precision=precision)  # type: ignore[arg-type]
+        return Fabric(
+            accelerator=self.kind,
+            devices=self.devices,
+            strategy=strategy,
+            precision=precision,  # type: ignore[arg-type]
+            plugins=OwnProcesses(),
+        )
 
     def autocast(self) -> AbstractContextManager[None]:
         dtype: torch.dtype = getattr(torch, self.number_type)

@@ -49,7 +49,7 @@ class Scorer:
         areas = torch.bincount(ids[ids >= 0], minlength=len(found))
         scores = {
             key: self._unit_scores(key, heuristic, scene, ids, len(found))
-            for key, heuristic in {self.name: self.heuristic, **self.also}.items()
+            for key, heuristic in self._heuristics.items()
             if _can_score(heuristic, scene.beliefs)
         }
         block = Scored(
@@ -78,6 +78,12 @@ class Scorer:
         rows = np.searchsorted(found.cpu().numpy(), units).tolist()
         by_row = regions_of(ids.cpu().numpy(), rows)
         return {unit: by_row[row] for unit, row in zip(units, rows, strict=True)}
+
+    @property
+    def _heuristics(self) -> dict[str, Heuristic]:
+        """The chosen one first, with its own options, whatever else scores under its name."""
+        others = {name: heuristic for name, heuristic in self.also.items() if name != self.name}
+        return {self.name: self.heuristic, **others}
 
     @property
     def looks(self) -> bool:

@@ -194,6 +194,7 @@ class _Session:
             size // fabric.world_size,
             sampler=mine,
             num_workers=self.compute.loaders,
+            multiprocessing_context=self.compute.loader_start,
             collate_fn=self.trainer.loss.collate,
         )
         prepared = fabric.setup_dataloaders(loader, use_distributed_sampler=False)

@@ -277,9 +277,10 @@ def test_a_discriminator_tells_two_sides_apart_that_no_plane_parts_and_its_seed_
     angles = np.random.default_rng(0).uniform(0, 2 * np.pi, 120)
     ring = np.stack((np.cos(angles), np.sin(angles)), 1) * 50 + 300  # around the labelled, far from 0 and of any scale
     inside = gaussian(1, 40, 2) * 5 + 300
-    logits = DISCRIMINATOR(inside[:30], ring[:90], np.concatenate((inside[30:], ring[90:])), seed=3)
-    assert (logits[:10] < 0).all()
-    assert (logits[10:] > 0).all()
+    for seed in (5, 4, 3):
+        logits = DISCRIMINATOR(inside[:30], ring[:90], np.concatenate((inside[30:], ring[90:])), seed)
+        assert (logits[:10] < 0).all()
+        assert (logits[10:] > 0).all()
     again = DISCRIMINATOR(inside[:30], ring[:90], np.concatenate((inside[30:], ring[90:])), seed=3)
     assert np.array_equal(logits, again)
     assert not np.array_equal(logits, DISCRIMINATOR(inside[:30], ring[:90], ring[90:], seed=4)[-30:])

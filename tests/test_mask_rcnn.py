@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
@@ -264,30 +266,31 @@ def certainty(passed: Passed, mask: Tensor) -> tuple[float, float]:
 
 
 def test_training_finds_labelled_discs_and_those_that_lay_in_the_unknown() -> None:
+    """More of each, and more certainly, than an untrained network finds, whatever the seed."""
     places = [(18, 20, 44, 42), (40, 18, 18, 44), (20, 42, 46, 20)]
     scenes = [(disc(64, a, b, 8), disc(64, c, d, 9)) for a, b, c, d in places]
     around = [disc(64, c, d, 16) for _, _, c, d in places]
-    images = torch.stack([picture([*discs], place) for place, discs in enumerate(scenes)])
+    images, others = (
+        torch.stack([picture([*discs], first + place) for place, discs in enumerate(scenes)]) for first in (0, 10)
+    )
     targets = [target_of([first], 64, unknown) for (first, _), unknown in zip(scenes, around, strict=True)]
-    backbone = EncoderPyramid("tu-test_resnet", 32, True, "imagenet")
-    model = tiny(dropout=0.05, backbone=backbone, heads=Widths(64, (16, 16))).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
-    losses = []
-    for _ in range(60):
-        loss = torch.stack(list(model(images, targets).values())).sum()  # type: ignore[union-attr]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
-    others = torch.stack([picture([*discs], 10 + place) for place, discs in enumerate(scenes)])
-    with torch.inference_mode():
-        passes = model.eval()(others)
-    for passed, discs in zip(passes, scenes, strict=True):
-        for one in discs:
-            overlap, score = certainty(passed, one)
-            assert overlap > 0.5
-            assert score > 0.8
+
+    def found(model: MaskRCNN) -> npt.NDArray[np.float64]:  # [labelled or unknown, overlap or score]
+        with torch.inference_mode():
+            passes = zip(model.eval()(others), scenes, strict=True)
+            return np.mean([[certainty(passed, disc) for disc in discs] for passed, discs in passes], axis=0)
+
+    for seed in range(3):
+        backbone = EncoderPyramid("tu-test_resnet", 32, True, "imagenet")
+        model = tiny(seed, dropout=0.05, backbone=backbone, heads=Widths(64, (16, 16)))
+        before = found(model)
+        optimizer = torch.optim.AdamW(model.train().parameters(), lr=0.005)
+        for _ in range(60):
+            loss = torch.stack(list(model(images, targets).values())).sum()  # type: ignore[union-attr]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert (found(model) > before + np.array([0.3, 0.1])).all()
 
 
 def losses_of(model: MaskRCNN, targets: list[Target], seed: int = 0) -> dict[str, float]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed  # type: ignore[import-untyped]
 from torch import nn
 
 from seg_al.augmentation import Augmentation
@@ -445,17 +448,20 @@ def test_a_limit_of_zero_is_refused(name: str) -> None:
         replace(TRAINER, **{name: 0.0})
 
 
-def test_more_training_separates_the_squares() -> None:
-    """The network learns: mean probability of the true class on its training images, dropout off."""
+def test_a_trained_network_knows_more_of_each_square_than_an_untrained_one() -> None:
+    """By the mean probability of the true class on the training images, dropout off, whatever the seed."""
+
+    def certainty(model: nn.Module) -> float:
+        with torch.no_grad():
+            guesses = {name: model(CPU.tensor(Squares().image(name)))[0].softmax(0) for name in labelled().names}
+        truths = {name: torch.from_numpy(Squares().target(name)).long()[None] for name in guesses}
+        return float(np.mean([guess.gather(0, truths[name]).mean().item() for name, guess in guesses.items()]))
+
     trainer = replace(TRAINER, optimizer=partial(torch.optim.Adam, lr=0.01), pace=Pace(40, 0, 1), augmentation=STILL)
-    models = load(network(), trained(trainer))
-    names = labelled().names
-    with torch.no_grad():
-        share = []
-        for name in names:
-            p = models[0](CPU.tensor(Squares().image(name)))[0].softmax(0)
-            share.append(p.gather(0, torch.from_numpy(Squares().target(name)).long()[None]).mean().item())
-    assert np.mean(share) > 0.85
+    for seed in range(3):
+        fresh = build(partial(UNet, width=2, dropout=0.1, sites="all"), 2, seed)
+        (model,) = load(fresh, trained(trainer, model=copy.deepcopy(fresh)))
+        assert certainty(model) > certainty(fresh.eval()) + 0.1
 
 
 def scored(scores: Sequence[float]) -> tuple[list[Weights], object]:
@@ -520,13 +526,50 @@ def test_a_pace_without_steps_is_refused() -> None:
         trained(replace(TRAINER, pace=Pace(0, 0, 1)))
 
 
+def trained_in_a_worker(loaders: int) -> Weights:
+    (weights,) = trained(compute=replace(CPU, workers=loaders))
+    return weights
+
+
+def test_loading_processes_start_inside_joblibs_workers_and_change_no_number() -> None:
+    """What joblib starts can start nothing but joblib's own processes, unless it is told how."""
+    alone = trained_in_a_worker(0)
+    shown = Parallel(n_jobs=2, backend="loky")(delayed(trained_in_a_worker)(1) for _ in range(2))
+    assert all(same(weights, alone) for weights in shown)
+
+
 def test_a_batch_that_does_not_divide_among_the_devices_is_refused() -> None:
     with pytest.raises(ValueError, match="batch_size=3 does not divide among devices=2"):
         trained(replace(TRAINER, batch_size=3), replace(CPU, devices=2))
 
 
+SLURM = {"JOB_ID": "7", "JOB_NAME": "array", "NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """srun on the PATH, a Slurm job's variables, and those of a launcher that has nothing to do with us."""
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\nexit 1\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    for name, value in SLURM.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    for name, value in {"MASTER_ADDR": "nowhere", "MASTER_PORT": "1", "NODE_RANK": "3", "WORLD_SIZE": "9"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_training_is_the_same_on_a_cluster(request: pytest.FixtureRequest) -> None:
+    """Fabric would warn of srun, which is an error here, and take the job's processes for its own."""
+    (here,) = trained()
+    request.getfixturevalue("cluster")
+    (there,) = trained()
+    assert same(here, there)
+
+
+@pytest.mark.usefixtures("cluster")
 def test_two_processes_step_as_one_also_where_one_of_them_has_no_label(caplog: pytest.LogCaptureFixture) -> None:
-    """Without batch norm the mean over all labelled pixels does not depend on who sees them."""
+    """Without batch norm the mean over all labelled pixels does not depend on who sees them; in a Slurm job too."""
     trainer = replace(HEAVY, loss=SegmentationLoss(1, 0, False), batch_size=2, pace=Pace(8, 0, 1), clip=0.5)
     some = partly((40, 48), (2, 3), (0, 0), (0, 0))
     model = build(lambda classes: Halved(), 2, 0)

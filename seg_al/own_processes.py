@@ -1,0 +1,27 @@
+"""Where one training's processes come from: this one starts them all, whatever the machine's environment suggests."""
+
+from __future__ import annotations
+
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import find_free_network_port
+
+
+class OwnProcesses(LightningEnvironment):
+    """Reads none of the variables by which Slurm, torchrun or a cluster's profile would speak of other processes."""
+
+    creates_processes_externally = False
+    main_address = "127.0.0.1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._port: int | None = None
+
+    @property
+    def main_port(self) -> int:
+        """A free port of this machine, found once: runs beside each other need ports of their own."""
+        if self._port is None:
+            self._port = find_free_network_port()
+        return self._port
+
+    def node_rank(self) -> int:
+        return 0
