@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from seg_al.audit import audit
 from seg_al.core import Annotator, Budget, Granularity, Heuristic, Query, Selector
+from seg_al.granularities.objects import ImageOfObjects
 from seg_al.heuristics.random import Random
 from seg_al.look import Look
 from seg_al.memory import give_freed_memory_back, thrifty
@@ -77,6 +78,8 @@ class Asking:
         spend = self._each_image if budget.per == "image" else self._whole_pool
         with thrifty(look.pool.askable_area(look.pool.open[0])):
             queries, places, blocks = spend(scorer, annotator, budget, self._known(scorer))
+        if self.heuristic.min_passes > 0:
+            self._warn_of_ties(blocks, look.round)
         told = sum(len(block.truth) for block in blocks if block.truth is not None)
         return Asked(queries, score_table(blocks, places), table_after(blocks, self.name, self.predictor.total), told)
 
@@ -161,6 +164,17 @@ class Asking:
             for rank, (position, place) in enumerate(zip(chosen, places, strict=True), start=1)
         ]
         return queries, places, blocks
+
+    def _warn_of_ties(self, blocks: Sequence[Scored], number: int) -> None:
+        """Tells of a round in which the heuristic prefers nothing, so that it asks what random asks."""
+        scores = np.concatenate([block.scores[self.name] for block in blocks])
+        if len(scores) > 1 and (scores == scores[0]).all():
+            without = isinstance(self.granularity, ImageOfObjects) and scores[0] == self.granularity.empty
+            why = "no image shows an object that is not known yet" if without else "the passes tell none of them apart"
+            log.warning(
+                "round %d: all %d scores by %s are %g, since %s, so that it asks what random asks; train longer "
+                "(trainer.pace) or begin with more images (initial)", number, len(scores), self.name, scores[0], why,
+            )  # fmt: skip
 
     def _query(self, name: str, region: Region, rank: str, score: float) -> Query:
         return Query(name, region, f"{rank} by {self.name} = {score:.4g}", float(score))

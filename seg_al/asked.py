@@ -98,12 +98,12 @@ def random_nearest(count: int, size: tuple[int, int]) -> float:
 
 
 def scalars(found: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of `statistics` for a tracker; shares are of the round's answered pixels."""
+    """The numbers of `statistics` for a tracker, and whether all scores were equal; shares are of answered pixels."""
     keys = (
         "queries", "images", "pixels", "classes_found", "classes_per_image", "nearest_distance",
-        "nearest_distance_random",
+        "nearest_distance_random", "all_scores_equal",
     )  # fmt: skip
-    told = {f"asked/{key}": float(found[key]) for key in keys if found[key] is not None}
+    told = {f"asked/{key}": float(found[key]) for key in keys if found.get(key) is not None}
     total = sum(found["answered"])
     shares = zip(found["classes"], found["answered"], strict=True)
     return told | {f"asked/share_{name}": count / total for name, count in shares if total}

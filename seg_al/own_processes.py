@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lightning_fabric.plugins.environments import LightningEnvironment
-from lightning_fabric.plugins.environments.lightning import find_free_network_port
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment, find_free_network_port
 
 
 class OwnProcesses(LightningEnvironment):

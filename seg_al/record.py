@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from seg_al.acquire import Asking
 from seg_al.agreement import agreement_figure, scalars
@@ -84,6 +85,11 @@ class Recorder:
         if (counted := _read(place / "asked.json")) and not (place / "asked.png").exists():
             write_whole(place / "asked.png", lambda whole: asked_figure(counted, number, whole))
 
+    def _tied(self, place: Path) -> bool:
+        """Whether the heuristic scored all units of the round alike, so that it asked what random asks."""
+        scores = pd.read_parquet(place / "scores.parquet", columns=[self.heuristic])[self.heuristic]
+        return len(scores) > 1 and scores.nunique() == 1
+
     def gallery(
         self,
         number: int,
@@ -99,7 +105,7 @@ class Recorder:
             return
         if not (place / "asked.json").exists():
             counted = statistics(queries, queries if answers is None else answers, look.pool, annotator, look.classes)
-            write_json(place / "asked.json", counted)
+            write_json(place / "asked.json", {**counted, "all_scores_equal": self._tied(place)})
         by_name = [tuple(queries[position] for position in own) for own in by_image(queries).values()]
         path = place / "gallery.png"
         if self.panels and not path.exists():

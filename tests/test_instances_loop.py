@@ -120,10 +120,14 @@ def test_images_in_which_nothing_is_found_cannot_be_asked_about_by_their_objects
         perform(data, tmp_path / "run", *SMALL, "heuristic=maskal", *blind)
 
 
-def test_an_image_without_an_object_has_the_configured_score(data: Path, tmp_path: Path) -> None:
+def test_images_without_an_object_have_the_configured_score_and_a_round_of_them_alone_is_told(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     blind = ("model.detecting.score=0.999", "granularity.empty=0.75", "rounds=2")
     perform(data, tmp_path / "run", *SMALL, "heuristic=maskal", *blind)
     assert (table(tmp_path / "run", 1)["maskal"] == 0.75).all()
+    assert "all 4 scores by maskal are 0.75, since no image shows an object that is not known yet" in caplog.text
+    assert json.loads((tmp_path / "run/rounds/01/asked.json").read_text())["all_scores_equal"] is True
 
 
 def test_an_ensemble_and_views_are_passes_too(data: Path, tmp_path: Path) -> None:
