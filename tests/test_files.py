@@ -217,6 +217,16 @@ ORDINARY = {
     "rgb.jpg": lambda path: Image.fromarray(RGB).save(path, progressive=True, optimize=True),
     "turned.jpg": lambda path: Image.fromarray(RGB).save(path, exif=exif(6)),
     "cmyk.jpg": lambda path: Image.fromarray(RGB).convert("CMYK").save(path),
+    "rgb.tif": lambda path: Image.fromarray(RGB).save(path, compression="tiff_lzw"),
+    "grey16.tif": lambda path: tifffile.imwrite(path, IDS16, photometric="minisblack", rowsperstrip=2),
+    "grey.tif": lambda path: Image.fromarray(GREY).save(path),
+    "stack.tif": lambda path: tifffile.imwrite(path, np.stack([GREY] * 3), photometric="minisblack", truncate=True),
+    "rgba.tif": lambda path: Image.fromarray(RGB).convert("RGBA").save(path),
+    "palette.tif": lambda path: Image.fromarray(RGB).quantize(16).save(path),
+    "jpeg.tif": lambda path: Image.fromarray(RGB).save(path, compression="jpeg"),
+    "float.tif": lambda path: tifffile.imwrite(path, REALS.astype(np.float32)),
+    "turned.tif": lambda path: Image.fromarray(RGB).save(path, exif=exif(8)),
+    "big_endian.tif": lambda path: tifffile.imwrite(path, IDS16, byteorder=">"),
     "turned.png": lambda path: Image.fromarray(RGB).save(path, exif=exif(8)),
 }
 
@@ -230,10 +240,11 @@ def test_a_header_without_pillow_says_what_pillow_says(tmp_path: Path, name: str
 
 def test_ordinary_files_are_told_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the headers of 80,000 images take seconds."""
-    for name in ("rgb.png", "grey16.png", "palette.png", "rgb.jpg", "grey.jpg"):
+    names = ("rgb.png", "grey16.png", "palette.png", "rgb.jpg", "grey.jpg", "rgb.tif", "grey16.tif")
+    for name in names:
         ORDINARY[name](tmp_path / name)
     monkeypatch.setattr(gate, "opened", None)
-    for name in ("rgb.png", "grey16.png", "palette.png", "rgb.jpg", "grey.jpg"):
+    for name in names:
         assert read_header(tmp_path / name).size == SIZE
 
 

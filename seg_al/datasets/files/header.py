@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from seg_al.datasets.files.formats import numpy_file, picture_file, plain_file, tiff_file
 from seg_al.datasets.files.held import NUMPY, Header
 from seg_al.datasets.files.plain_headers import END_OF_JPEG, END_OF_PNG, TAIL, plain_header
+from seg_al.datasets.files.plain_tiff import plain_tiff
 from seg_al.datasets.files.tiff_tags import tags_of_tifffile
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpg", ".jpeg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -53,6 +54,8 @@ def read_header(path: Path) -> Header:
         _refuse_others(path)
         if (plain := plain_header(path)) is not None:
             return _small(plain_file(plain))
+        if (tags := plain_tiff(path)) is not None:
+            return _small(tiff_file(*tags))
         with opened(path) as file:
             if file.picture is not None and _looks_cut(file):
                 file.picture.load()

@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, DESCRIPTION = 256, 257, 258, 259, 262, 270
 ORIENTATION, SAMPLES, EXTRA_SAMPLES, SAMPLE_FORMAT = 274, 277, 338, 339
+XMP = 700
 ROWS_PER_STRIP, STRIP_BYTES, PLANAR, TILE_WIDTH, TILE_LENGTH, TILE_BYTES = 278, 279, 284, 322, 323, 325
 """Numbers of the tags (TIFF 6.0)."""
 LOSSY = (6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 50001, 50002, 52546)
@@ -44,20 +45,20 @@ class TiffTags:
 
 
 def tags_of_pillow(picture: TiffImageFile) -> TiffTags:
-    return _tags({code: picture.tag_v2[code] for code in picture.tag_v2}, picture.n_frames, kinds=1)
+    return tags_of({code: picture.tag_v2[code] for code in picture.tag_v2}, picture.n_frames, kinds=1)
 
 
 def tags_of_tifffile(tiff: tifffile.TiffFile) -> TiffTags:
     """For files of several pages, and those that Pillow does not read."""
     first = tiff.pages.first
     kinds = len({(page.shape, str(page.dtype)) for page in tiff.pages})
-    return _tags({tag.code: tag.value for tag in first.tags}, len(tiff.pages), kinds)
+    return tags_of({tag.code: tag.value for tag in first.tags}, len(tiff.pages), kinds)
 
 
-def _tags(tags: Mapping[int, Any], pages: int, kinds: int) -> TiffTags:
+def tags_of(tags: Mapping[int, Any], pages: int, kinds: int) -> TiffTags:
     """`tags` maps the number of a tag to its value; `kinds`: how many different kinds of pages there are."""
     formats = set(_several(tags.get(SAMPLE_FORMAT, 1)))
-    orientation = int(tags.get(ORIENTATION, 1))
+    orientation = _orientation(tags)
     stated, channels = _stated_pages(str(tags.get(DESCRIPTION, "")), int(tags.get(SAMPLES, 1)))
     compression, photometric = int(tags.get(COMPRESSION, 1)), int(tags.get(PHOTOMETRIC, 1))
     extra = [one for one in _several(tags.get(EXTRA_SAMPLES, ())) if one in ALPHA]
@@ -78,6 +79,14 @@ def _tags(tags: Mapping[int, Any], pages: int, kinds: int) -> TiffTags:
         kinds == 1 and stated <= pages,
         photometric == WHITE_IS_ZERO,
     )
+
+
+def _orientation(tags: Mapping[int, Any]) -> int:
+    """Of its own tag, or else of XMP, as Pillow turns a picture."""
+    if ORIENTATION in tags or XMP not in tags:
+        return int(tags.get(ORIENTATION, 1))
+    found = re.search(rb'tiff:Orientation(?:="|>)([0-9])', bytes(tags[XMP]))
+    return 1 if found is None else int(found[1])
 
 
 def _strips_missing(tags: Mapping[int, Any], samples: int) -> bool:
