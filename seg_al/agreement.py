@@ -22,6 +22,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import ScaledTranslation
 from scipy.stats import kendalltau
 
+from seg_al.pictures.plain_text import without_formulas
 from seg_al.results.figures import COLOURS
 
 PLACE = ("image", "unit")
@@ -246,4 +247,4 @@ def _apart(counts: Sequence[int]) -> list[int]:
 def _write(figure: Figure, path: Path) -> None:
     """Without a version inside, so that equal numbers give equal bytes."""
     FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", dpi=150, metadata={"Software": None})
+    without_formulas(figure).savefig(path, format="png", dpi=150, metadata={"Software": None})

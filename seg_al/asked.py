@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.spatial import KDTree
 from tqdm import tqdm
 
 from seg_al.core import IGNORE, Annotator
 from seg_al.pictures.overlay import DPI, write
-from seg_al.pictures.palette import palette
+from seg_al.pictures.palette import Colour, palette
 from seg_al.pictures.places import Placed, Places, by_image
 from seg_al.pool import Pool
 
 BAR = 0.3  # inches, the height of a class in the picture
+MOST_DRAWN = 24
+"""Most classes of the picture."""
+LETTERS = 30
+"""Letters in a line of a class's name."""
+
+Floats = npt.NDArray[np.float64]
 
 
 def statistics(
@@ -109,50 +117,75 @@ def scalars(found: Mapping[str, Any]) -> dict[str, float]:
     return told | {f"asked/share_{name}": count / total for name, count in shares if total}
 
 
-def asked_figure(found: Mapping[str, Any], number: int, path: Path) -> None:
-    """Draws the classes of the round's answers beside those of all that was known before, as a PNG."""
+def asked_figure(found: Mapping[str, Any], number: int, path: Path, own: Sequence[Colour] | None = None) -> None:
+    """Draws `statistics` of a round as a PNG: a bar per class for the round, a hatched one for what was known before.
+
+    Of more than MOST_DRAWN classes those that were found are drawn, the largest first, and the others counted.
+    """
     names: list[str] = found["classes"]
-    colours = palette(len(names))[: len(names)] / 255
     now, before = (np.array(found[key], dtype=np.float64) for key in ("answered", "before"))
     now, before = (100 * counts / max(counts.sum(), 1.0) for counts in (now, before))
-    figure = Figure(figsize=(7.0, BAR * len(names) + 1.9), dpi=DPI, layout="constrained")
+    drawn = drawn_classes(now, before)
+    colours = palette(len(names), own)[drawn] / 255
+    now, before, there = now[drawn], before[drawn], [names[one] for one in drawn]
+    figure = Figure(figsize=(7.0, BAR * len(drawn) + 1.9), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
-    rows = np.arange(len(names))
+    rows = np.arange(len(drawn))
     style: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.6}
     axes.barh(rows - 0.19, now, 0.38, color=colours, **style)
     axes.barh(rows + 0.19, before, 0.38, color="white", hatch="////", **style)
-    for row in rows:
+    _write_shares(axes, now, before)
+    missing = now + before == 0
+    labels = [f"{name} (not found yet)" if gone else name for name, gone in zip(there, missing, strict=True)]
+    axes.set_yticks(rows, [textwrap.fill(label, LETTERS) for label in labels])
+    for label, gone in zip(axes.get_yticklabels(), missing, strict=True):
+        label.set(color="#777777" if gone else "black", fontsize=9)
+    axes.set_ylim(len(drawn) - 0.4, -0.6)
+    axes.set_xlim(0, 1.1 * max(now.max(initial=0.0), before.max(initial=0.0), 1.0))
+    axes.set_xlabel(
+        "share of labelled pixels (%)\nfilled: answers of this round; hatched: all known before", fontsize=9
+    )
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(_title(found, number, len(drawn)), fontsize=10)
+    write(figure, path)
+
+
+def drawn_classes(now: Floats, before: Floats) -> npt.NDArray[np.intp]:  # [C] shares -> class ids
+    """All classes in the order of their ids; of more than MOST_DRAWN those that are known, the most asked first."""
+    if len(now) <= MOST_DRAWN:
+        return np.arange(len(now))
+    order = np.lexsort((-before, -now))
+    return order[(now + before)[order] > 0][:MOST_DRAWN]
+
+
+def _write_shares(axes: Axes, now: Floats, before: Floats) -> None:
+    for row in range(len(now)):
         for offset, share in ((-0.19, now[row]), (0.19, before[row])):
             if share > 0:
                 axes.annotate(
                     f"{share:.2g}" if share < 10 else f"{share:.0f}", (share, row + offset), xytext=(3, 0),
                     textcoords="offset points", va="center", fontsize=7,
                 )  # fmt: skip
-    missing = now + before == 0
-    labels = [f"{name} (not found yet)" if gone else name for name, gone in zip(names, missing, strict=True)]
-    axes.set_yticks(rows, labels)
-    for label, gone in zip(axes.get_yticklabels(), missing, strict=True):
-        label.set(color="#777777" if gone else "black", fontsize=9)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, 1.1 * max(now.max(), before.max(), 1.0))
-    axes.set_xlabel(
-        "share of labelled pixels (%)\nfilled: answers of this round; hatched: all known before", fontsize=9
-    )
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(_title(found, number), fontsize=10)
-    write(figure, path)
 
 
-def _title(found: Mapping[str, Any], number: int) -> str:
+def _title(found: Mapping[str, Any], number: int, drawn: int) -> str:
     count = len(found["classes"])
+    known = round(found["classes_found"] * count)
     lines = [
-        f"Round {number}: {found['queries']:,} queries about {found['pixels']:,} pixels of {found['images']:,} images",
-        f"{round(found['classes_found'] * count)} of {count} classes found so far",
+        f"Round {number}: {_counted(found['queries'], 'query', 'queries')} about "
+        f"{_counted(found['pixels'], 'pixel', 'pixels')} of {_counted(found['images'], 'image', 'images')}",
+        f"{known} of {count} classes found so far",
     ]
+    if drawn < known:
+        lines[1] += f", the {drawn} largest drawn"
     if found["nearest_distance"] is not None:
         lines[1] += (
             f"; nearest other query {found['nearest_distance']:.3g} pixels away "
             f"(random: {found['nearest_distance_random']:.3g})"
         )
     return "\n".join(lines)
+
+
+def _counted(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"

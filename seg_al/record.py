@@ -19,8 +19,9 @@ from seg_al.core import Annotator, Answer, CostUnit, Painted, Query, Tracker
 from seg_al.first_round import saved_seconds
 from seg_al.look import Look
 from seg_al.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
-from seg_al.pictures.gallery import Panel, query_gallery
+from seg_al.pictures.gallery import query_gallery
 from seg_al.pictures.objects import Seen
+from seg_al.pictures.panel import Panel
 from seg_al.pictures.places import by_image
 from seg_al.results.curves import AREA, Curve
 from seg_al.results.figures import run_curve
@@ -117,7 +118,7 @@ class Recorder:
 
 
 def panel_of(queries: tuple[Query, ...], asking: Asking, look: Look, annotator: Annotator) -> Panel:
-    """One asked image with what the models of the last round saw in it; a heuristic without passes has a flat map."""
+    """One asked image with what the models of the last round saw in it; a heuristic without passes has no map."""
     name = queries[0].image
     image = look.pool.images.image(name)
     if asking.heuristic.min_passes == 0:
@@ -125,7 +126,7 @@ def panel_of(queries: tuple[Query, ...], asking: Asking, look: Look, annotator: 
         probabilities = look.task.prediction(look.models(), tensor, look.compute)
         found = look.task.agreed(look.models(), tensor, look.compute)
         seen = None if found is None else Seen(found, None)
-        score_map = np.ones(image.shape[:2])
+        score_map = None
     else:
         beliefs = look.beliefs(name)
         probabilities, painted = beliefs.mean, painted_by(asking.heuristic, beliefs)

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from experiments import Notes, tiny
 from seg_al.annotators import Oracle
-from seg_al.asked import asked_figure, nearest, random_nearest, scalars, statistics
+from seg_al.asked import MOST_DRAWN, asked_figure, drawn_classes, nearest, random_nearest, scalars, statistics
 from seg_al.core import IGNORE, ByteImage, Query
 from seg_al.pictures.palette import palette
 from seg_al.pictures.places import Places
@@ -208,6 +208,23 @@ def test_the_picture_has_a_bar_as_long_as_the_share(tmp_path: Path) -> None:
     assert road == pytest.approx(3 * car, rel=0.05)
     assert car > 500
     assert sign == 0
+
+
+def test_of_many_classes_the_picture_has_those_that_were_found_the_most_asked_first(tmp_path: Path) -> None:
+    assert drawn_classes(np.array([0.0, 30.0, 10.0, 0.0]), np.zeros(4)).tolist() == [0, 1, 2, 3]
+    now, before = np.zeros(81), np.zeros(81)
+    now[[40, 7]], before[[2, 40]] = (10, 90), (60, 40)
+    assert drawn_classes(now, before).tolist() == [7, 40, 2]
+    assert drawn_classes(np.arange(1.0, 82.0), before).tolist() == list(range(80, 80 - MOST_DRAWN, -1))
+    found = {
+        "queries": 1, "images": 1, "pixels": 100, "classes": [f"class {number}" for number in range(81)],
+        "answered": [1] * 81, "before": [0] * 81, "classes_found": 1.0, "classes_per_image": 2.0,
+        "nearest_distance": None, "nearest_distance_random": None,
+    }  # fmt: skip
+    asked_figure(found, 1, tmp_path / "all.png")
+    asked_figure({**found, "answered": [0] * 81, "classes_found": 0.0}, 1, tmp_path / "none.png")
+    assert imread(tmp_path / "all.png").shape[0] < 1_000
+    assert imread(tmp_path / "none.png").shape[0] < 400
 
 
 def test_a_round_tells_what_it_asked_and_a_resumed_run_tells_it_again(

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from seg_al.core import IGNORE, BoolMask, Query
 from seg_al.pictures.contact_sheet import Thumbnail, contact_sheet
-from seg_al.pictures.gallery import FADED, Panel, query_gallery, words
+from seg_al.pictures.gallery import FADED, query_gallery
 from seg_al.pictures.overlay import DOT_COLOUR, DPI
-from seg_al.pictures.palette import palette
+from seg_al.pictures.palette import MOST_NAMED, palette
+from seg_al.pictures.panel import Panel, words
 from seg_al.region import Region
 
 CLASSES = ("background", "gland")
@@ -224,3 +226,71 @@ def test_a_sheet_shows_every_image_once_with_what_was_asked(tmp_path: Path) -> N
     assert share(tmp_path / "pixel.png", DOT) >= 11 * 9
     with pytest.raises(ValueError, match="no image to draw"):
         contact_sheet(iter(()), tmp_path / "none.png", "Round 1")
+
+
+def figures_of(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are written from now on."""
+    kept: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kw: (kept.append(self), save(self, *args, **kw)))
+    return kept
+
+
+def test_a_heuristic_that_looks_at_nothing_has_no_score_map_and_the_gallery_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = figures_of(monkeypatch)
+    query_gallery([replace(panel_of(), score_map=None)], CLASSES, tmp_path / "gallery.png", "random")
+    (figure,) = kept
+    assert [axes.get_title() for axes in figure.axes] == ["image", "prediction", "truth", ""]
+    assert figure.get_supxlabel() == "random has no score map: it looks at no image"
+
+
+def test_a_score_map_of_equal_scores_has_no_scale_but_their_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = figures_of(monkeypatch)
+    flat = np.full((60, 90), 0.25)
+    query_gallery([replace(panel_of(), score_map=flat)], CLASSES, tmp_path / "equal.png", "bald")
+    query_gallery([panel_of()], CLASSES, tmp_path / "ranked.png", "bald")
+    assert [len(figure.axes) for figure in kept] == [5, 6]  # four pictures, the words, the scale
+    assert kept[0].get_supxlabel() == "score map: bald is 0.25 everywhere"
+    assert (kept[1].axes[-1].get_xlabel(), kept[1].get_supxlabel()) == ("bald", "")
+
+
+def test_of_many_classes_the_legend_names_those_that_occur_the_largest_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = figures_of(monkeypatch)
+    names = tuple(f"class {number}" for number in range(81))
+    few, all_of_them = np.zeros((60, 90), np.uint8), (np.arange(60 * 90) % 81).astype(np.uint8).reshape(60, 90)
+    few[:20, :60], few[20:30, :10] = 77, 3
+    for classes in (few, all_of_them):
+        query_gallery([replace(panel_of(), truth=classes, prediction=classes)], names, tmp_path / "many.png")
+    few_names, all_names = ([text.get_text() for text in one.legends[0].get_texts()] for one in kept)
+    assert few_names == ["class 0", "class 77", "class 3", "78 classes do not occur"]
+    assert len(all_names) == MOST_NAMED + 1
+    assert all_names[-1] == "and 61 smaller ones"
+    assert kept[1].get_figheight() < 4.0
+
+
+def test_a_data_set_s_own_colours_are_used(tmp_path: Path) -> None:
+    blue, pink = (70, 130, 180), (244, 35, 232)
+    query_gallery([panel_of()], CLASSES, tmp_path / "own.png", own=[blue, pink])
+    image = share(tmp_path / "own.png", GROUND)
+    assert [share(tmp_path / "own.png", one) for one in (blue, pink)] == pytest.approx([image, image], rel=0.05)
+    assert share(tmp_path / "own.png", palette(2)[1]) == 0
+
+
+def test_a_name_is_drawn_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = figures_of(monkeypatch)
+    name = "a_$\\undefined$_<b>.png"
+    query_gallery([panel_of(name)], ("_background_", "$x"), tmp_path / "gallery.png")
+    assert name in {text.get_text() for text in kept[0].axes[4].texts}
+    assert [text.get_text() for text in kept[0].legends[0].get_texts()] == ["_background_", "$x"]
+
+
+@pytest.mark.parametrize("size", [(1200, 60), (40, 1600)])
+def test_no_shape_of_an_image_makes_a_giant_of_the_gallery(size: tuple[int, int], tmp_path: Path) -> None:
+    query_gallery([panel_of("odd", *size)], CLASSES, tmp_path / "gallery.png")
+    assert max(imread(tmp_path / "gallery.png").shape) < 1500

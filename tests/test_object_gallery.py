@@ -20,13 +20,14 @@ from seg_al.core import Query
 from seg_al.instances import rle
 from seg_al.instances.nouns import Instances
 from seg_al.instances.passes import Group, Objects
-from seg_al.pictures.gallery import Panel, query_gallery, words
+from seg_al.pictures.gallery import query_gallery
 from seg_al.pictures.labels import LABELS, LETTERS, labels
 from seg_al.pictures.objects import (
     DASHES,
     FAINT,
     Seen,
     draw_division,
+    draw_doubted,
     draw_passes,
     draw_scores,
     explained,
@@ -37,6 +38,7 @@ from seg_al.pictures.objects import (
 )
 from seg_al.pictures.overlay import DPI
 from seg_al.pictures.palette import palette
+from seg_al.pictures.panel import Panel, words
 from seg_al.pool import Pool
 from seg_al.record import panel_of
 from seg_al.region import Region
@@ -146,6 +148,8 @@ def test_words_count_objects_likely_ones_and_those_of_few_passes() -> None:
     half = replace(FOUR, passes=8)  # four of eight are not fewer than half
     assert "1 seen by fewer than half of 8 passes" in words_of(Seen(half, None))
     assert words_of(Seen(Objects(SIZE, 1, (STEADY,)), None)) == "1 object"
+    doubted = replace(FOUR, groups=(DOUBTED, replace(DOUBTED, scores=np.full(4, 0.31))))
+    assert words_of(Seen(doubted, None)) == "2 objects, none of certainty 0.5 or more (best 0.31)"
     assert words_of(Seen(Objects(SIZE, 10, ()), np.zeros(0))) == "no object in 10 passes"
     assert words_of(Seen(Objects(SIZE, 1, ()), None)) == "no object"
 
@@ -157,6 +161,21 @@ def test_no_object_and_objects_without_a_pixel_draw_nothing() -> None:
             assert not any(one.get_segments() for one in collections(axes))
             assert texts(axes) == []
     assert explained([sketch(Seen(Objects(SIZE, 1, ()), None), 1, ZOOM)]) == []
+
+
+def test_where_no_object_is_likely_the_surest_are_dotted_in_the_prediction() -> None:
+    boxes = [(x, 10, x + 5, 15) for x in range(5, 75, 10)]
+    doubted = Objects(SIZE, 1, tuple(group(box, sure=0.1 + 0.05 * place) for place, box in enumerate(boxes)))
+    axes = Figure().subplots()
+    draw_doubted(axes, sketch(Seen(doubted, None), 1, ZOOM))
+    ground, dots = collections(axes)
+    corners = np.concatenate(dots.get_segments())
+    assert sorted(set(corners[:, 0])) == [
+        x - 0.5 + side for x in range(25, 75, 10) for side in (0, 5)
+    ]  # the surest five
+    assert dots.get_linestyles()[0][1] is not None
+    assert len(ground.get_segments()) == len(dots.get_segments())
+    assert len(sketch(SEEN, 1, ZOOM).doubted) == 0  # two are likely
 
 
 def test_sampled_outlines_lie_within_a_step_of_the_object() -> None:
@@ -204,7 +223,8 @@ def test_a_gallery_of_objects_is_larger_and_told_in_words(tmp_path: Path) -> Non
         "numbers: scores of the most wanted",
     ]
     assert explained([sketch(Seen(replace(FOUR, groups=(DOUBTED,)), None), 1, ZOOM)]) == [
-        "thin lines: an object in each pass, fainter where less certain"
+        "thin lines: an object in each pass, fainter where less certain",
+        "dotted in the prediction: the surest objects (at most 5), where none is likely",
     ]
     assert FAINT < 0.3
 

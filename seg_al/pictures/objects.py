@@ -30,6 +30,9 @@ LARGE = 30.0
 LIKELY = 0.5
 """Certainty, the mean score over all passes, from which on an object is likely to be in the map of classes."""
 
+DOUBTED = 5
+"""Objects that a prediction shows where none is likely: the surest."""
+
 Colours = npt.NDArray[np.floating[Any]]  # [N, 3] in 0..1
 
 
@@ -75,6 +78,7 @@ class Sketch:
     scores: tuple[Label, ...]
     """The scores of the most wanted objects, of those that have room for it."""
     division: Points  # [2 S, 2], the borders of the likely objects, every two points a line
+    doubted: Points  # [2 S, 2], those of the surest objects where none is likely
     weight: float
     """Factor of the lines' width, at most 1: small objects have thin lines."""
 
@@ -108,8 +112,13 @@ def sketch(seen: Seen, step: int, zoom: float) -> Sketch:
         counts=labels(objects, rare, shares, zoom),
         scores=labels(objects, wanted, [f"{score:.3g}" for score in scores.tolist()], zoom),
         division=_division(replace(objects, groups=there).map, step),
+        doubted=_division(replace(objects, groups=() if there else _surest(objects, sure)).map, step),
         weight=float(np.clip(np.median(sides) / LARGE, 0.6, 1.0)) if len(sides) else 1.0,
     )
+
+
+def _surest(objects: Objects, sure: Floats) -> tuple[Group, ...]:
+    return tuple(objects.groups[place] for place in np.argsort(-sure, kind="stable")[:DOUBTED].tolist())
 
 
 def seen_by(group: Group) -> int:
@@ -123,9 +132,14 @@ def words_of(seen: Seen) -> str:
     if count == 0:
         return "no object" if passes == 1 else f"no object in {passes} passes"
     text = f"{count:,} {'object' if count == 1 else 'objects'}"
-    if passes > 1:
-        text += f", {np.count_nonzero(seen.likely()):,} of them likely"
-        text += f", {np.count_nonzero(seen.few()):,} seen by fewer than half of {passes} passes"
+    likely = int(np.count_nonzero(seen.likely()))
+    if not likely:
+        best = max(certainty(group, passes) for group in seen.objects.groups)
+        text += f", none of certainty {LIKELY:g} or more (best {best:.2g})"
+    elif passes > 1 or likely < count:
+        text += f", {likely:,} of them likely"
+    if few := int(np.count_nonzero(seen.few())):
+        text += f", {few:,} seen by fewer than half of {passes} passes"
     return text if seen.scores is None else f"{text}; most wanted {seen.scores.max():.3g}"
 
 
@@ -136,6 +150,8 @@ def explained(drawn: Sequence[Sketch]) -> list[str]:
         notes.append("thin lines: an object in each pass, fainter where less certain")
     if any(one.likely.any() for one in drawn):
         notes.append(f"thick: likely objects (mean certainty of at least {LIKELY:g})")
+    if any(len(one.doubted) for one in drawn):
+        notes.append(f"dotted in the prediction: the surest objects (at most {DOUBTED}), where none is likely")
     if any(one.few.any() for one in drawn):
         notes.append("dashed, 2/10: seen by fewer than half of the passes")
     if any(one.scores for one in drawn):
@@ -181,6 +197,15 @@ def draw_division(axes: Axes, division: Points, weight: float) -> None:  # [2 S,
         list(division.reshape(-1, 2, 2)), colors="black", linewidths=BORDER * weight, capstyle="projecting"
     )
     axes.add_collection(lines, autolim=False)
+
+
+def draw_doubted(axes: Axes, drawn: Sketch) -> None:
+    """The surest objects where none is likely: dotted white on a faint black line, seen on every class."""
+    pieces = list(drawn.doubted.reshape(-1, 2, 2))
+    ground = LineCollection(pieces, colors=(0.0, 0.0, 0.0, 0.5), linewidths=BORDER)
+    dots = LineCollection(pieces, colors="white", linewidths=BORDER, linestyles=":")
+    axes.add_collection(ground, autolim=False)
+    axes.add_collection(dots, autolim=False)
 
 
 def _draw_agreed(axes: Axes, drawn: Sketch, colours: Colours, told: Sequence[Label]) -> None:  # [N, 3]

@@ -17,6 +17,7 @@ from PIL import Image
 
 from seg_al.core import BoolMask, ByteImage
 from seg_al.pictures.places import Places
+from seg_al.pictures.plain_text import without_formulas
 
 DPI = 100
 """Screen pixels per inch of every picture that is drawn here."""
@@ -132,4 +133,4 @@ def write(figure: Figure, path: Path) -> None:
     """As a PNG without a version inside, so that equal pictures are equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", dpi=DPI, metadata={"Software": None})
+    without_formulas(figure).savefig(path, format="png", dpi=DPI, metadata={"Software": None})

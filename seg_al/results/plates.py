@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from seg_al.core import CostUnit
+from seg_al.pictures.plain_text import without_formulas
 from seg_al.results.arms import missing
 from seg_al.results.comparable import lower_is_better
 from seg_al.results.comparison_figures import (
@@ -48,7 +49,7 @@ class Plate:
         """The picture as a data URI, for a page without files beside it."""
         FigureCanvasAgg(self.figure)
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
+        without_formulas(self.figure).savefig(buffer, format="png", dpi=200, metadata={"Software": None})
         return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
     def save(self, folder: Path) -> tuple[Path, Path]:

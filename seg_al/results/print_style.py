@@ -24,6 +24,7 @@ from matplotlib.textpath import text_to_path
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from seg_al.core import CostUnit
+from seg_al.pictures.plain_text import without_formulas
 from seg_al.results.curves import arms_of, is_random
 
 # Okabe and Ito (2008), with grey for its yellow, which does not show on white; black and greys are random's.
@@ -186,7 +187,7 @@ def write(figure: Figure, path: Path, dpi: int) -> None:
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
     FigureCanvasAgg(figure)
     with matplotlib.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(path, format=kind, dpi=dpi, metadata=metadata)
+        without_formulas(figure).savefig(path, format=kind, dpi=dpi, metadata=metadata)
 
 
 def title_of(table: pd.DataFrame, metric: str) -> str:
