@@ -135,6 +135,8 @@ def asked_figure(found: Mapping[str, Any], number: int, path: Path, own: Sequenc
     axes.barh(rows - 0.19, now, 0.38, color=colours, **style)
     axes.barh(rows + 0.19, before, 0.38, color="white", hatch="////", **style)
     _write_shares(axes, now, before)
+    if not len(drawn):
+        axes.annotate("no class is known yet", (0.5, 0.5), xycoords="axes fraction", ha="center", va="center")
     missing = now + before == 0
     labels = [f"{name} (not found yet)" if gone else name for name, gone in zip(there, missing, strict=True)]
     axes.set_yticks(rows, [textwrap.fill(label, LETTERS) for label in labels])
@@ -180,8 +182,8 @@ def _title(found: Mapping[str, Any], number: int, drawn: int) -> str:
     if drawn < known:
         lines[1] += f", the {drawn} largest drawn"
     if found["nearest_distance"] is not None:
-        lines[1] += (
-            f"; nearest other query {found['nearest_distance']:.3g} pixels away "
+        lines.append(
+            f"nearest other query {found['nearest_distance']:.3g} pixels away "
             f"(random: {found['nearest_distance_random']:.3g})"
         )
     return "\n".join(lines)
