@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,7 +105,7 @@ class Experiment:
                 f"evaluate={path}: these are no weights of this model for {len(self.dataset.classes)} classes; compose "
                 f"the model and dataset as in the config.json of the run that made them ({str(error).splitlines()[0]})"
             ) from None
-        metrics = self.task.evaluate(models, self.dataset, self.asking.predictor, self.compute, self.run)
+        metrics = self._measured(models)
         write_json(folder / "evaluation.json", {"weights": str(path), "models": len(models), "metrics": metrics})
         width = max(map(len, metrics))
         log.info("%s:\n%s", path, "\n".join(f"  {key:{width}}  {value:.4f}" for key, value in metrics.items()))
@@ -182,20 +182,20 @@ class Experiment:
 
     def evaluate(self, number: int, pool: Pool, models: Models) -> dict[str, dict[str, float]]:
         cost: dict[str, float] = {unit: pool.cost(unit) for unit in COST_UNITS}
-        metrics = self.task.evaluate(models(), self.dataset, self.asking.predictor, self.compute, self.run)
+        metrics = self._measured(models())
         name, unit = self.task.headline, self.budget.unit
         val, test = metrics[f"val/{name}"], metrics[f"test/{name}"]
         log.info("round %d: %g %s, val %s %.4f, test %s %.4f", number, cost[unit], unit, name, val, name, test)
-        metrics |= self._beside_val(metrics)
         return {"cost": cost, "metrics": metrics}
 
-    def _beside_val(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """What val's score is to be compared with: the best constant's, and how many images of it were labelled."""
+    def _measured(self, models: Sequence[nn.Module]) -> dict[str, float]:
+        """The task's metrics with the best constant's on val, and with how many images of val are labelled."""
+        metrics = self.task.evaluate(models, self.dataset, self.asking.predictor, self.compute, self.run)
         metric = self.trainer.validation.metric
         constants = self.task.constants(self.dataset, metric)
         best = max(constants, key=lambda name: constants[name])
         log.info("val %s %.4f (best constant, %s: %.4f)", metric, metrics[f"val/{metric}"], best, constants[best])
-        return {f"val/constant_{metric}": constants[best], "val/images": float(len(self.dataset.val))}
+        return {**metrics, f"val/constant_{metric}": constants[best], "val/images": float(len(self.dataset.val))}
 
     def fresh_model(self, member: int) -> nn.Module:
         return build(self.model, len(self.dataset.classes), self.run, member)

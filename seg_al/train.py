@@ -43,9 +43,11 @@ class Validation:
     """"val": the state with the best val score (the later of equals); "last": the last, without judging."""
     times: int
     """Judgements per training, evenly spaced, the last step included."""
-    metric: str = "dice"
-    """The metric of val that judges, of those that the task can compute: "dice" (mean over images and foreground
-    classes) or "miou" (IoU over the pooled pixels, mean over all classes); "ap" of masks for objects."""
+    metric: str = "miou"
+    """The metric of val that judges, of those that the task can compute: "miou" (IoU over the pooled pixels, mean over
+    all classes: a network that beats the best constant prediction on every class scores above it) or "dice" (mean over
+    images with foreground and over foreground classes, by which the best constant may win); "ap" of masks for objects,
+    where a constant has 0."""
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_every_round_records_the_best_constant_and_the_number_of_val_images(
     assert f"val miou {found['val/miou']:.4f} (best constant, {best}: {constants[best]:.4f})" in caplog.messages
 
 
-def test_images_of_more_objects_than_ap_counts_are_said_once_with_the_ceiling(
+def test_images_of_more_objects_than_ap_counts_are_said_once_with_the_ap_that_remains(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     row = np.array([[1, 0, 1, 0, 1, 0, 1, 0, 1]], dtype=np.uint8)  # 5 objects, and AP counts 3
@@ -101,8 +101,8 @@ def test_images_of_more_objects_than_ap_counts_are_said_once_with_the_ceiling(
 
     for _ in range(2):
         found = task._splits(dataset, {"val": dataset.val, "test": ("few",)}, perfect)
-    assert found["val/ap_ceiling"] == found["val/ap"] == pytest.approx(72 / 101)  # 5 of 7: levels 0 to 0.71
-    assert "test/ap_ceiling" not in found
+    assert found["val/perfect_ap"] == found["val/ap"] == pytest.approx(72 / 101)  # 5 of 7: levels 0 to 0.71
+    assert "test/perfect_ap" not in found
     assert found["test/ap"] == 1.0
     (told,) = [one for one in caplog.messages if "task.most" in one]
     assert told.startswith("val: 1 of 2 images hold more objects of a class than task.most=3")

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from seg_al.instances import coco_metrics as module
 from seg_al.instances import rle
-from seg_al.instances.coco_metrics import ceiling, coco_metrics
+from seg_al.instances.coco_metrics import coco_metrics, perfect_ap
 from seg_al.instances.metrics import (
     THRESHOLDS,
     Panoptic,
@@ -288,15 +288,15 @@ def test_images_without_objects_are_counted_apart() -> None:
     assert instance_metrics({"b": truth()}, {"b": found()}, CLASSES[:2]) == {"empty_images": 1.0, "empty_correct": 1.0}
 
 
-def test_the_ceiling_is_the_ap_of_the_truth_itself_cut_to_what_counts() -> None:
+def test_the_perfect_ap_is_that_of_the_truth_itself_cut_to_what_counts() -> None:
     places = [(4 * (place // 8), 4 * (place % 8), 3, 3) for place in range(40)]
     truths = {"a": truth(*places, classes=[1] * 33 + [2] * 7), "b": truth(*places[:5], classes=[1] * 5)}
     perfect = {name: Detections.of(one.size, one.masks, np.ones(len(one)), one.classes) for name, one in truths.items()}
     for most in (1, 3, 7, 12, 32):
-        assert ceiling(truths, most) == pytest.approx(
+        assert perfect_ap(truths, most) == pytest.approx(
             coco_metrics(truths, perfect, CLASSES, most)["segm_ap"], abs=1e-12
         )
-    assert ceiling(truths, 33) is None
+    assert perfect_ap(truths, 33) is None
     assert coco_metrics(truths, perfect, CLASSES, 33)["segm_ap"] == 1.0
 
 

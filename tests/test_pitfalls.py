@@ -16,7 +16,7 @@ from experiments import TINY, composed
 from seg_al.deciding import place_of
 from seg_al.results.check import Check
 from seg_al.results.commands import ceiling_command, command, hydra_value, random_command
-from seg_al.results.pitfalls import checklist
+from seg_al.results.pitfalls import TIED, checklist
 from seg_al.results.records import Point, Record, Study, record_of, study_of
 
 BASE = {
@@ -80,6 +80,62 @@ def test_of_an_error_less_is_better_for_ceilings_and_collapses() -> None:
     assert check_of(errors, "collapsed", "test/hausdorff").because.startswith(
         "At the end above twice its arm's median: random run 3 (30.0000)."
     )
+
+
+def told(one: Record, last: Mapping[str, float]) -> Record:
+    """The run with more metrics in its last round."""
+    point = replace(one.points[-1], metrics={**one.points[-1].metrics, **last})
+    return replace(one, points=(*one.points[:-1], point))
+
+
+def test_a_round_whose_scores_all_tie_is_no_question_of_its_heuristic() -> None:
+    runs = [*arm("random", [0.8, 0.8]), *arm("maskal", [0.8, 0.8])]
+    assert check_of(runs, "collapsed").verdict == "yes"
+    random = [told(runs[0], {TIED: 1.0}), *runs[1:]]
+    assert check_of(random, "collapsed").verdict == "yes"  # chance is what it is for
+    found = check_of([*runs[:3], told(runs[3], {TIED: 1.0})], "collapsed")
+    assert (found.verdict, found.because) == (
+        "no",
+        "All scores were equal, so that chance asked and not the heuristic, in maskal run 1 (round 1).",
+    )
+    both = check_of([*runs[:2], told(runs[2], {TIED: 1.0, "test/dice": 0.1}), runs[3]], "collapsed")
+    assert "below half of its arm's median: maskal run 0" in both.because
+    assert both.because.endswith("in maskal run 0 (round 1).")
+
+
+def test_an_ap_that_cannot_be_one_says_what_it_can_be() -> None:
+    runs = [
+        told(one, {"test/ap": 0.5, "test/perfect_ap": 0.7624, "test/bbox_ap": 0.6}) for one in arm("random", [0.5, 0.6])
+    ]
+    study = study_of(runs, {}, [], "here")
+    for metric in ("test/ap", "test/bbox_ap"):
+        (found,) = [check for check in checklist(study, metric, "images") if "AP counts" in check.claim]
+        assert found.verdict == "no"
+        assert "a perfect prediction has a test/ap of 0.7624, not 1" in found.because
+    assert not [check for check in checklist(study, "test/dice", "images") if "AP counts" in check.claim]
+
+
+def test_the_size_of_val_is_read_from_the_runs_and_compared_with_what_the_pool_gave() -> None:
+    runs = arm("random", [0.5, 0.6])  # 4 images, then 6
+    assert check_of(runs, "validation set").verdict == "unknown"
+    found = check_of([told(one, {"val/images": 17.0}) for one in runs], "validation set")
+    assert (found.verdict, found.because) == (
+        "no",
+        "17 validation images choose checkpoints, labelled apart from the pool's cost; the first labelled set has 4 "
+        "and the last 6. Val holds more labels than the pool ever gave. Count them among the labels, or lower "
+        "dataset.val.",
+    )
+    small = check_of([told(one, {"val/images": 4.0}) for one in runs], "validation set")
+    assert small.verdict == "yes"
+    between = check_of([told(one, {"val/images": 5.0}) for one in runs], "validation set")
+    assert between.verdict == "no"
+    assert "ever gave" not in between.because
+    last = [record("random", 0, [0.5, 0.6], {"trainer.validation.keep": "last"})]
+    unused = check_of([told(one, {"val/images": 17.0}) for one in last], "validation set")
+    assert unused.verdict == "yes"
+    assert unused.because.startswith("17 validation images are only reported")
+    old = [record("random", 0, [0.5], {"dataset.val": 9})]
+    assert "9 validation images" in check_of(old, "validation set").because
 
 
 def test_augmentation_is_looked_up_in_every_arm() -> None:

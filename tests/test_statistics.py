@@ -13,7 +13,7 @@ from statsmodels.stats.power import TTestPower
 
 from seg_al.results.curves import Curve
 from seg_al.results.ranks import Grid, mean_ranks, penalties, rank_rounds
-from seg_al.results.savings import saving, saving_as_text
+from seg_al.results.savings import Fixed, ShareOfFull, ShareOfLast, saving, saving_as_text, tail_of
 from seg_al.results.statistics import (
     all_pairs,
     comparisons,
@@ -176,7 +176,7 @@ def test_large_effects_need_few_runs() -> None:
 def test_a_saving_is_the_ratio_of_the_costs_where_mean_curves_reach_the_goal() -> None:
     random = {run: curve([4, 8, 12], [0.5, 0.6, 0.8]) for run in range(3)}
     bald = {run: curve([4, 8, 12], [0.5, 0.8, 0.9]) for run in range(3)}
-    found = saving(bald, random, 0.7)
+    found = saving(bald, random, Fixed(0.7))
     assert found["cost"] == pytest.approx(4 + 4 * 2 / 3)
     assert found["baseline_cost"] == pytest.approx(10)
     assert found["share"] == pytest.approx(20 / 30)
@@ -197,11 +197,60 @@ def test_the_saving_s_interval_equals_scipy_s_paired_bootstrap() -> None:
         return cost(bald) / cost(random)
 
     expected = scipy.stats.bootstrap(
-        (np.arange(8),), ratio, vectorized=False, method="percentile", n_resamples=2000, rng=np.random.default_rng(5)
+        (np.arange(8),),
+        ratio,
+        confidence_level=1 - 2 * tail_of(8),
+        vectorized=False,
+        method="percentile",
+        n_resamples=10_000,
+        rng=np.random.default_rng(5),
     ).confidence_interval
-    found = saving(bald, random, 0.68)
+    found = saving(bald, random, Fixed(0.68))
     assert found["share"] == pytest.approx(ratio(np.arange(8)))
     assert [found["low"], found["high"]] == pytest.approx([expected.low, expected.high], abs=0.01)
+
+
+def test_the_goal_moves_with_the_runs_that_are_drawn() -> None:
+    curves = [curve([4, 8], [0.5, 0.8]), curve([4, 8], [0.5, 0.9])]
+    weights = np.array([[0.5, 0.5], [1, 0], [0, 1]])
+    assert ShareOfLast(0.9)(curves, weights, RNG) == pytest.approx([0.765, 0.72, 0.81])
+    assert Fixed(0.7)(curves, weights, RNG).tolist() == [0.7] * 3
+    many = np.full((20_001, 2), 0.5)
+    full = ShareOfFull(0.5, (0.8, 0.9, 0.85, 0.95))(curves, many, np.random.default_rng(0))
+    assert full[0] == pytest.approx(0.4375)
+    assert full[1:].mean() == pytest.approx(0.4375, abs=0.001)
+    expected = 0.5 * np.std([0.8, 0.9, 0.85, 0.95], ddof=1) / 2  # the standard error of a mean of four
+    assert full[1:].std() == pytest.approx(expected, rel=0.03)
+    assert set(ShareOfFull(0.5, (0.8,))(curves, many, np.random.default_rng(0))) == {0.4}
+
+
+def test_tails_are_those_of_student_s_t_and_of_an_unbiased_variance() -> None:
+    for n in (4, 9, 100):
+        z = scipy.stats.norm.ppf(tail_of(n)) * math.sqrt((n - 1) / n)
+        assert z == pytest.approx(scipy.stats.t.ppf(0.025, n - 1))
+    assert tail_of(10**6) == pytest.approx(0.025, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "least"), [(5, 0.88), (10, 0.92)])
+def test_intervals_of_a_saving_cover_the_truth_in_simulated_studies(runs: int, least: float) -> None:
+    costs, rng = np.arange(4, 44, 4.0), np.random.default_rng(7)
+    means = [0.85 - 0.45 * np.exp(-rate * costs / 40) for rate in (3.2, 2.0)]
+    goal = 0.97 * means[1][-1]
+    truth = np.interp(goal, means[0], costs) / np.interp(goal, means[1], costs)
+    hits = 0
+    for _ in range(300):
+        shared = rng.normal(0, 0.02, runs)
+        arm, baseline = (
+            {
+                run: Curve(costs, mean + shared[run] + rng.normal(0, 0.02) + rng.normal(0, 0.01, len(costs)))
+                for run in range(runs)
+            }
+            for mean in means
+        )
+        found = saving(arm, baseline, ShareOfLast(0.97))
+        hits += found["low"] <= truth <= found["high"]
+    assert least < hits / 300 < 0.995
 
 
 def test_what_is_not_reached_is_a_bound_and_never_a_number() -> None:
@@ -209,37 +258,37 @@ def test_what_is_not_reached_is_a_bound_and_never_a_number() -> None:
         {run: curve([4, 8, 16], [0.5, 0.5 + gain / 2, 0.5 + gain + run / 100]) for run in range(4)}
         for gain in (0.1, 0.3)
     )
-    arm_misses = saving(low, high, 0.7)
+    arm_misses = saving(low, high, Fixed(0.7))
     assert math.isinf(arm_misses["share"])
     assert arm_misses["bound"] == pytest.approx(16 / arm_misses["baseline_cost"])
     assert math.isinf(arm_misses["high"])
     assert arm_misses["missed"] == 1
-    random_misses = saving(high, low, 0.7)
+    random_misses = saving(high, low, Fixed(0.7))
     assert math.isnan(random_misses["share"])
     assert random_misses["bound"] == pytest.approx(random_misses["cost"] / 16)
-    both = saving(low, low, 0.9)
+    both = saving(low, low, Fixed(0.9))
     assert math.isnan(both["share"])
     assert math.isnan(both["bound"])
     assert math.isnan(both["high"])
     some = {run: curve([4, 8, 16], [0.5, 0.6, 0.68 if run else 0.9]) for run in range(4)}
-    assert 0.1 < saving(some, high, 0.7)["missed"] < 0.6  # resamples without run 0 do not get there
-    assert math.isinf(saving(some, high, 0.7)["high"])
+    assert 0.1 < saving(some, high, Fixed(0.7))["missed"] < 0.6  # resamples without run 0 do not get there
+    assert math.isinf(saving(some, high, Fixed(0.7))["high"])
 
 
 def test_a_saving_reads_as_a_sentence() -> None:
     about = {"label": "bald", "baseline": "random", "target": 0.95, "reference": "full data", "goal": 0.7}
     low, high = ({run: curve([4, 8, 16], [0.5, 0.6 + g, 0.6 + 2 * g]) for run in (0, 1)} for g in (0.04, 0.1))
-    text = saving_as_text(about | saving(high, {0: high[0], 1: high[1]}, 0.7), "images")
+    text = saving_as_text(about | saving(high, {0: high[0], 1: high[1]}, Fixed(0.7)), "images")
     assert text == "bald needs 100 % [100, 100] of random's images to reach 95 % of the full-data score (0.7000)"
-    assert "does not reach 95 %" in saving_as_text(about | saving(low, high, 0.7), "images")
+    assert "does not reach 95 %" in saving_as_text(about | saving(low, high, Fixed(0.7)), "images")
     assert "more than 200 % of random's images [not reached, not reached]" in saving_as_text(
-        about | saving(low, high, 0.7), "images"
+        about | saving(low, high, Fixed(0.7)), "images"
     )
-    assert "and random does not: less than 50 %" in saving_as_text(about | saving(high, low, 0.7), "images")
-    assert saving_as_text(about | saving(low, low, 0.9), "images").startswith("neither bald nor random reaches")
-    assert "nothing could be saved" in saving_as_text(about | saving(low, high, 0.4), "images")
-    assert "no run in common" in saving_as_text(about | saving({5: low[0]}, high, 0.7), "images")
-    assert "(one pair, no interval)" in saving_as_text(about | saving({0: high[0]}, high, 0.7), "images")
+    assert "and random does not: less than 50 %" in saving_as_text(about | saving(high, low, Fixed(0.7)), "images")
+    assert saving_as_text(about | saving(low, low, Fixed(0.9)), "images").startswith("neither bald nor random reaches")
+    assert "nothing could be saved" in saving_as_text(about | saving(low, high, Fixed(0.4)), "images")
+    assert "no run in common" in saving_as_text(about | saving({5: low[0]}, high, Fixed(0.7)), "images")
+    assert "(one pair, no interval)" in saving_as_text(about | saving({0: high[0]}, high, Fixed(0.7)), "images")
 
 
 def test_penalties_count_the_rounds_that_a_paired_t_test_finds() -> None:

@@ -53,7 +53,7 @@ def coco_metrics(
     return metrics
 
 
-def ceiling(truths: Mapping[str, Instances], most: int = MOST) -> float | None:
+def perfect_ap(truths: Mapping[str, Instances], most: int = MOST) -> float | None:
     """The AP of a perfect prediction that is cut to the `most` detections which count; None where nothing is cut.
 
     It finds the share r of a class's objects that are left, with a precision of 1 up to there and of 0 beyond: the

@@ -24,6 +24,8 @@ from seg_al.results.records import Record, Study
 from seg_al.results.statistics import pairs_for_a_star
 from seg_al.results.training_pitfalls import training_checks
 
+TIED = "asked/all_scores_equal"
+"""The metric that is 1 for a round whose scores all tie, so that the selector alone decided."""
 COLLAPSE = 0.5
 """A run whose last score is below this share of its arm's median has collapsed; of an error, above its inverse."""
 
@@ -42,6 +44,7 @@ def checklist(study: Study, metric: str, cost: CostUnit) -> list[Check]:
         _honest_labels(study),
         *training_checks(study),
         _collapsed(study, metric, cost),
+        *_counts_all(study, metric),
         _random_for_foreground(study),
         *_breadth(asking),
         _redundancy(asking),
@@ -169,14 +172,45 @@ def _honest_labels(study: Study) -> Check:
 def _collapsed(study: Study, metric: str, cost: CostUnit) -> Check:
     claim = "No run has collapsed and is averaged in"
     far = "above twice" if lower_is_better(metric) else "below half of"
+    tied = _tied(study)
     fallen = []
     for label, runs in curves_of(study.table, metric, cost).items():
         ends = pd.Series({run: float(curve.values[-1]) for run, curve in runs.items()})
         gone = COLLAPSE * ends > ends.median() if lower_is_better(metric) else ends < COLLAPSE * ends.median()
         fallen += [f"{label} run {run} ({ends[run]:.4f})" for run in ends[gone].index]
     if fallen:
-        return Check(claim, "no", f"At the end {far} its arm's median: {', '.join(fallen)}. They are averaged in.")
+        told = f"At the end {far} its arm's median: {', '.join(fallen)}. They are averaged in."
+        return Check(claim, "no", f"{told} {tied}" if tied else told)
+    if tied:
+        return Check(claim, "no", tied)
     return Check(claim, "yes", f"No run ends {far} its arm's median.")
+
+
+def _tied(study: Study) -> str:
+    """Which rounds asked by equal scores, of arms with a heuristic that looks; empty where none did."""
+    rows = study.table[(study.table["metric"] == TIED) & (study.table["value"] > 0)]
+    by_run = {
+        (str(label), run): [f"{number:g}" for number in own["round"]]
+        for (label, run), own in rows.groupby(["label", "run"], sort=False)
+        if str(label) in study.arms and study.of(str(label))[0].settings["heuristic"] != "random"
+    }
+    if not by_run:
+        return ""
+    told = ", ".join(f"{label} run {run} (round {' and '.join(own)})" for (label, run), own in by_run.items())
+    return f"All scores were equal, so that chance asked and not the heuristic, in {told}."
+
+
+def _counts_all(study: Study, metric: str) -> Iterator[Check]:
+    """A check only for AP, and only where it was cut."""
+    split, _, name = metric.partition("/")
+    best = study.table.loc[study.table["metric"] == f"{split}/perfect_ap", "value"]
+    if "ap" in name.split("_") and len(best):
+        yield Check(
+            "AP counts as many detections of an image as it has objects",
+            "no",
+            f"It counts task.most={values(study.records, 'task.most')} of a class, so that a perfect prediction has a "
+            f"{split}/ap of {best.min():.4f}, not 1. Raise task.most to the largest number of objects.",
+        )
 
 
 def _random_for_foreground(study: Study) -> Check:

@@ -196,8 +196,9 @@ MAIN_NOTE = (
     "cost axis; mean ± sd (n − 1) over the runs. Bold: best, underlined: second; neither says significant."
 )
 SAVING_NOTE = (
-    "On mean curves, with 95 % bootstrap intervals over paired runs. > and <: one of the two never gets there. With "
-    "few runs bootstrap intervals are too narrow."
+    "On mean curves, with 95 % bootstrap intervals over paired runs, widened for few runs. > and <: one of the two "
+    "never gets there. In simulations these intervals hold the truth in 0.92 to 0.98 of studies with 5 or more pairs, "
+    "but in only 0.78 to 0.89 of those with 3."
 )
 TEST_NOTE = (
     "Paired by run. Differences with 95 % t intervals; g: Hedges' effect size of the paired differences. The table is "

@@ -21,7 +21,7 @@ def training_checks(study: Study) -> list[Check]:
     asking = [record for record in study.records if not record.ceiling]
     first = float(study.table.loc[~study.table["ceiling"], "images"].min())
     return [
-        _val_is_small(asking, first),
+        _val_is_small(study, asking, first),
         _test_is_unseen(asking),
         _tuned(asking, first),
         _steps(asking),
@@ -32,16 +32,26 @@ def training_checks(study: Study) -> list[Check]:
     ]
 
 
-def _val_is_small(asking: Sequence[Record], first: float) -> Check:
+def _val_is_small(study: Study, asking: Sequence[Record], first: float) -> Check:
+    """Images of val are labels too, which no cost of the pool counts."""
     claim = "The validation set is not larger than the labelled set that it judges"
-    sizes = {value for record in asking if isinstance(value := record.settings.get("dataset.val"), int)}
-    if all(told(record, "trainer.validation.keep") == "last" for record in asking):
-        return Check(claim, "yes", "No checkpoint is chosen: the last state of each training is kept.")
+    recorded = study.table.loc[(study.table["metric"] == "val/images") & ~study.table["ceiling"], "value"]
+    stated = {value for record in asking if isinstance(value := record.settings.get("dataset.val"), int)}
+    sizes = set(recorded) or stated  # runs of before recorded none
     if not sizes:
-        return Check(claim, "unknown", "The configs state no number of validation images.")
-    text = f"{max(sizes)} validation images choose checkpoints; the first labelled set has {amount(first)}."
-    hint = "" if max(sizes) <= first else " Count them among the labels, or lower dataset.val."
-    return Check(claim, "yes" if max(sizes) <= first else "no", text + hint)
+        return Check(claim, "unknown", "Neither the runs nor their configs state the number of validation images.")
+    val, last = max(sizes), float(study.table.loc[~study.table["ceiling"], "images"].max())
+    unused = all(told(record, "trainer.validation.keep") == "last" for record in asking)
+    use = "are only reported" if unused else "choose checkpoints"
+    text = (
+        f"{val:g} validation images {use}, labelled apart from the pool's cost; the first labelled set has "
+        f"{amount(first)} and the last {amount(last)}."
+    )
+    if val > last:
+        text += " Val holds more labels than the pool ever gave."
+    if unused or val <= first:
+        return Check(claim, "yes", text)
+    return Check(claim, "no", text + " Count them among the labels, or lower dataset.val.")
 
 
 def _test_is_unseen(asking: Sequence[Record]) -> Check:

@@ -14,7 +14,7 @@ from torch import Tensor
 from seg_al.beliefs import Beliefs, BeliefSums, NotFinite
 from seg_al.compute import Compute
 from seg_al.core import Dataset
-from seg_al.instances.coco_metrics import ceiling, coco_metrics
+from seg_al.instances.coco_metrics import coco_metrics, perfect_ap
 from seg_al.instances.found import detections_of, placed, selected, undone
 from seg_al.instances.matching import Matcher, Matching
 from seg_al.instances.merging import certainty, merged
@@ -136,7 +136,7 @@ class InstanceSegmentation:
     ) -> dict[str, float]:
         """AP of masks ("ap", "ap50", "ap_<class>") and boxes ("bbox_ap"), and of label images "aji", "pq", ...
 
-        Where an image holds more objects than AP counts detections, "ap_ceiling" is the AP of a perfect prediction.
+        Where an image holds more objects than AP counts detections, "perfect_ap" is the AP of a perfect prediction.
         """
 
         def single(name: str) -> Detections:
@@ -202,8 +202,8 @@ class InstanceSegmentation:
             here = {name: detections[name] for name in own}
             truths = {name: instances_of(dataset, name) for name in own}
             found = self._precision(dataset, here)
-            if (best := ceiling(truths, self.most)) is not None:
-                found["ap_ceiling"] = best
+            if (best := perfect_ap(truths, self.most)) is not None:
+                found["perfect_ap"] = best
                 self._warn(split, truths, best)
             found |= instance_metrics(truths, here, dataset.classes, self.least_score)
             if self.reported is not None:
