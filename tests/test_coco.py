@@ -195,7 +195,7 @@ def test_what_can_be_kept_is_kept_and_told_once_with_counts(tmp_path: Path, capl
         "copy of another annotation: left out (1): all.json: 1",
         "id of several annotations: numbered anew (1)",
         "annotation of an image that is not listed: left out (1): all.json: 7 (image 99)",
-        "polygon of fewer than three points, or not of numbers: left out (3)",
+        "polygon of fewer than three points: left out (3)",
         "without a mask: its box is void, as a crowd (1): all.json: 2",
         "without a mask or a box: left out (1): all.json: 3",
         "box of zero area: taken from the mask (1): all.json: 4",

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 DERIVED = ("kind", "size")
 """Columns that every image has: kind of microscopy (picture_kind.py), and height x width in pixels."""
+BOX_ONLY = "without a mask: its box is void, as a crowd"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def read_coco(
     whole = CocoDataset(found, objects, (background, *names), tuple(found), (), {}, fixed)
     findings.settle(folder)
     splits = split_of(found, wanted, stratify, whole.values, run, folder)
-    _check_splits(whole, splits)
+    _check_splits(whole, splits, findings.kept.counts[BOX_ONLY])
     reported = ", ".join(f"{len(those)} {key}" for key, those in splits.tests.items())
     logger.info("%s of %s: %d pool, %d val, %s", annotations, folder, len(splits.pool), len(splits.val), reported)
     others = {*splits.val, *(name for those in splits.tests.values() for name in those)}
@@ -217,13 +218,10 @@ def _instances(name: str, image: Listed, scale: float, findings: Findings) -> In
         except Unusable as error:
             findings.stop.add("mask that cannot be read", f"{label}: {error}")
             continue
-        crowd = bool(record.get("iscrowd", 0))
+        crowd = record["crowd"]
         if code is None:
             code, crowd = box_code(record.get("bbox"), image.size), True
-            kind = (
-                "without a mask or a box: left out" if code is None else "without a mask: its box is void, as a crowd"
-            )
-            findings.kept.add(kind, label)
+            findings.kept.add("without a mask or a box: left out" if code is None else BOX_ONLY, label)
         elif is_flat(record.get("bbox")):
             findings.kept.add("box of zero area: taken from the mask", label)
         if code is not None:
@@ -246,14 +244,27 @@ def _filled(instances: Instances, labels: list[str], kind: str, findings: Findin
     return instances.select(filled)
 
 
-def _check_splits(dataset: CocoDataset, splits: Splits) -> None:
-    """ValueError where a split has no object, so that nothing is learned or measured. Images without one stay."""
+def _check_splits(dataset: CocoDataset, splits: Splits, boxes: int) -> None:
+    """ValueError where a split has no object, so that nothing is learned or measured. Images without one stay.
+
+    `boxes` counts the annotations that have a box and no mask.
+    """
     parts = {"train": splits.pool, "val": splits.val, **splits.tests}
     empty = [key for key, names in parts.items() if all(dataset.objects_of[name].crowd.all() for name in names)]
     if empty:
+        crowds = sum(len(dataset.objects_of[name]) for name in parts[empty[0]])
+        if crowds and boxes:
+            why = (
+                f"{boxes:,} annotations are boxes without masks, and a box does not say which pixels are the object's; "
+                "no task here learns from boxes alone yet: give each annotation a segmentation"
+            )
+        elif crowds:
+            why = f"all of their {crowds:,} annotations are crowds (iscrowd 1), which are void: give objects iscrowd 0"
+        else:
+            why = "labels of official test sets are often held back: choose another split"
         raise ValueError(
             f"there is no object in the {len(parts[empty[0]])} images of {' and '.join(empty)}, so that nothing can be "
-            "learned or measured; labels of official test sets are often held back: choose another split"
+            f"learned or measured; {why}"
         )
     names = [name for name in splits.pool if len(dataset.objects_of[name]) == 0]
     if names:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os.path import relpath
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tqdm import tqdm
 
 from seg_al.datasets.coco_checks import Findings
+from seg_al.datasets.coco_fields import below, by_number, flag, identity, is_file, leaves, numbers_of_box, shown, side
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.held import Header
+from seg_al.datasets.files.json_file import read_json
 from seg_al.datasets.files.rules import Reading
 
 MOST_CLASSES = 254
@@ -47,31 +49,22 @@ class Listed:
     """Height and width of the file in pixels."""
     fields: Mapping[str, str]
     annotations: Sequence[Record]
-    """In the order of the file; each with its class, from 1."""
+    """In the order of the file; each with its class, from 1, whether it is a crowd, and where it stands."""
     page: int | None = None
     """Of the file, from 0; None: it has one only."""
-
-
-def identity(value: Any) -> str | None:
-    """An id as text, so that 7, 7.0 and "7" are the same; None where it is missing or no id."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
-        return None
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def load(source: Source) -> dict[str, list[Record]]:
     """The lists images, annotations and categories. ValueError, naming the file, where it does not have them."""
     path = source.annotations
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_json(path)
     except FileNotFoundError as error:
         there = sorted(one.name for one in path.parent.glob("*.json")) if path.parent.is_dir() else []
         raise ValueError(
             f"there is no file {path} (from {Path.cwd()}); set dataset.root and dataset.annotations; "
             f"JSON files in its folder: {', '.join(there) or 'none'}"
         ) from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is no JSON file ({error})") from error
     lists: dict[str, list[Record]] = {}
     for key in ("images", "annotations", "categories"):
         found = content.get(key) if isinstance(content, dict) else None
@@ -101,11 +94,7 @@ def categories(records: Sequence[Record], background: str, where: str, findings:
         )
     if len(names) > MOST_CLASSES:
         findings.stop.add(f"more than {MOST_CLASSES} categories", f"{where}: {len(names)}")
-    return {key: names[key] for key in sorted(names, key=_by_number)}
-
-
-def _by_number(key: str) -> tuple[bool, int, str]:
-    return (False, int(key), "") if key.isdecimal() else (True, 0, key)
+    return {key: names[key] for key in sorted(names, key=by_number)}
 
 
 def listed(
@@ -121,13 +110,12 @@ def listed(
     records = _by_id(lists["images"], name, reading, findings)
     own = _annotations(lists["annotations"], records, class_of, name, findings)
     images: list[Listed] = []
+    key_of: dict[tuple[str, int | None], str] = {}
     for key, record in tqdm(
         records.items(), f"read headers of {name}", unit="image", leave=False, disable=None, delay=1
     ):
-        path = _path(source.images, record["file_name"])
+        path = _path(source, record["file_name"], f"{name}: image {key}", root, findings)
         header = None if path is None else _header(path, reading, findings)
-        if path is None:
-            findings.stop.add("image that is not there", str(source.images / record["file_name"]))
         if path is None or header is None:
             continue
         page = _page(record, header, reading)
@@ -135,12 +123,13 @@ def listed(
             kind = "image of several pages whose record names none of them: give it a page, from 1"
             findings.stop.add(kind, f"{path.name}: {header.pages} pages")
             continue
-        given = (record.get("height"), record.get("width"))
-        if None not in given and given != header.size:
-            sizes = " and ".join(f"{height}x{width}" for height, width in (given, header.size))
-            findings.stop.add("image of another size (height x width) than its file", f"{path.name}: {sizes}")
+        if not _sides_agree(record, header, path, f"{name}: image {key}", findings):
             continue
-        file = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+        file = PurePosixPath(relpath(path, root)).as_posix()
+        if (file, page) in key_of:
+            findings.stop.add("file of several images", f"{name}: {file} ({key_of[file, page]}, {key})")
+            continue
+        key_of[file, page] = key
         fields = {k: str(v) for k, v in record.items() if k not in OWN and isinstance(v, str | int)}
         images.append(Listed(path, file, source.split, header.size, fields, own.get(key, []), page))
     return images
@@ -178,7 +167,7 @@ def _annotations(
     where: str,
     findings: Findings,
 ) -> dict[str, list[Record]]:
-    """By image id; copies are left out, and each record tells its class and where it stands."""
+    """By image id; copies are left out, and each record tells its class, whether it is a crowd, and where it stands."""
     seen: dict[str, Record] = {}
     found: dict[str, list[Record]] = defaultdict(list)
     for place, record in enumerate(records):
@@ -194,19 +183,73 @@ def _annotations(
             findings.kept.add("annotation with the id 0 or none: numbered anew", label)
         if key is not None:
             seen.setdefault(key, record)
-        if image not in images:
+        _check_fields(record, label, findings)
+        if image is None:
+            findings.stop.add("annotation without an image_id: name the id of its image", label)
+        elif image not in images:
             findings.kept.add("annotation of an image that is not listed: left out", f"{label} (image {image})")
         elif category is None or category not in class_of:
             findings.stop.add("annotation of an unknown category", f"{label} (category {category})")
         else:
-            found[str(image)].append({**record, "class": class_of[category], "label": label})
+            own = {"class": class_of[category], "label": label, "crowd": bool(flag(record.get("iscrowd")))}
+            found[image].append({**record, **own})
     return found
 
 
-def _path(folder: Path, file: str) -> Path | None:
-    """The image: at its place, or else directly in the folder, as many exports name folders of another machine."""
-    places = (folder / file, folder / PurePosixPath(file.replace("\\", "/")).name)
-    return next((place for place in places if place.is_file()), None)
+def _check_fields(record: Record, label: str, findings: Findings) -> None:
+    """Notes an iscrowd and a bbox that say nothing, or could be read in two ways."""
+    crowd, box = record.get("iscrowd"), record.get("bbox")
+    if flag(crowd) is None:
+        kind = "iscrowd that is neither 0 nor 1; write 0 for one object, 1 for objects that are not told apart"
+        findings.stop.add(kind, f"{label} ({shown(str(crowd))})")
+    if box not in (None, []) and numbers_of_box(box) is None:
+        kind = "bbox that is not [x, y, width, height] in finite numbers; correct it, or leave it out"
+        findings.stop.add(kind, f"{label} ({shown(str(box))})")
+
+
+def _sides_agree(record: Record, header: Header, path: Path, where: str, findings: Findings) -> bool:
+    """Whether width and height, where the record has them, are those of the file."""
+    given = [record.get(key) for key in ("height", "width")]
+    sides = [None if one is None else side(one) for one in given]
+    if any(one is not None and found is None for one, found in zip(given, sides, strict=True)):
+        kind = "width or height that is no whole number of pixels from 1 on; correct it, or leave both out"
+        findings.stop.add(kind, f"{where} (height {shown(str(given[0]))}, width {shown(str(given[1]))})")
+        return False
+    if any(one not in (None, true) for one, true in zip(sides, header.size, strict=True)):
+        found = "x".join("?" if one is None else str(one) for one in sides)
+        turned = f" (turned by its EXIF orientation {header.orientation})" if header.orientation != 1 else ""
+        text = f"{path.name}: {found} and {header.size[0]}x{header.size[1]}{turned}"
+        findings.stop.add("image of another size (height x width) than its file", text)
+        return False
+    return True
+
+
+def _path(source: Source, file: str, where: str, root: Path, findings: Findings) -> Path | None:
+    """The image at its place, or else directly in the folder, as exports name folders of another machine.
+
+    None, which is noted, where the file is not there or would lie outside.
+    """
+    text = f"{where}: {shown(file)}"
+    if why := leaves(file):
+        findings.stop.add("file_name that is no path below dataset.images", f"{text} ({why})")
+        return None
+    path = below(source.images, file, root)
+    if path is not None and is_file(path):
+        return path
+    slashed = file.replace("\\", "/")
+    path = below(source.images, slashed, root)
+    if path is None:
+        why = "it leads out of dataset.root; move the image below it"
+        findings.stop.add("file_name that is no path below dataset.images", f"{text} ({why})")
+        return None
+    beside = source.images / PurePosixPath(slashed).name
+    if is_file(path):
+        return path
+    if is_file(beside):
+        findings.kept.add("image that is not at its place: the one of the same name in dataset.images is taken", text)
+        return beside
+    findings.stop.add("image that is not there", f"{source.images / shown(file)}")
+    return None
 
 
 def _header(path: Path, reading: Reading, findings: Findings) -> Header | None:

@@ -35,8 +35,8 @@ def lengths(code: Code) -> Ints:
     stops = np.flatnonzero(last) + 1
     starts = np.r_[0, stops[:-1]]
     places = np.arange(len(digits)) - np.repeat(starts, stops - starts)
-    if places.max() > 11:  # 60 bits
-        raise ValueError("the compressed counts hold a number beyond 60 bits")
+    if places.max() > 5:  # 30 bits: more than an image can have pixels, and few enough that no sum of them wraps
+        raise ValueError("the compressed counts hold a number beyond 30 bits")
     values = np.add.reduceat((digits & 0x1F) << (5 * places), starts)
     negative = (digits[stops - 1] & 0x10) != 0
     values -= np.where(negative, np.int64(1) << (5 * (stops - starts)), 0)
