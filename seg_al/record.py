@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from seg_al.acquire import Asking
-from seg_al.agreement import agreement_figure, scalars
+from seg_al.agreement import scalars
+from seg_al.agreement_figure import agreement_figure, nothing_to_compare
 from seg_al.asked import asked_figure, statistics
 from seg_al.asked import scalars as asked_scalars
 from seg_al.core import Annotator, Answer, CostUnit, Painted, Query, Tracker
@@ -21,6 +22,7 @@ from seg_al.look import Look
 from seg_al.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
 from seg_al.pictures.gallery import query_gallery
 from seg_al.pictures.objects import Seen
+from seg_al.pictures.palette import Colour
 from seg_al.pictures.panel import Panel
 from seg_al.pictures.places import by_image
 from seg_al.results.curves import AREA, Curve
@@ -52,6 +54,8 @@ class Recorder:
     """What a step of the tracker counts."""
     headline: str
     """The metric that the run's curve shows, such as "dice"."""
+    colours: Sequence[Colour] | None = None
+    """The data set's own, of its classes; None: it has none."""
     rounds: list[Metrics] = field(default_factory=list)
 
     def place(self, number: int) -> Path:
@@ -82,9 +86,15 @@ class Recorder:
         if not self.panels:
             return
         if (found := _read(place / "agreement.json")) and not (place / "agreement.png").exists():
-            write_whole(place / "agreement.png", lambda whole: agreement_figure(found, self.heuristic, whole))
+            if why := nothing_to_compare(found):
+                log.info("round %d: no picture of agreement: %s", number, why)
+            else:
+                write_whole(place / "agreement.png", lambda whole: agreement_figure(found, self.heuristic, whole))
         if (counted := _read(place / "asked.json")) and not (place / "asked.png").exists():
-            write_whole(place / "asked.png", lambda whole: asked_figure(counted, number, whole))
+            write_whole(place / "asked.png", lambda whole: asked_figure(counted, number, whole, self.colours))
+
+    def _gallery(self, panels: Iterable[Panel], look: Look, path: Path, images: int) -> None:
+        query_gallery(panels, look.classes, path, self.heuristic, images, self.colours)
 
     def _tied(self, place: Path) -> bool:
         """Whether the heuristic scored all units of the round alike, so that it asked what random asks."""
@@ -111,7 +121,7 @@ class Recorder:
         path = place / "gallery.png"
         if self.panels and not path.exists():
             panels = (panel_of(own, asking, look, annotator) for own in by_name[: self.panels])
-            write_whole(path, lambda whole: query_gallery(panels, look.classes, whole, self.heuristic, len(by_name)))
+            write_whole(path, lambda whole: self._gallery(panels, look, whole, len(by_name)))
         sheet = place / "contact_sheet.png"
         if self.panels and len(by_name) > self.panels and not sheet.exists():
             write_whole(sheet, lambda whole: _sheet(by_name, number, look, whole))

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from seg_al.agreement import agreement, agreement_figure, scalars
+from seg_al.agreement import agreement, scalars
+from seg_al.agreement_figure import agreement_figure, nothing_to_compare
 
 RNG = np.random.default_rng(11)
 MANY = tuple(f"expected_entropy_{number}" for number in range(11))
@@ -235,11 +236,12 @@ def test_the_picture_shows_the_numbers_it_is_given(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kw: figures.append(self))
     agreement_figure(found, "bald", tmp_path / "unused.png")
     ranks, shares, curves = figures[0].axes
-    assert [text.get_text() for text in ranks.texts] == ["1.00", "0.40", "–", "0.40", "1.00", "–", "–", "–", "–"]
-    assert [text.get_text() for text in shares.texts] == ["1.00", "1.00", "–", "1.00", "1.00", "–", "–", "–", "–"]
+    assert [text.get_text() for text in ranks.texts] == ["1.00", "0.40", "0.40", "1.00"]
+    assert [text.get_text() for text in shares.texts] == ["1.00", "1.00", "1.00", "1.00"]
     assert [(label.get_text(), label.get_fontweight()) for label in ranks.get_yticklabels()] == [
-        ("bald", "bold"), ("vote entropy", "normal"), ("random", "normal"),
+        ("bald", "bold"), ("vote entropy", "normal"),
     ]  # fmt: skip
+    assert "not compared, for all units have one score: random" in figures[0].get_supxlabel().replace("\n", " ")
     tau, overlap, chance = (np.asarray(line.get_ydata(), dtype=float) for line in curves.lines)
     np.testing.assert_allclose(tau, [np.nan, 4 / 6, 1.0])
     np.testing.assert_allclose(overlap, [np.nan, 0.0, 1.0])
@@ -253,3 +255,14 @@ def test_equal_numbers_give_equal_bytes(tmp_path: Path) -> None:
     for name in ("first.png", "second.png"):
         agreement_figure(found, "bald", tmp_path / name)
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
+
+
+def test_where_nothing_has_an_order_the_reason_stands_for_the_picture() -> None:
+    flat = agreement(table(1, bald=[1.0] * 4, random=[0.0] * 4), "random", None)
+    assert nothing_to_compare(flat) == "bald, random scored all 4 units alike"
+    one = agreement(table(1, bald=[1.0, 2.0, 3.0, 4.0], random=[0.0] * 4), "random", None)
+    assert nothing_to_compare(one) == "random scored all 4 units alike"
+    alone = agreement(table(1, bald=[1.0, 2.0, 3.0, 4.0]), "bald", None)
+    assert nothing_to_compare(alone) == "one heuristic alone was scored"
+    two = agreement(table(1, bald=[1.0, 2.0, 3.0, 4.0], margin=[2.0, 1.0, 3.0, 4.0]), "bald", None)
+    assert nothing_to_compare(two) is None
