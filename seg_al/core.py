@@ -137,6 +137,18 @@ class Windowed(Protocol):
     def window(self) -> Window | None: ...  # which grey levels are black and white; None: 8 bits as they are
 
 
+Colour = tuple[int, int, int]
+"""Red, green and blue from 0 to 255."""
+
+
+@runtime_checkable
+class Coloured(Protocol):
+    """A dataset that may say in which colours its classes are drawn."""
+
+    @property
+    def colours(self) -> tuple[Colour, ...] | None: ...  # C, in the order of the classes; None: it has none
+
+
 class Model(Protocol):
     """A segmentation network cut at its first dropout: encode is deterministic, decode holds all dropout."""
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from seg_al.core import IGNORE
 from seg_al.datasets import mask_counts as counting
+from seg_al.datasets.class_colours import palette_problems
 from seg_al.datasets.class_ids import class_ids, count_values
 from seg_al.datasets.file_patterns import Pattern, named, partners
 from seg_al.datasets.folder import FolderDataset, read_folder
@@ -517,3 +518,102 @@ def test_the_log_says_where_which_masks_and_how_many(tmp_path: Path, caplog: pyt
     with caplog.at_level(logging.INFO):
         read(root)
     assert f"{root} with masks {{split}}/masks/{{name}}.*: 8 pool, 2 val, 3 test" in caplog.text
+
+
+def test_colours_come_from_the_palette_of_the_yaml_from_colours_or_from_the_palette_of_the_masks(
+    tmp_path: Path,
+) -> None:
+    root = folder(tmp_path / "mine")
+    assert read(root).colours is None
+    given = {"tree": [1, 2, 3], "water": [4, 5, 6], "ground": [7, 8, 9]}
+    assert read(root, palette=given).colours == ((7, 8, 9), (1, 2, 3), (4, 5, 6))
+    text = message(root, palette={"tree": [1, 2, 300], "sea": [0, 0, 0], "ground": [0, 0, 1]})
+    assert "dataset.palette.tree=[1, 2, 300] is not [red, green, blue]" in text
+    assert "has no colour of water" in text
+    assert "has sea; the classes are ground, tree, water" in text
+    for path in root.glob("*/masks/*"):
+        image = Image.fromarray(IDS)
+        image.putpalette([channel for index in range(256) for channel in PALETTE.get(index, (9, 9, 9))])
+        image.save(path)
+    assert read(root).colours == (PALETTE[0], PALETTE[4], PALETTE[9])
+    for path in root.glob("*/masks/*"):
+        Image.fromarray(coloured()).save(path)
+    data = read(root, coding="colours", classes=COLOURS, void=[[250, 10, 20]])
+    assert data.colours == ((0, 0, 0), (0, 128, 0), (0, 0, 255))
+
+
+@pytest.mark.parametrize("name", ["camvid", "cityscapes", "cityscapes_train_ids"])
+def test_the_palettes_of_street_scenes_have_a_colour_of_their_own_for_each_class(name: str) -> None:
+    values = yaml.safe_load((CONF.parent / f"{name}.yaml").read_text())
+    names = [entry[0] for entry in values["classes"]]
+    assert palette_problems(values["palette"], names) == []
+    assert len({tuple(colour) for colour in values["palette"].values()}) == len(names)
+    assert values["palette"]["road"] == [128, 64, 128]
+
+
+def test_groups_of_a_table_or_a_field_are_never_in_two_splits_and_strata_have_their_share(tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    names = [f"p{patient}_{number}" for patient in range(8) for number in range(3)]
+    for name in names:
+        Image.fromarray(picture(name)).save(root / "images" / f"{name}.png")
+        Image.fromarray(IDS).save(root / "masks" / f"{name}.png")
+    lines = ["image,grade", *(f"images/{name}.png,{'low' if int(name[1]) < 4 else 'high'}" for name in names)]
+    (root / "more.csv").write_text("\n".join(lines) + "\n")
+    both = {"images": "images/{patient}_{name}.*", "masks": "masks/{patient}_{name}.*", "table": "more.csv"}
+    values = both | {"train": None, "val": 6, "test": 0.25, "group": "patient", "stratify": ["grade"]}
+    for run in range(5):
+        data = read(root, run=run, **values)
+        splits = [data.pool, data.val, data.tests["test"]]
+        patients = [{data.frames[name].fields["patient"] for name in one} for one in splits]
+        assert [len(one) for one in patients] == [4, 2, 2]
+        assert len(set.union(*patients)) == 8
+        for one, share in zip(splits, (6, 3, 3), strict=True):
+            assert sum(data.frames[name].fields["grade"] == "low" for name in one) == share
+        assert read(root, run=run, **values).val == data.val
+    assert set(data.column("grade").values()) == {"low", "high"}
+    text = message(root, **(values | {"val": 1}))
+    assert "dataset.val=1 with dataset.group=patient: no whole groups come near to 1 of 18 images" in text
+    assert "choose grade, patient" in message(root, **(values | {"group": "ward"}))
+    (root / "val.txt").write_text("p0_1.png\n")
+    text = message(root, **(values | {"split": "list", "val": "val.txt"}))
+    assert "1 groups of dataset.group=patient are in two splits" in text
+    assert "p0 (train and val)" in text
+
+
+def test_everything_that_is_wrong_with_a_table_is_told(tmp_path: Path) -> None:
+    root = folder(tmp_path / "mine")
+    assert "there is no file" in message(root, table="no.csv")
+    (root / "more.csv").write_bytes("image,ort\nt0,K\u00f6ln\n".encode("latin-1"))
+    assert "more.csv is not in UTF-8" in message(root, table="more.csv")
+    (root / "more.csv").write_text("image,split,a,a\nt0,1,2,3\nt0,1,2,3\nt1,1\n")
+    text = message(root, table="more.csv")
+    for part in (
+        "line 1: the column 'a' is there twice",
+        "line 1: the column 'split' is a field of dataset.images too",
+        "line 3: a second row for t0, after line 2",
+        "line 4: 2 cells, the header has 4",
+    ):
+        assert part in text, part
+    (root / "more.csv").write_text("image,ward\nt0,north\n")
+    assert "12 images have no ward: s0; s1; s2; t1; t2; and 7 more" in message(root, table="more.csv", group="ward")
+
+
+def test_lists_mean_the_image_that_they_name_exactly(tmp_path: Path) -> None:
+    root = folder(tmp_path / "mine")
+    for name in ("cell", "cell (2)", "#1 a", "a,b", "a"):
+        Image.fromarray(picture(name)).save(root / f"train/images/{name}.png")
+        Image.fromarray(IDS).save(root / f"train/masks/{name}.png")
+    (root / "train.txt").write_text("cell (2).png\n#1 a.png\n# a.png\na,b.png\nt0.jpg t0_mask.png\nt1,cell\n")
+    (root / "val.txt").write_text("v0\n")
+    lists = {"split": "list", "train": "train.txt", "val": "val.txt", "test": 1}
+    data = read(root, **lists)
+    assert sorted(data.pool + data.tests["test"]) == ["#1 a", "a,b", "cell (2)", "t0", "t1"]
+    (root / "train.txt").write_text("cell (3).png\ncell.2\nt1\n")
+    text = message(root, **lists)
+    assert "list entry without an image (2): train.txt line 1: cell (3).png train.txt line 2: cell.2" in text
+    (root / "train.txt").write_bytes(b"caf\xe9.png\n")
+    assert "train.txt is not in UTF-8 (invalid continuation byte at byte 3); save it again in UTF-8" in message(
+        root, **lists
+    )

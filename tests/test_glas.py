@@ -222,7 +222,7 @@ def test_a_grade_file_of_another_encoding_is_named_with_the_remedy(tmp_path: Pat
     text = (folder / "Grade.csv").read_text().replace("healthy", "diff\u00e9renci\u00e9", 1)
     (folder / "Grade.csv").write_bytes(text.encode("latin-1"))
     assert "Grade.csv is not in UTF-8 (invalid continuation byte at byte " in message(folder)
-    assert "save it again as CSV in UTF-8" in message(folder)
+    assert "save it again in UTF-8" in message(folder)
     (folder / "Grade.csv").write_text(text, encoding="utf-8-sig")
     assert len(read(folder).pool) == 8
 

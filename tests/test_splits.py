@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seg_al.datasets.glands import write_glands
-from seg_al.datasets.splits import Split, by_patient, draw_split, read_split, stratified, write_split
+from seg_al.datasets.splits import Split, by_group, draw_split, drawn, read_split, stratified, write_split
 from seg_al.randomness import numpy_rng
 
 TRAIN = tuple(f"train_{n}" for n in range(1, 7))
@@ -49,15 +49,15 @@ def test_whole_patients_fill_val_with_both_grades() -> None:
     patients = {f"train_{n}": str(n // 4) for n in range(24)}
     grades = {name: "benign" if int(patient) < 3 else "malignant" for name, patient in patients.items()}
     for run in range(20):
-        val = by_patient(patients, grades, 8, numpy_rng(run, "split"))
+        val = by_group(patients, grades, 8, numpy_rng(run, "split"))
         assert sorted(Counter(patients[name] for name in val).values()) == [4, 4]
         assert Counter(grades[name] for name in val) == {"benign": 4, "malignant": 4}
 
 
 def test_patients_too_large_for_val_are_an_error() -> None:
     patients = {f"train_{n}": str(n // 10) for n in range(20)}
-    with pytest.raises(ValueError, match="the smallest patient has 10 images"):
-        by_patient(patients, dict.fromkeys(patients, "benign"), 2, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="of 2 groups, and the smallest has 10 images"):
+        by_group(patients, dict.fromkeys(patients, "benign"), 2, np.random.default_rng(0))
 
 
 def test_a_written_split_reads_back_and_writes_the_same_bytes(tmp_path: Path) -> None:
@@ -154,3 +154,15 @@ def test_script_writes_one_readable_file_per_run_and_keeps_what_is_there(
     assert (out / "run_0.csv").read_bytes() == before
     assert _script().main(["--root", str(tmp_path / "nowhere"), "--out", str(out)]) == 1
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_groups_are_drawn_whole_from_numbers_and_too_few_are_an_error_with_numbers() -> None:
+    names = [f"i{n:02}" for n in range(24)]
+    groups, strata = {n: f"g{int(n[1:]) // 4}" for n in names}, {n: "ab"[int(n[1:]) // 12] for n in names}
+    for run in range(10):
+        val = drawn(8, strata, groups, numpy_rng(run, "split"))
+        assert Counter(Counter(groups[name] for name in val).values()) == {4: 2}
+        assert Counter(strata[name] for name in val) == {"a": 4, "b": 4}
+        assert drawn(8, strata, groups, numpy_rng(run, "split")) == val
+    with pytest.raises(ValueError, match="no whole groups come near to 2 of 24 images: they are of 1 groups"):
+        drawn(2, strata, dict.fromkeys(names, "one"), numpy_rng(0, "split"))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import BoolMask, ByteImage, Dataset, Windowed
+from seg_al.core import BoolMask, ByteImage, Colour, Coloured, Dataset, Windowed
 from seg_al.datasets.files.window import Window
 from seg_al.instances.nouns import Instances, instances_of
 
@@ -63,6 +63,11 @@ class Cached:
     def window(self) -> Window | None:
         """Of the images' grey levels, where the dataset has one."""
         return self.dataset.window if isinstance(self.dataset, Windowed) else None
+
+    @property
+    def colours(self) -> tuple[Colour, ...] | None:
+        """Of the classes, where the dataset has them."""
+        return self.dataset.colours if isinstance(self.dataset, Coloured) else None
 
     @property
     def classes(self) -> tuple[str, ...]:

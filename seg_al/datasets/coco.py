@@ -113,13 +113,14 @@ def read_coco(
     scale: float,
     window: object = None,
     pages: Pages = "one",
+    group: str | None = None,
 ) -> CocoDataset:
     """Reads, checks and splits the images below `root`; conf/dataset/coco.yaml says what each value means.
 
     The arguments are many because they mirror that file. Raises one ValueError that lists everything that cannot be
     used; what could be mended or left out is one warning in the log, with counts.
     """
-    wanted = Wanted(split, train, val, test)
+    wanted = Wanted(split, train, val, test, stratify, group)
     reading = Reading(window, pages)
     wrong = [*_problems(annotations, images, wanted, scale), *reading.problems()]
     if "kind" in stratify and percentiles_of(window) is not None:
@@ -134,7 +135,7 @@ def read_coco(
     fixed = None if numbers_of(window) is None else window_of(window, [], [])
     whole = CocoDataset(found, objects, (background, *names), tuple(found), (), {}, fixed)
     findings.settle(folder)
-    splits = split_of(found, wanted, stratify, whole.values, run, folder)
+    splits = split_of(found, wanted, whole.values, run, folder)
     _check_splits(whole, splits, findings.kept.counts[BOX_ONLY])
     reported = ", ".join(f"{len(those)} {key}" for key, those in splits.tests.items())
     logger.info("%s of %s: %d pool, %d val, %s", annotations, folder, len(splits.pool), len(splits.val), reported)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import IGNORE, BoolMask, ByteImage
+from seg_al.core import IGNORE, BoolMask, ByteImage, Colour
+from seg_al.datasets.class_colours import colours_of, palette_problems
 from seg_al.datasets.class_ids import ClassIds, Coding, class_ids
 from seg_al.datasets.file_patterns import Pattern, named
 from seg_al.datasets.files.percentiles import Page, window_of
@@ -23,6 +24,7 @@ from seg_al.datasets.files.slices import slices_of
 from seg_al.datasets.files.window import Window
 from seg_al.datasets.folder_checks import Frame, Problems, check_files, check_values, files_of, shortened
 from seg_al.datasets.folder_splits import By, Parts, Wanted, Where, draw, named_parts
+from seg_al.datasets.folder_table import with_table
 from seg_al.datasets.mask_counts import Counts, mask_counts
 from seg_al.datasets.packed_masks import PackedMasks
 
@@ -48,6 +50,8 @@ class FolderDataset:
     """Factor on height and width, where there is no `fixed`."""
     fixed: tuple[int, int] | None
     """Height and width in pixels of all images."""
+    colours: tuple[Colour, ...] | None = None
+    """Of the classes in pictures; None: any."""
     window: Window | None = None
     """Of the images' grey levels; None: they have 8 bits."""
     _askable: PackedMasks = field(default_factory=lambda: PackedMasks(PACKED_BYTES), repr=False, compare=False)
@@ -99,12 +103,22 @@ class FolderDataset:
         return ids if askable is None else np.where(askable, ids, np.int32(0))
 
     def column(self, key: str) -> Mapping[str, str]:
-        """What the field `key` of the pattern of the images says for each image of the pool."""
+        """What the field `key` of the pattern of the images, or the table, says for each image of the pool."""
+        return self.values(key, self.pool)
+
+    def values(self, key: str, names: Sequence[str]) -> dict[str, str]:
+        """The same for any images. ValueError where there is no such column."""
         columns = sorted({key for frame in self.frames.values() for key in frame.fields} - {"name"})
         if key not in columns:
-            there = f"choose {', '.join(columns)}" if columns else "give dataset.images a {field} to have one"
+            remedy = "give dataset.images a {field}, or dataset.table a file"
+            there = f"choose {', '.join(columns)}" if columns else remedy
             raise ValueError(f"this dataset has no column {key!r}; {there}")
-        return {name: self.frames[name].fields[key] for name in self.pool}
+        missing = [name for name in names if key not in self.frames[name].fields]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} images have no {key}: {shortened(missing)}; give each a row in dataset.table"
+            )
+        return {name: self.frames[name].fields[key] for name in names}
 
 
 def read_folder(
@@ -125,6 +139,10 @@ def read_folder(
     size: Sequence[int] | None,
     window: object = None,
     pages: Pages = "one",
+    palette: Mapping[str, Sequence[int]] | None = None,
+    stratify: Sequence[str] | str = (),
+    group: str | None = None,
+    table: str | None = None,
 ) -> FolderDataset:
     """Finds, pairs, checks and splits the images below `root`; conf/dataset/folder.yaml says what each value means.
 
@@ -133,23 +151,26 @@ def read_folder(
     is wrong with the values, or else one with everything that is wrong with the files.
     """
     patterns = {"images": images, "masks": masks} | ({} if objects is None else {"objects": objects})
-    folder, wanted = Path(root), Wanted(split, train, val, test)
+    folder, wanted = Path(root), Wanted(split, train, val, test, stratify, group)
     reading = Reading(window, pages)
     wrong = [*_pattern_problems(patterns), *wanted.problems(Pattern(images).fields), *_size_problems(scale, size)]
     wrong += reading.problems()
-    table = _table(classes, void, coding, background, wrong)
-    frames, parts, counts = _checked(folder, patterns, wanted, table, reading)
+    ids = _table(classes, void, coding, background, wrong)
+    if wrong := palette_problems(palette, ids.names):
+        raise ValueError("the dataset is described wrongly:\n" + "\n".join(f"  - {one}" for one in wrong))
+    frames, parts, counts = _checked(folder, patterns, wanted, ids, reading, table)
     whole = FolderDataset(
         frames,
-        table,
-        None if background is None else table.names.index(background),
+        ids,
+        None if background is None else ids.names.index(background),
         pool=parts.used,
         val=(),
         tests={},
         scale=scale,
         fixed=None if size is None else (size[0], size[1]),
+        colours=colours_of(palette, ids, [frame.mask for frame in frames.values()]),
     )
-    pool, chosen, tests = draw(_without_void(whole, parts, counts), wanted, run)
+    pool, chosen, tests = draw(_without_void(whole, parts, counts), wanted, run, whole.values)
     reported = ", ".join(f"{len(names)} {key}" for key, names in tests.items())
     others = {*chosen, *(name for names in tests.values() for name in names)}
     seen = [[frames[name].image_page for name in names] for names in (pool, sorted(others))]
@@ -174,13 +195,15 @@ def _table(
 
 
 def _checked(
-    folder: Path, patterns: Mapping[str, str], wanted: Wanted, table: ClassIds, reading: Reading
+    folder: Path, patterns: Mapping[str, str], wanted: Wanted, table: ClassIds, reading: Reading, rows: str | None
 ) -> tuple[dict[str, Frame], Parts, dict[Page, Counts]]:
     """The images that are used, their splits and what their masks hold. ValueError with all that is wrong."""
     problems = Problems()
     files = files_of(folder, patterns)
     found, twice = named(slices_of(folder, files.images) if reading.pages == "slices" else files.images)
     problems.add("name of several files", twice)
+    if rows is not None:
+        found = with_table(found, folder / rows)
     parts = named_parts(wanted, found, folder)
     problems.merge(parts.problems)
     used = {name: found[name] for name in parts.used}

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from seg_al.datasets.file_patterns import Found
-from seg_al.datasets.splits import stratified
+from seg_al.datasets.folder_checks import shortened
+from seg_al.datasets.image_names import Names
+from seg_al.datasets.splits import drawn, text_of
 from seg_al.randomness import numpy_rng
 
 By = Literal["folder", "list"]
 Where = str | Sequence[str]
 """One or several values of {split}, or list files."""
+Column = Callable[[str, Sequence[str]], Mapping[str, str]]
+"""The values of a column for some images. ValueError where the dataset has no such column."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class Wanted:
     """A number is drawn from the training images: below 1 a share of them, else so many."""
     test: Where | float
     """Likewise; several names are several tests."""
+    stratify: Sequence[str] | str = ()
+    """Columns: all images that agree in them have their share of what is drawn."""
+    group: str | None = None
+    """The column whose groups, such as patients, are never in two splits."""
 
     def problems(self, fields: Sequence[str]) -> list[str]:
         """What is wrong with these values for images whose pattern has `fields`."""
@@ -37,6 +46,10 @@ class Wanted:
         wrong = [f"dataset.{key}={value!r}: {why}" for key, value in given.items() if (why := self._why(value, fields))]
         if isinstance(self.train, int | float):
             wrong.append(f"dataset.train={self.train} is a number, but only val and test can be drawn")
+        if not (self.group is None or (isinstance(self.group, str) and self.group)):
+            wrong.append(f"dataset.group={self.group!r} is not the name of a column, or null")
+        if not isinstance(self.stratify, Sequence) or not all(isinstance(one, str) for one in self.stratify):
+            wrong.append(f"dataset.stratify={self.stratify!r} is not a list of the names of columns")
         tests = [] if isinstance(self.test, int | float) else [PurePosixPath(one).stem for one in _words(self.test)]
         if len(tests) > 1 and {"train", "val", "test"} & set(tests):
             wrong.append(
@@ -76,11 +89,11 @@ class Parts:
 def named_parts(wanted: Wanted, images: Mapping[str, Found], root: Path) -> Parts:
     """The images of each split by folder or list; numbers are left to `draw`."""
     parts = Parts(set(), None, None)
-    index = _index(images) if wanted.split == "list" else {}
+    every = Names(images) if wanted.split == "list" else Names({})
 
     def names_of(word: str) -> set[str]:
         if wanted.split == "list":
-            return _listed(root / word, index, images, parts.problems)
+            return _listed(root / word, every, parts.problems)
         found = {name for name, image in images.items() if image.fields["split"] == word}
         if not found:
             there = ", ".join(sorted({image.fields["split"] for image in images.values()}))
@@ -117,15 +130,22 @@ def _overlaps(parts: Parts) -> None:
 
 
 def draw(
-    parts: Parts, wanted: Wanted, run: int, groups: Mapping[str, str] | None = None
+    parts: Parts, wanted: Wanted, run: int, column: Column
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Pool, val and tests, sorted; what is a number is drawn from the training images, the test first.
 
-    Where `groups` maps each of these to its group, every group has its share of what is drawn.
-    Raises ValueError where nothing would be left in the pool or nothing drawn.
+    Every stratum of `wanted.stratify` has its share of what is drawn; groups of `wanted.group` are drawn whole.
+    Raises ValueError where nothing would be left in the pool or nothing drawn, and where a group is in two splits.
     """
+    groups = None if wanted.group is None else column(wanted.group, parts.used)
+    if groups is not None:
+        _refuse_straddling(parts, wanted, groups)
     train = sorted(parts.train)
-    drawn: dict[str, tuple[str, ...]] = {}
+    strata: Mapping[str, str] = dict.fromkeys(train, "all")
+    if wanted.stratify and (parts.tests is None or parts.val is None):
+        columns = [column(key, train) for key in _words(wanted.stratify)]
+        strata = {name: " ".join(values[name] for values in columns) for name in train}
+    chosen: dict[str, tuple[str, ...]] = {}
     for key, part, amount in (("test", parts.tests, wanted.test), ("val", parts.val, wanted.val)):
         if part is None and isinstance(amount, int | float):
             count = int(amount) if amount >= 1 else round(amount * len(parts.train))
@@ -134,64 +154,52 @@ def draw(
                     f"dataset.{key}={amount} draws {count} of the {len(train)} images that are left of the training "
                     f"images; each of {key} and the pool needs at least 1"
                 )
-            drawn[key] = stratified(
-                {name: "all" if groups is None else groups[name] for name in train}, count, numpy_rng(run, "split", key)
-            )
-            train = sorted(set(train) - set(drawn[key]))
-    tests = {"test": drawn["test"]} if parts.tests is None else {k: tuple(sorted(v)) for k, v in parts.tests.items()}
-    return tuple(train), drawn["val"] if parts.val is None else tuple(sorted(parts.val)), tests
+            left = None if groups is None else {name: groups[name] for name in train}
+            try:
+                chosen[key] = drawn(count, {n: strata[n] for n in train}, left, numpy_rng(run, "split", key))
+            except ValueError as error:
+                raise ValueError(f"dataset.{key}={amount} with dataset.group={wanted.group}: {error}") from error
+            train = sorted(set(train) - set(chosen[key]))
+    tests = {"test": chosen["test"]} if parts.tests is None else {k: tuple(sorted(v)) for k, v in parts.tests.items()}
+    return tuple(train), chosen["val"] if parts.val is None else tuple(sorted(parts.val)), tests
 
 
-def _index(images: Mapping[str, Found]) -> dict[str, list[str]]:
-    """The names of images by the base names that a list may give them."""
-    index: dict[str, list[str]] = {}
-    for name, image in images.items():
-        for key in {name, image.short, PurePosixPath(image.file).stem}:
-            index.setdefault(key, []).append(name)
-    return index
+def _refuse_straddling(parts: Parts, wanted: Wanted, groups: Mapping[str, str]) -> None:
+    """ValueError where folders or lists put a group into two splits."""
+    places: dict[str, list[str]] = {}
+    for split, names in (("train", parts.train), ("val", parts.val or ()), *(parts.tests or {}).items()):
+        for group in sorted({groups[name] for name in names}):
+            places.setdefault(group, []).append(split)
+    twice = [f"{group} ({' and '.join(splits)})" for group, splits in sorted(places.items()) if len(splits) > 1]
+    if twice:
+        raise ValueError(
+            f"{len(twice)} groups of dataset.group={wanted.group} are in two splits, so that what is trained on is "
+            f"measured: {shortened(twice)}; draw val and test as numbers, or set dataset.group=null"
+        )
 
 
-def _listed(
-    path: Path, index: Mapping[str, list[str]], images: Mapping[str, Found], problems: dict[str, list[str]]
-) -> set[str]:
-    """The images that a list names, one a line, alone or before another column."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
+def _listed(path: Path, names: Names, problems: dict[str, list[str]]) -> set[str]:
+    """The images that a list names, one a line, alone or before another column; "#" begins a remark."""
+    if not os.path.isfile(path):  # also where the path is too long for a file
         problems["list that is not there"].append(str(path))
         return set()
-    except (OSError, UnicodeDecodeError) as error:
-        problems["list that cannot be read"].append(f"{path} ({error})")
+    try:
+        lines = text_of(path).split("\n")
+    except ValueError as error:
+        problems["list that cannot be read"].append(str(error))
         return set()
     found: set[str] = set()
     for number, line in enumerate(lines, start=1):
-        cell = line.replace("\t", ",").split(",")[0].strip()
-        if not cell or cell.startswith("#"):
+        fitting = names.of_line(line) if line.strip() else []
+        if not line.strip() or (line.lstrip().startswith("#") and not fitting):
             continue
-        names = _matches(cell.split()[0], index, images) or _matches(cell, index, images)
-        where = f"{path.name} line {number}: {cell}"
-        if len(names) != 1:
-            kind = "list entry that fits several images" if names else "list entry without an image"
-            problems[kind].append(f"{where} ({', '.join(names)})" if names else where)
-        elif names[0] in found:
+        where = f"{path.name} line {number}: {line.strip()}"
+        if len(fitting) != 1:
+            kind = "list entry that fits several images" if fitting else "list entry without an image"
+            problems[kind].append(f"{where} ({', '.join(fitting)})" if fitting else where)
+        elif fitting[0] in found:
             problems["image that a list names twice"].append(where)
-        found.update(names[:1])
+        found.update(fitting[:1])
     if not found:
         problems["split without an image"].append(str(path))
     return found
-
-
-def _matches(text: str, index: Mapping[str, list[str]], images: Mapping[str, Found]) -> list[str]:
-    """The images of this base name; of several, those whose folders agree with the text's furthest up."""
-    path = PureWindowsPath(text)  # takes both kinds of slashes
-    names = index.get(path.stem) or index.get(path.name) or []
-    if len(names) < 2:
-        return names
-    agreed = {name: _common(path.parts[:-1], PurePosixPath(images[name].file).parts[:-1]) for name in names}
-    return [name for name in names if agreed[name] == max(agreed.values())]
-
-
-def _common(here: Iterable[str], there: Iterable[str]) -> int:
-    """How many parts are equal, counted from the end."""
-    pairs = list(zip(reversed(tuple(here)), reversed(tuple(there)), strict=False))
-    return next((place for place, (one, other) in enumerate(pairs) if one != other), len(pairs))

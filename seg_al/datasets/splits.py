@@ -14,8 +14,8 @@ import numpy as np
 
 from seg_al.randomness import numpy_rng
 
-PATIENT_DRAWS = 20
-"""Random orders of the patients that a patient-wise split chooses the best of."""
+ORDERS = 20
+"""Random orders of the groups that a split by groups chooses the best of."""
 
 Row = tuple[str, str, str]
 """Where a row stands (file and line), the image, and the split it is given to."""
@@ -54,10 +54,21 @@ def draw_split(
             f"dataset.val={val}, but there are {len(grades)} training images: val and pool need at least 1"
         )
     rng = numpy_rng(run, "split")
-    chosen = stratified(grades, val, rng) if patients is None else by_patient(patients, grades, val, rng)
+    chosen = drawn(val, grades, patients, rng)
     pool = tuple(sorted(grades.keys() - set(chosen)))
     stratify = "grade" if patients is None else "patient"
     return Split(pool, chosen, tests, {"run": str(run), "stratify": stratify, "val": str(val)})
+
+
+def drawn(
+    count: int, strata: Mapping[str, str], groups: Mapping[str, str] | None, rng: np.random.Generator
+) -> tuple[str, ...]:
+    """`count` of the images that `strata` maps to their stratum, sorted, so that every stratum has its share.
+
+    Where `groups` maps the same images to their group (a patient, a plate), about `count`, in whole groups.
+    ValueError where that would leave nothing on one of the two sides.
+    """
+    return stratified(strata, count, rng) if groups is None else by_group(groups, strata, count, rng)
 
 
 def stratified(groups: Mapping[str, str], val: int, rng: np.random.Generator) -> tuple[str, ...]:
@@ -77,49 +88,50 @@ def stratified(groups: Mapping[str, str], val: int, rng: np.random.Generator) ->
     return tuple(sorted(drawn))
 
 
-def by_patient(
-    patients: Mapping[str, str], grades: Mapping[str, str], val: int, rng: np.random.Generator
+def by_group(
+    groups: Mapping[str, str], strata: Mapping[str, str], count: int, rng: np.random.Generator
 ) -> tuple[str, ...]:
-    """About `val` image names that make up whole patients, so that no patient is on both sides.
+    """About `count` image names that make up whole groups, so that no group is on both sides.
 
-    Of PATIENT_DRAWS random orders, each filled greedily, the one wins that misses the fewest grades on either side,
-    then is nearest to `val` images, then nearest to the grades' shares. Raises ValueError where no patient fits.
+    Of ORDERS random orders, each filled greedily, the one wins that misses the fewest strata on either side,
+    then is nearest to `count` images, then nearest to the strata's shares. Raises ValueError where no group fits.
     """
-    sizes = Counter(patients.values())
+    sizes = Counter(groups.values())
     every = sorted(sizes)
     draws: list[tuple[tuple[int, int, float], tuple[str, ...]]] = []
-    for _ in range(PATIENT_DRAWS):
+    for _ in range(ORDERS):
         chosen: set[str] = set()
         total = 0
-        for patient in (every[index] for index in rng.permutation(len(every))):
-            nearer = abs(total + sizes[patient] - val) < abs(total - val)
-            if nearer and total + sizes[patient] < len(patients):
-                chosen.add(patient)
-                total += sizes[patient]
-        names = tuple(sorted(name for name, patient in patients.items() if patient in chosen))
+        for group in (every[index] for index in rng.permutation(len(every))):
+            nearer = abs(total + sizes[group] - count) < abs(total - count)
+            if nearer and total + sizes[group] < len(groups):
+                chosen.add(group)
+                total += sizes[group]
+        names = tuple(sorted(name for name, group in groups.items() if group in chosen))
         if names:
-            rank = (_missing_grades(names, grades), abs(total - val), _skew(names, grades))
+            rank = (_missing(names, strata), abs(total - count), _skew(names, strata))
             draws.append((rank, names))
     if not draws:
         raise ValueError(
-            f"no patient-wise split of {len(patients)} images of {len(sizes)} patients comes near to val={val}: "
-            f"the smallest patient has {min(sizes.values())} images; choose another val, or stratify=grade"
+            f"no whole groups come near to {count} of {len(groups)} images: they are of {len(sizes)} groups, and the "
+            f"smallest has {min(sizes.values())} images; choose another number of images, or dataset.group=null"
         )
     return min(draws, key=lambda draw: draw[0])[1]
 
 
-def _missing_grades(names: Sequence[str], grades: Mapping[str, str]) -> int:
-    """Grades that `names` lack, plus grades that the rest lacks."""
-    inside = {grades[name] for name in names}
-    outside = {grade for name, grade in grades.items() if name not in set(names)}
-    every = set(grades.values())
+def _missing(names: Sequence[str], strata: Mapping[str, str]) -> int:
+    """Strata that `names` lack, plus strata that the rest lacks."""
+    own = set(names)
+    inside = {strata[name] for name in names}
+    outside = {stratum for name, stratum in strata.items() if name not in own}
+    every = set(strata.values())
     return len(every - inside) + len(every - outside)
 
 
-def _skew(names: Sequence[str], grades: Mapping[str, str]) -> float:
-    """Total difference between the grades' shares among `names` and among all."""
-    here, everywhere = Counter(grades[name] for name in names), Counter(grades.values())
-    return sum(abs(here[g] / len(names) - everywhere[g] / len(grades)) for g in sorted(everywhere))
+def _skew(names: Sequence[str], strata: Mapping[str, str]) -> float:
+    """Total difference between the strata's shares among `names` and among all."""
+    here, everywhere = Counter(strata[name] for name in names), Counter(strata.values())
+    return sum(abs(here[one] / len(names) - everywhere[one] / len(strata)) for one in sorted(everywhere))
 
 
 def write_split(path: Path, split: Split) -> None:
@@ -183,18 +195,18 @@ def _misplaced(name: str, split: str, part: str | None) -> str | None:
 def table_of(path: Path) -> list[list[str]]:
     """The cells of a CSV file by line. ValueError, naming it, where it is no CSV in UTF-8."""
     try:
-        return list(csv.reader(io.StringIO(_text(path), newline="")))
+        return list(csv.reader(io.StringIO(text_of(path), newline="")))
     except csv.Error as error:
         raise ValueError(f"{path} cannot be read as CSV ({error})") from error
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """What a text file holds. ValueError, naming it, where it is not in UTF-8."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return stream.read()
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it again as CSV in UTF-8"
+            f"{path} is not in UTF-8 ({error.reason} at byte {error.start}); save it again in UTF-8"
         ) from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror})") from error
@@ -206,7 +218,7 @@ def _file_rows(path: Path) -> tuple[list[Row], dict[str, str], list[str]]:
     origin: dict[str, str] = {}
     problems: list[str] = []
     header_seen = False
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    for number, line in enumerate(text_of(path).splitlines(), start=1):
         cells = [cell.strip() for cell in line.split(",")]
         if line.startswith("#"):
             key, _, value = line[1:].partition(":")
