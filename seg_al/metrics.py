@@ -37,7 +37,8 @@ class Evaluation:
     are compared with true objects, which needs exactly one foreground class. Objects below `least_object` pixels, of
     the image as it is measured, count on neither side: predicted ones are left out, true ones are neither to be found
     nor mistakes to find. The GlaS challenge has no such least size (its participants cleaned their results themselves,
-    arXiv 1603.00275); 0 measures as it does.
+    arXiv 1603.00275); 0 measures as it does. A class map cannot part objects that touch: the true map of GlaS has an
+    object F1 of 1 at full scale, but, its glands moving together, 0.995 at a half and 0.975 at a quarter of it.
     """
 
     def __init__(
