@@ -144,10 +144,12 @@ def test_a_missing_baseline_is_named_with_the_command_that_makes_it(copied: Path
     study = folder_study([copied])
     random, full = (check_about(study, words) for words in ("random arm to be compared", "whole pool is known"))
     assert random.verdict == full.verdict == "no"
-    assert "dataset=glas model=unet heuristic=random " in random.because
-    assert " predictor=mc_dropout " in random.because
-    assert "initial=4 budget=4 cost=images run=0,1,2,3,4,5" in random.because
-    assert "rounds=1 initial=all" in full.because
+    assert random.command is not None
+    assert "dataset=glas model=unet heuristic=random " in random.command
+    assert " predictor=mc_dropout " in random.command
+    assert "initial=4 budget=4 cost=images run=0,1,2,3,4,5" in random.command
+    assert full.command is not None
+    assert "rounds=1 initial=all" in full.command
     assert findings_of(study, "test/dice", "images") == [
         "There is no random arm: nothing here tells whether asking beats chance."
     ]
@@ -181,6 +183,11 @@ def test_a_single_run_has_a_page_with_a_guard_for_each_baseline(copied: Path, tm
     write_report(folder_study([copied]), "test/dice", "images", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert page.count('class="guard"') == 2
+    unfolded = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    assert "python run.py" not in unfolded
+    assert page.count("The command that makes them") == 4  # each at the guard and in the list of pitfalls
+    lead = "One way to ask for labels: bald; 1 run of unet on glas, scored by test/dice over the labelled images."
+    assert page.index(lead) < page.index("<nav>") < page.index('class="guard"')
     assert '<figure id="learning_curves"' in page
     assert '<figure id="penalty_matrix"' not in page
 

@@ -22,6 +22,8 @@ class Check:
     """Whether this one can; "unknown": its records do not tell."""
     because: str
     """One sentence with the figures; of the unknown, also where to look."""
+    command: str | None = None
+    """What makes the runs that it lacks, where a command does."""
 
 
 def told(record: Record, key: str) -> Any:

@@ -57,7 +57,7 @@ def _random_arm(study: Study) -> Check:
     claim = "Every arm has a random arm to be compared with"
     if not lacking:
         return Check(claim, "yes", "The table of arms names the random arm of each.")
-    return Check(claim, "no", f"No random arm for {', '.join(lacking)}. Run: {random_command(study, lacking[0])}")
+    return Check(claim, "no", f"No random arm for {', '.join(lacking)}.", random_command(study, lacking[0]))
 
 
 def _chance(study: Study, label: str) -> bool:
@@ -70,7 +70,7 @@ def _ceiling(study: Study, metric: str) -> Check:
     bare = [label for label in study.arms if study.ceiling_score(label, metric) is None]
     if bare:
         who = "any arm" if len(bare) == len(study.arms) else ", ".join(bare)
-        return Check(claim, "no", f"No full-data run for {who}. Run: {ceiling_command(study, bare[0])}")
+        return Check(claim, "no", f"No full-data run for {who}.", ceiling_command(study, bare[0]))
     count = len({record.identity for label in study.arms for record in study.ceiling(label)})
     return Check(claim, "yes", f"{count} full-data runs (initial=all rounds=1).")
 

@@ -63,6 +63,7 @@ def write_report(study: Study, metric: str, cost: CostUnit, path: Path) -> list[
         .from_string(TEMPLATE.read_text(encoding="utf-8"))
         .render(
             title=title_of(study, metric),
+            lead=lead_of(study, metric, cost),
             place=study.place,
             metric=metric,
             cost=cost,
@@ -110,6 +111,16 @@ def title_of(study: Study, metric: str) -> str:
     """Dataset, model and metric."""
     names = [", ".join(sorted({shown(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
     return " · ".join([*names, metric])
+
+
+def lead_of(study: Study, metric: str, cost: CostUnit) -> str:
+    """What was compared, in a sentence."""
+    names = [", ".join(sorted({shown(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
+    runs = len([record for record in study.records if not record.ceiling])
+    arms = ", ".join(study.arms[:FEW]) + (f" and {len(study.arms) - FEW} more" if len(study.arms) > FEW else "")
+    what = "Who asks for labels" if len(study.arms) > 1 else "One way to ask for labels"
+    how = f"{runs} {'run' if runs == 1 else 'runs'} of {names[1]} on {names[0]}"
+    return f"{what}: {arms}; {how}, scored by {metric} over the labelled {cost}."
 
 
 def findings_of(study: Study, metric: str, cost: CostUnit) -> list[str]:

@@ -203,7 +203,9 @@ def saving_as_text(row: Mapping[Any, Any], cost: str) -> str:
         return f"neither {label} nor {baseline} reaches {goal}"
     interval = saving_interval(row)
     if not here:
-        return f"{label} does not reach {goal}: more than {_percent(row['bound'])} % of {baseline}'s {cost}{interval}"
+        share = _percent(row["bound"])
+        bound = f"all of {baseline}'s {cost}" if share == "100" else f"{share} % of {baseline}'s {cost}"
+        return f"{label} does not reach {goal}: it needs more than {bound}{interval}"
     if not there:
         return (
             f"{label} reaches {goal} at {amount(row['cost'])} {cost} and {baseline} does not: less than "
@@ -216,6 +218,8 @@ def saving_interval(row: Mapping[Any, Any]) -> str:
     """The interval in per cent, such as " [35, 48]", " [35, not reached]"; says where there is none."""
     if math.isnan(row["low"]):
         return " (one pair, no interval)" if row["n"] == 1 else ""
+    if math.isinf(row["low"]):
+        return " (reached in hardly any resample)"
     return f" [{_percent(row['low'])}, {_percent(row['high'])}]"
 
 
