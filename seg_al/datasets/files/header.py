@@ -28,7 +28,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 MOST_PIXELS = 2**28
 """A larger picture needs gigabytes to decode, and is more often an attack or a mistake than an image to train on."""
 BROKEN = (
-    OSError, SyntaxError, ValueError, LookupError, EOFError, TypeError, ArithmeticError, AssertionError, MemoryError,
+    OSError, SyntaxError, ValueError, LookupError, EOFError, TypeError, ArithmeticError, AssertionError,
     UserWarning, struct.error, zlib.error, tokenize.TokenError,
 )  # fmt: skip
 """What Pillow, tifffile and NumPy raise for files that are not what they seem, or cut off."""
@@ -60,7 +60,7 @@ def read_header(path: Path) -> Header:
             if file.picture is not None and _looks_cut(file):
                 file.picture.load()
             return file.header
-    except BROKEN as error:
+    except (*BROKEN, MemoryError) as error:
         raise ValueError(f"{path} is unreadable ({words_of(error)})") from error
 
 

@@ -91,6 +91,8 @@ def _decoding(path: Path) -> Iterator[Opened]:
             yield file
     except Refused:
         raise
+    except MemoryError as error:
+        raise ValueError(f"{path} does not fit into memory when it is decoded; cut it into tiles") from error
     except (*BROKEN, cv2.error) as error:
         raise ValueError(
             f"{path} is corrupt ({words_of(error)}); copy it again from the source of the dataset"
