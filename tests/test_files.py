@@ -443,6 +443,15 @@ def test_a_tiff_with_fewer_strips_than_its_size_needs_is_refused(tmp_path: Path,
     )
 
 
+def test_a_webp_that_states_an_impossible_size_is_refused_at_once(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "a.webp", save_all=True, append_images=[Image.fromarray(RGB[::-1])])
+    data = bytearray((tmp_path / "a.webp").read_bytes())
+    data[24:27] = (10_000_000 - 1).to_bytes(3, "little")  # the width of the canvas
+    (tmp_path / "a.webp").write_bytes(data)
+    text = refusal(read_picture, tmp_path / "a.webp", None)
+    assert "a.webp is corrupt (it has 10x10000000 pixels, and no side of WebP is above 16,383)" in text
+
+
 def test_windows_are_lines_between_two_grey_levels() -> None:
     values = np.array([[-5, 0, 100, 150, 200, 999]])
     np.testing.assert_array_equal(Window(100, 200)(values), [[0, 0, 0, 128, 255, 255]])

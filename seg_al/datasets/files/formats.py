@@ -21,6 +21,8 @@ from seg_al.datasets.files.tiff_tags import TiffTags, tags_of_pillow, tags_of_ti
 
 ORIENTATION_IN = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
 """Keys of Pillow's `info`."""
+WIDEST_WEBP = 16383
+"""Pixels of a side. A damaged header can state millions, which take minutes to decode."""
 
 
 def plain_file(plain: Plain) -> Header:
@@ -42,6 +44,9 @@ def picture_file(picture: ImageFile, stream: IO[bytes]) -> Header:
     if isinstance(picture, PngImageFile):
         header = _png(header, picture, stream)
     elif isinstance(picture, GifImageFile | WebPImageFile):
+        if name == "WEBP" and max(picture.size) > WIDEST_WEBP:
+            size = f"{picture.height}x{picture.width}"
+            raise ValueError(f"it has {size} pixels, and no side of WebP is above {WIDEST_WEBP:,}")
         header = replace(header, pages=picture.n_frames)
     elif name == "PPM":
         header = _ppm(header, picture.tile[0][3])
