@@ -45,8 +45,8 @@ def picture_file(picture: ImageFile, stream: IO[bytes]) -> Header:
         header = _png(header, picture, stream)
     elif isinstance(picture, GifImageFile | WebPImageFile):
         if name == "WEBP" and max(picture.size) > WIDEST_WEBP:
-            size = f"{picture.height}x{picture.width}"
-            raise ValueError(f"it has {size} pixels, and no side of WebP is above {WIDEST_WEBP:,}")
+            stated = f"{picture.height}x{picture.width}"
+            raise ValueError(f"it has {stated} pixels, and no side of WebP is above {WIDEST_WEBP:,}")
         header = replace(header, pages=picture.n_frames)
     elif name == "PPM":
         header = _ppm(header, picture.tile[0][3])
