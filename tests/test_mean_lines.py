@@ -12,9 +12,10 @@ from test_figures import table_from
 from seg_al.results.comparison_figures import gains_figure
 from seg_al.results.figures import curves_figure
 from seg_al.results.mean_lines import frame, own_pieces
+from seg_al.results.nearest_names import nearest_names
 from seg_al.results.print_style import styles_of
 from seg_al.results.statistics import areas
-from seg_al.results.study_figures import per_class_figure
+from seg_al.results.study_figures import per_class_figure, shares_figure
 from seg_al.results.tables import every_pair
 
 SLOPES = {"random": 0.02, "bald": 0.05}
@@ -97,3 +98,28 @@ def test_arms_with_one_curve_share_a_line_in_pieces_and_the_legend_says_so() -> 
         offset, (on, off) = own_pieces(place, 3)["linestyle"]
         pieces += ((np.arange(900) / 100 + offset) % (on + off)) < on
     assert (pieces == 1).all()
+
+
+def test_of_many_classes_the_most_asked_are_drawn_and_the_figure_counts_them() -> None:
+    base = table_from({"random": np.array([[0.3, 0.4]])})
+    parts = [base]
+    for number in range(81):
+        parts.append(base.assign(metric=f"test/dice_c{number:02d}", value=0.5 if number % 2 else 0.0))
+        parts.append(base.assign(metric=f"asked/share_c{number:02d}", value=number / 4000))
+    table = pd.concat(parts, ignore_index=True)
+    for figure, shown in (
+        (per_class_figure(table, "test/dice", "images"), [f"c{number}" for number in range(57, 81, 2)]),
+        (shares_figure(table), [f"c{number}" for number in range(69, 81)]),
+    ):
+        assert figure is not None
+        assert [axes.get_title() for axes in figure.axes] == shown
+        assert figure.get_suptitle() == "12 of 81 classes: those most asked about"
+
+
+def test_of_many_names_a_message_has_the_nearest() -> None:
+    there = [f"test/dice_class_{number}" for number in range(200)] + ["test/dice", "val/dice"]
+    text = nearest_names("test/dise", there)
+    assert text.startswith("202, the nearest test/dice, ")
+    assert len(text) < 400
+    assert nearest_names("x", ["b", "a"]) == "a, b"
+    assert nearest_names("x", []) == "none"

@@ -16,6 +16,7 @@ from scipy.special import stdtrit
 from seg_al.core import COST_UNITS, CostUnit
 from seg_al.instances.coco_metrics import PARTS
 from seg_al.results.arms import amount
+from seg_al.results.nearest_names import nearest_names
 
 Scale = Literal["linear", "log"]
 
@@ -37,8 +38,7 @@ def points_of(table: pd.DataFrame, metric: str, cost: CostUnit) -> pd.DataFrame:
     """
     points = table[(table["metric"] == metric) & ~table["ceiling"]]
     if points.empty:
-        there = ", ".join(sorted(set(table["metric"])))
-        raise ValueError(f"no run has the metric {metric!r}; there are {there}")
+        raise ValueError(f"no run has the metric {metric!r}; there are {nearest_names(metric, table['metric'])}")
     if points[cost].isna().all():
         known = ", ".join(unit for unit in COST_UNITS if points[unit].notna().any())
         raise ValueError(f"the cost in {cost} was not recorded, only {known}; run folders hold every cost of a run")

@@ -15,6 +15,7 @@ from seg_al.core import CostUnit
 from seg_al.results.arms import missing
 from seg_al.results.curves import as_text, differences, differences_as_text, points_of, table_of
 from seg_al.results.mean_lines import BANDED, banded, frame, mean_lines
+from seg_al.results.nearest_names import nearest_names
 from seg_al.results.print_style import (
     CEILING,
     COLOURS,
@@ -115,7 +116,7 @@ def run_curve(
     there = {name for entry in rounds for name in entry["metrics"]}
     drawn = [name for name in metrics if name in there]
     if not drawn:
-        raise ValueError(f"no round has {' or '.join(metrics)}; there are {', '.join(sorted(there))}")
+        raise ValueError(f"no round has {' or '.join(metrics)}; there are {nearest_names(metrics[0], there)}")
     figure = Figure(figsize=(5.0, 3.2), layout="constrained")
     axes = figure.add_subplot()
     for index, name in enumerate(drawn):

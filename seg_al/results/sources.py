@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seg_al.core import COST_UNITS
+from seg_al.results.nearest_names import nearest_names
 from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.records import Study
 from seg_al.tracking.ways import LOCAL_URL, URL_VARIABLE
@@ -53,7 +54,7 @@ def metric_from(arguments: argparse.Namespace, study: Study) -> str:
             return str(metric)
     remedy = "; choose one by --metric" if arguments.metric is None else ""
     raise ValueError(
-        f"no run has the metric {' or '.join(map(repr, wanted))}{remedy}; there are {', '.join(there) or 'none'}"
+        f"no run has the metric {' or '.join(map(repr, wanted))}{remedy}; there are {nearest_names(wanted[0], there)}"
     )
 
 

@@ -30,16 +30,42 @@ from seg_al.results.print_style import (
 )
 from seg_al.results.statistics import areas, summary
 
-PANELS = 20
+PANELS = 12
 """Most small panels of one figure."""
+SHARE = "asked/share_"
+"""Begins the name of a class's share of the asked pixels."""
 
 
 def per_class_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | None:
     """A panel per class of the metric; None where it has none."""
-    classes = dict(list(class_metrics(table, metric).items())[:PANELS])
+    classes = class_metrics(table, metric)
     if not classes:
         return None
-    return _panels(table, {name: (one, cost) for name, one in classes.items()}, metric.rpartition("/")[2])
+    shown = most_asked(table, classes)
+    figure = _panels(table, {name: (classes[name], cost) for name in shown}, metric.rpartition("/")[2])
+    return _counted(figure, len(shown), len(classes))
+
+
+def most_asked(table: pd.DataFrame, classes: Mapping[str, str]) -> list[str]:
+    """At most PANELS of the classes, whose metrics are given, in their order.
+
+    Of more: those with any value but 0, and of these the ones with the largest share of the asked pixels.
+    """
+    if len(classes) <= PANELS:
+        return list(classes)
+    largest = table.groupby("metric")["value"].max()
+    asked = table[table["metric"].str.startswith(SHARE)].groupby("metric")["value"].mean()
+    seen = {name: bool(largest.get(metric, 0.0) > 0) for name, metric in classes.items()}
+    order = sorted(classes, key=lambda name: (not seen[name], -float(asked.get(SHARE + name, 0.0))))
+    return [name for name in classes if name in order[:PANELS]]
+
+
+def _counted(figure: Figure, shown: int, count: int) -> Figure:
+    """Says in the figure that it does not show all classes."""
+    if shown < count:
+        figure.suptitle(f"{shown} of {count} classes: those most asked about", fontsize=SMALL)
+        figure.set_figheight(figure.get_figheight() + 0.2)
+    return figure
 
 
 def cost_axes_figure(table: pd.DataFrame, metric: str) -> Figure | None:
@@ -69,11 +95,13 @@ def effort_figure(table: pd.DataFrame) -> Figure | None:
 
 def shares_figure(table: pd.DataFrame) -> Figure | None:
     """The share of each class among the pixels that a round asked about; None where not recorded."""
-    stem = "asked/share_"
-    metrics = sorted({one for one in table["metric"].unique() if one.startswith(stem)})[:PANELS]
+    metrics = sorted({one for one in table["metric"].unique() if one.startswith(SHARE)})
     if not metrics:
         return None
-    return _panels(table, {one.removeprefix(stem): (one, "images") for one in metrics}, "share of the asked pixels")
+    classes = {one.removeprefix(SHARE): one for one in metrics}
+    shown = most_asked(table, classes)
+    figure = _panels(table, {name: (classes[name], "images") for name in shown}, "share of the asked pixels")
+    return _counted(figure, len(shown), len(classes))
 
 
 def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylabel: str, bands: bool = True) -> Figure:
