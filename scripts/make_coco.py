@@ -173,7 +173,7 @@ def _refuse_lone(pairs: Partners, pattern: str) -> None:
 
 def _splits(options: argparse.Namespace, images: Mapping[str, Found]) -> dict[str, list[str]]:
     """Names by split: the values of {split}, or drawn, or all as one."""
-    drawn = options.val > 0 or options.test > 0
+    drawn = options.val != 0 or options.test != 0
     if "split" in next(iter(images.values())).fields:
         if drawn:
             raise ValueError("--images has {split}, so --val and --test are given already; leave one of them out")
@@ -181,10 +181,11 @@ def _splits(options: argparse.Namespace, images: Mapping[str, Found]) -> dict[st
         return {value: [name for name, image in images.items() if image.fields["split"] == value] for value in values}
     if not drawn:
         return {"": list(images)}
-    if options.val < 0 or options.test < 0:
+    if not all(0 <= one < 1 or (float(one).is_integer() and one > 0) for one in (options.val, options.test)):
         raise ValueError("--val and --test are shares below 1, or numbers of images")
     parts = Parts(set(images), None if options.val else set(), None if options.test else {})
-    pool, val, tests = draw(parts, Wanted("folder", None, options.val or [], options.test or []), options.run)
+    wanted = Wanted("folder", None, options.val or [], options.test or [])
+    pool, val, tests = draw(parts, wanted, options.run, lambda key, names: {})  # neither strata nor groups
     return {key: list(those) for key, those in {"train": pool, "val": val, **tests}.items() if those}
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from seg_al.core import IGNORE, ByteImage
-from seg_al.datasets.coco import CocoDataset, read_coco
+from seg_al.datasets.coco import read_coco
+from seg_al.datasets.object_dataset import ObjectDataset
 from seg_al.datasets.picture_kind import kind_of
 from seg_al.instances import rle
 from seg_al.instances.nouns import Instances, class_map, object_map, void_of
@@ -54,7 +55,7 @@ def written(root: Path, images: int = 6, letter: str = "i", **lists: Any) -> Pat
     return root
 
 
-def read(root: Path, **changes: Any) -> CocoDataset:
+def read(root: Path, **changes: Any) -> ObjectDataset:
     values = yaml.safe_load((CONF / "coco.yaml").read_text())
     del values["_target_"]
     mine = {"root": str(root), "run": 0, "annotations": "all.json", "images": "pictures", "train": None, "val": 1}
@@ -310,6 +311,33 @@ def test_groups_have_their_share_of_what_is_drawn(tmp_path: Path) -> None:
         assert set(data.column("size").values()) == {"8x10"}
     assert drawn[0].val == drawn[1].val
     assert drawn[0].val != drawn[2].val
+
+
+def test_a_patient_of_the_records_or_of_the_file_name_is_never_in_two_splits(tmp_path: Path) -> None:
+    root = written(tmp_path, images=12)
+    content = json.loads((root / "all.json").read_text())
+    for number, record in enumerate(content["images"]):
+        record["patient"] = f"p{number // 3}"
+        (root / "pictures" / record["file_name"]).rename(root / "pictures" / f"w{number // 3}_{number}.png")
+        record["file_name"] = f"w{number // 3}_{number}.png"
+    (root / "all.json").write_text(json.dumps(content))
+    for changes in ({"group": "patient"}, {"group": "well", "file_name": "{well}_{name}.png"}):
+        data = read(root, val=3, test=3, **changes)
+        splits = (data.pool, data.val, data.tests["test"])
+        sides = [set(data.values(changes["group"], names).values()) for names in splits]
+        assert [len(one) for one in sides] == [2, 1, 1]
+        assert len(set.union(*sides)) == 4
+    assert "file_name that does not fit dataset.file_name={well}-{name}.png (12)" in message(
+        root, file_name="{well}-{name}.png"
+    )
+
+
+def test_categories_that_all_have_a_colour_give_the_colours_of_the_classes(tmp_path: Path) -> None:
+    colours = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    own = [one | {"color": colour} for one, colour in zip(CATEGORIES, colours, strict=True)]
+    assert read(written(tmp_path, categories=own)).colours == ((0, 0, 0), (4, 5, 6), (1, 2, 3), (7, 8, 9))
+    assert read(written(tmp_path, categories=[*own[:2], CATEGORIES[2]])).colours is None
+    assert read(written(tmp_path)).colours is None
 
 
 def test_the_kind_of_microscopy_follows_colour_and_background() -> None:

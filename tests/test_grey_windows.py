@@ -17,11 +17,12 @@ from PIL import Image
 import run
 from seg_al.core import Windowed
 from seg_al.datasets.cached import Cached
-from seg_al.datasets.coco import CocoDataset, read_coco
+from seg_al.datasets.coco import read_coco
 from seg_al.datasets.files.kept_window import keep_window, with_kept_window
 from seg_al.datasets.files.window import Window
 from seg_al.datasets.folder import FolderDataset, read_folder
 from seg_al.datasets.glas import GlaS, read_glas
+from seg_al.datasets.object_dataset import ObjectDataset
 from tests.experiments import composed
 
 CONF = Path(__file__).parents[1] / "conf" / "dataset"
@@ -175,7 +176,7 @@ def test_glas_reads_16_bits_through_a_window(tmp_path: Path) -> None:
         glas(tmp_path / "none", None)
 
 
-def coco(root: Path, records: list[dict[str, Any]], **changes: Any) -> CocoDataset:
+def coco(root: Path, records: list[dict[str, Any]], **changes: Any) -> ObjectDataset:
     """One square object in each image record."""
     images = [{"id": number, "height": SIZE[0], "width": SIZE[1], **one} for number, one in enumerate(records, start=1)]
     objects = [{"id": one["id"], "image_id": one["id"], "category_id": 1, "iscrowd": 0, "bbox": [one["id"], 2, 3, 4],

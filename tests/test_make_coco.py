@@ -13,8 +13,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from seg_al.datasets.coco import CocoDataset, read_coco
+from seg_al.datasets.coco import read_coco
 from seg_al.datasets.coco_write import outlines
+from seg_al.datasets.object_dataset import ObjectDataset
 from seg_al.instances import rle
 
 ROOT = Path(__file__).parents[1]
@@ -65,7 +66,7 @@ def content(root: Path, name: str = "instances") -> dict[str, Any]:
     return found
 
 
-def read(root: Path, **changes: Any) -> CocoDataset:
+def read(root: Path, **changes: Any) -> ObjectDataset:
     values = yaml.safe_load((ROOT / "conf" / "dataset" / "coco.yaml").read_text())
     del values["_target_"]
     mine = {"root": str(root), "run": 0, "annotations": "annotations/instances.json", "images": "."}

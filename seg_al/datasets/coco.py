@@ -2,101 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
-from seg_al.core import IGNORE, BoolMask, ByteImage
+from seg_al.core import Colour
 from seg_al.datasets.coco_checks import Findings
-from seg_al.datasets.coco_file import Listed, Source, categories, listed, load
+from seg_al.datasets.coco_file import Listed, Source, categories, colours_of, listed, load
 from seg_al.datasets.coco_masks import Unusable, box_code, code_of, is_flat
-from seg_al.datasets.coco_splits import Splits, split_of
-from seg_al.datasets.file_patterns import Found, named
+from seg_al.datasets.file_patterns import Found, Pattern, named
 from seg_al.datasets.files.percentiles import window_of
-from seg_al.datasets.files.pixels import read_picture
-from seg_al.datasets.files.resize import resized
 from seg_al.datasets.files.rules import Pages, Reading
-from seg_al.datasets.files.window import Window, numbers_of, percentiles_of
-from seg_al.datasets.folder_checks import shortened
+from seg_al.datasets.files.window import numbers_of, percentiles_of
 from seg_al.datasets.folder_splits import By, Wanted, Where
-from seg_al.datasets.picture_kind import kind_of
-from seg_al.instances.nouns import Instances, class_map, object_map
+from seg_al.datasets.object_dataset import ObjectDataset, filled, split_up
+from seg_al.instances.nouns import Instances
 
-logger = logging.getLogger(__name__)
-
-DERIVED = ("kind", "size")
-"""Columns that every image has: kind of microscopy (picture_kind.py), and height x width in pixels."""
 BOX_ONLY = "without a mask: its box is void, as a crowd"
-
-
-@dataclass(frozen=True)
-class CocoDataset:
-    """The images of one split, decoded on every call; `read_coco` builds it. Objects are held, at the working size."""
-
-    images: Mapping[str, Listed]
-    objects_of: Mapping[str, Instances]
-    classes: tuple[str, ...]
-    """With the background first."""
-    pool: tuple[str, ...]
-    val: tuple[str, ...]
-    tests: Mapping[str, tuple[str, ...]]
-    window: Window | None = None
-    """Of the images' grey levels; None: they have 8 bits."""
-    _kinds: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def background(self) -> int:
-        return 0
-
-    def size(self, name: str) -> tuple[int, int]:
-        """Height and width in pixels after scaling, without decoding."""
-        return self.objects_of[name].size
-
-    def image(self, name: str) -> ByteImage:
-        """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
-        image = self.images[name]
-        return resized(read_picture(image.path, self.window, image.page), self.size(name))
-
-    def instances(self, name: str) -> Instances:
-        """The objects and crowds in the order of the file."""
-        return self.objects_of[name]
-
-    def target(self, name: str) -> ByteImage:
-        """[H, W] class ids: the smaller object on top, background where none is, IGNORE where only a crowd is."""
-        return class_map(self.objects_of[name])
-
-    def askable(self, name: str) -> BoolMask | None:
-        """[H, W], all but the pixels of crowds; None where the image has no crowd."""
-        return self.target(name) != IGNORE if self.objects_of[name].crowd.any() else None
-
-    def objects(self, name: str) -> npt.NDArray[np.int32]:
-        """[H, W] the place of the object among `instances`, from 1; 0: none."""
-        return object_map(self.objects_of[name])
-
-    def column(self, key: str) -> Mapping[str, str]:
-        """For each image of the pool: kind, size, or a plain value that every image record of the JSON has."""
-        return self.values(key, self.pool)
-
-    def values(self, key: str, names: Sequence[str]) -> dict[str, str]:
-        """The same for any images. ValueError where there is no such column."""
-        own = set.intersection(*(set(image.fields) for image in self.images.values())) - {*DERIVED}
-        if key not in own and key not in DERIVED:
-            raise ValueError(f"this dataset has no column {key!r}; choose {', '.join((*DERIVED, *sorted(own)))}")
-        if key == "size":
-            return {name: "{}x{}".format(*self.images[name].size) for name in names}
-        if key != "kind":
-            return {name: self.images[name].fields[key] for name in names}
-        missing = [name for name in names if name not in self._kinds]
-        for name in tqdm(missing, "look at images", unit="image", leave=False, disable=None, delay=1):
-            image = self.images[name]
-            self._kinds[name] = kind_of(read_picture(image.path, self.window, image.page))
-        return {name: self._kinds[name] for name in names}
 
 
 def read_coco(
@@ -114,7 +40,8 @@ def read_coco(
     window: object = None,
     pages: Pages = "one",
     group: str | None = None,
-) -> CocoDataset:
+    file_name: str | None = None,
+) -> ObjectDataset:
     """Reads, checks and splits the images below `root`; conf/dataset/coco.yaml says what each value means.
 
     The arguments are many because they mirror that file. Raises one ValueError that lists everything that cannot be
@@ -129,19 +56,15 @@ def read_coco(
     if wrong:
         raise ValueError("the dataset is described wrongly:\n" + "\n".join(f"  - {one}" for one in wrong))
     folder, findings = Path(root), Findings()
-    found, names = _read(folder, _sources(folder, annotations, images, wanted), background, reading, findings)
+    sources = _sources(folder, annotations, images, wanted)
+    found, names, colours = _read(folder, sources, background, reading, findings)
+    found = _with_fields(found, file_name, findings)
     objects = {name: _instances(name, image, scale, findings) for name, image in _progress(found)}
     found = {name: replace(image, annotations=()) for name, image in found.items()}  # as much memory as the file
     fixed = None if numbers_of(window) is None else window_of(window, [], [])
-    whole = CocoDataset(found, objects, (background, *names), tuple(found), (), {}, fixed)
+    whole = ObjectDataset(found, objects, (background, *names), tuple(found), (), {}, fixed, colours)
     findings.settle(folder)
-    splits = split_of(found, wanted, whole.values, run, folder)
-    _check_splits(whole, splits, findings.kept.counts[BOX_ONLY])
-    reported = ", ".join(f"{len(those)} {key}" for key, those in splits.tests.items())
-    logger.info("%s of %s: %d pool, %d val, %s", annotations, folder, len(splits.pool), len(splits.val), reported)
-    others = {*splits.val, *(name for those in splits.tests.values() for name in those)}
-    seen = [[(found[name].path, found[name].page) for name in names] for names in (splits.pool, sorted(others))]
-    return replace(whole, pool=splits.pool, val=splits.val, tests=splits.tests, window=window_of(window, *seen))
+    return split_up(whole, wanted, run, folder, window, findings.kept.counts[BOX_ONLY])
 
 
 def _problems(annotations: str, images: str, wanted: Wanted, scale: float) -> list[str]:
@@ -174,14 +97,16 @@ def _sources(root: Path, annotations: str, images: str, wanted: Wanted) -> list[
 
 def _read(
     root: Path, sources: Sequence[Source], background: str, reading: Reading, findings: Findings
-) -> tuple[dict[str, Listed], list[str]]:
-    """All images by name, sorted, and the names of the classes without the background."""
+) -> tuple[dict[str, Listed], list[str], tuple[Colour, ...] | None]:
+    """All images by name, sorted, and the names of the classes without the background, and the colours of all."""
     every: list[Listed] = []
     names: list[str] = []
+    colours: tuple[Colour, ...] | None = None
     for number, source in enumerate(sources):
         lists = load(source)
         of_id = categories(lists["categories"], background, source.annotations.name, findings)
         names = names or list(of_id.values())
+        colours = colours or colours_of(lists["categories"], names)
         unknown = [f"{source.annotations.name}: {name}" for name in of_id.values() if name not in names]
         findings.stop.extend("category that the training images do not have", unknown)
         class_of = {key: names.index(name) + 1 for key, name in of_id.items() if name in names}
@@ -202,7 +127,22 @@ def _read(
     findings.stop.extend("image in two splits", twice)
     found, twice = named([Found(file, {}, page) for file, page in files])
     findings.stop.extend("name of several images", twice)
-    return {name: files[one.file, one.page] for name, one in found.items()}, names
+    return {name: files[one.file, one.page] for name, one in found.items()}, names, colours
+
+
+def _with_fields(images: Mapping[str, Listed], pattern: str | None, findings: Findings) -> dict[str, Listed]:
+    """The same with the columns that a pattern of file_name gives."""
+    if pattern is None:
+        return dict(images)
+    whole = re.compile(Pattern(pattern).regex({}))
+    matches = {name: whole.fullmatch(image.file_name) for name, image in images.items()}
+    other = [images[name].file_name for name, match in matches.items() if match is None]
+    findings.stop.extend(f"file_name that does not fit dataset.file_name={pattern}", other)
+    return {
+        name: replace(image, fields={**image.fields, **match.groupdict()})
+        for name, image in images.items()
+        if (match := matches[name]) is not None
+    }
 
 
 def _progress(images: Mapping[str, Listed]) -> tqdm[tuple[str, Listed]]:
@@ -230,43 +170,4 @@ def _instances(name: str, image: Listed, scale: float, findings: Findings) -> In
             classes.append(record["class"])
             crowds.append(crowd)
             labels.append(label)
-    whole = _filled(Instances.of(image.size, codes, classes, crowds), labels, "mask without a pixel", findings)
-    height, width = (max(1, round(side * scale)) for side in image.size)
-    return _filled(whole.resized((height, width)), labels, f"mask without a pixel at dataset.scale={scale}", findings)
-
-
-def _filled(instances: Instances, labels: list[str], kind: str, findings: Findings) -> Instances:
-    """Without the empty masks, which also leave `labels`."""
-    filled = instances.areas > 0
-    if filled.all():
-        return instances
-    findings.kept.extend(f"{kind}: left out", [label for label, fine in zip(labels, filled, strict=True) if not fine])
-    labels[:] = [label for label, fine in zip(labels, filled, strict=True) if fine]
-    return instances.select(filled)
-
-
-def _check_splits(dataset: CocoDataset, splits: Splits, boxes: int) -> None:
-    """ValueError where a split has no object, so that nothing is learned or measured. Images without one stay.
-
-    `boxes` counts the annotations that have a box and no mask.
-    """
-    parts = {"train": splits.pool, "val": splits.val, **splits.tests}
-    empty = [key for key, names in parts.items() if all(dataset.objects_of[name].crowd.all() for name in names)]
-    if empty:
-        crowds = sum(len(dataset.objects_of[name]) for name in parts[empty[0]])
-        if crowds and boxes:
-            why = (
-                f"{boxes:,} annotations are boxes without masks, and a box does not say which pixels are the object's; "
-                "no task here learns from boxes alone yet: give each annotation a segmentation"
-            )
-        elif crowds:
-            why = f"all of their {crowds:,} annotations are crowds (iscrowd 1), which are void: give objects iscrowd 0"
-        else:
-            why = "labels of official test sets are often held back: choose another split"
-        raise ValueError(
-            f"there is no object in the {len(parts[empty[0]])} images of {' and '.join(empty)}, so that nothing can be "
-            f"learned or measured; {why}"
-        )
-    names = [name for name in splits.pool if len(dataset.objects_of[name]) == 0]
-    if names:
-        logger.info("%d pool images have no object and stay as background: %s", len(names), shortened(names))
+    return filled(Instances.of(image.size, codes, classes, crowds), labels, scale, findings)

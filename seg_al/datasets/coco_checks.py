@@ -1,4 +1,4 @@
-"""What is wrong with a COCO file: what is kept all the same is counted, what cannot be stops with one error."""
+"""What is wrong with annotations: what is kept all the same is counted, what cannot be stops with one error."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Notes:
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, kind: str, *places: str) -> None:
+        if not places:
+            return
         self.counts[kind] += len(places)
         free = max(EXAMPLES - len(self.examples[kind]), 0)
         self.examples[kind] += places[:free]
@@ -47,14 +49,14 @@ class Findings:
     stop: Notes = field(default_factory=Notes)
     """Defects that a reader could only guess about."""
 
-    def settle(self, root: Path) -> None:
+    def settle(self, root: Path, what: str = "COCO") -> None:
         """Raises ValueError that lists all that stops; else one warning lists what was mended."""
         kept = str(self.kept)
         if stop := str(self.stop):
             also = f"\nThese would be mended or left out:\n{kept}" if kept else ""
             raise ValueError(
-                f"the COCO annotations of {root} cannot be used:\n{stop}\nRepair the files, or the values of "
+                f"the {what} annotations of {root} cannot be used:\n{stop}\nRepair the files, or the values of "
                 f"dataset.* that describe them (see data/README.md){also}"
             )
         if kept:
-            logger.warning("defects in the COCO annotations of %s:\n%s", root, kept)
+            logger.warning("defects in the %s annotations of %s:\n%s", what, root, kept)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from seg_al.core import Colour
 from seg_al.datasets.coco_checks import Findings
 from seg_al.datasets.coco_fields import below, by_number, flag, identity, is_file, leaves, numbers_of_box, shown, side
 from seg_al.datasets.files.header import read_header
@@ -52,6 +53,8 @@ class Listed:
     """In the order of the file; each with its class, from 1, whether it is a crowd, and where it stands."""
     page: int | None = None
     """Of the file, from 0; None: it has one only."""
+    file_name: str = ""
+    """As the record has it, with forward slashes."""
 
 
 def load(source: Source) -> dict[str, list[Record]]:
@@ -97,6 +100,18 @@ def categories(records: Sequence[Record], background: str, where: str, findings:
     return {key: names[key] for key in sorted(names, key=by_number)}
 
 
+def colours_of(records: Sequence[Record], names: Sequence[str]) -> tuple[Colour, ...] | None:
+    """Black for the background, and each category's field color, as panoptic files have it; None where one lacks."""
+    found = {record["name"]: record.get("color") for record in records if isinstance(record.get("name"), str)}
+    colours = [found.get(name) for name in names]
+    fine = [
+        (one[0], one[1], one[2])
+        for one in colours
+        if isinstance(one, list) and len(one) == 3 and all(type(part) is int and 0 <= part <= 255 for part in one)
+    ]
+    return ((0, 0, 0), *fine) if names and len(fine) == len(names) else None
+
+
 def listed(
     source: Source,
     lists: Mapping[str, Sequence[Record]],
@@ -131,7 +146,8 @@ def listed(
             continue
         key_of[file, page] = key
         fields = {k: str(v) for k, v in record.items() if k not in OWN and isinstance(v, str | int)}
-        images.append(Listed(path, file, source.split, header.size, fields, own.get(key, []), page))
+        text = record["file_name"].replace("\\", "/")
+        images.append(Listed(path, file, source.split, header.size, fields, own.get(key, []), page, text))
     return images
 
 
@@ -248,7 +264,7 @@ def _path(source: Source, file: str, where: str, root: Path, findings: Findings)
     if is_file(beside):
         findings.kept.add("image that is not at its place: the one of the same name in dataset.images is taken", text)
         return beside
-    findings.stop.add("image that is not there", f"{source.images / shown(file)}")
+    findings.stop.add("image that is not there", f"{where}: {source.images / shown(file)}")
     return None
 
 
