@@ -13,6 +13,8 @@ from pathlib import Path
 from seg_al.datasets.glas import GRADES, GlaS, read_glas
 from seg_al.datasets.splits import Split, write_split
 
+MOST_RUNS = 1000
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,6 +61,8 @@ def _runs(text: str) -> list[int]:
         first, _, last = part.partition("-")
         if not first.isdigit() or not (last or first).isdigit():
             raise argparse.ArgumentTypeError(f"{text!r} is not like 0-4 or 0,2,7")
+        if int(last or first) - int(first) >= MOST_RUNS:
+            raise argparse.ArgumentTypeError(f"{text!r} names more than {MOST_RUNS:,} runs; each is a file of its own")
         runs += range(int(first), int(last or first) + 1)
     if len(set(runs)) != len(runs) or not runs:
         raise argparse.ArgumentTypeError(f"{text!r} names no run, or one twice")

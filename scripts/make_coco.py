@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from seg_al.datasets import coco_write
 from seg_al.datasets.coco_write import Losses, Shape
+from seg_al.datasets.file_listing import Listing
 from seg_al.datasets.file_patterns import Found, Partners, Pattern, named, partners
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.rules import Reading
@@ -108,7 +109,7 @@ def _job(options: argparse.Namespace) -> Job:
         raise ValueError(f"--tolerance {options.tolerance} is not a number of pixels from 0 on")
     options.out = options.out or options.root / "annotations"
     categories = _categories(options.category or ["object"], options.classes is not None)
-    images, twice = named(Pattern(options.images).find(options.root))
+    images, twice = named(Pattern(options.images).find(Listing(options.root)))
     if twice:
         raise ValueError(f"several images have one name: {shortened(twice)}; put {{name}} where the paths differ")
     if not images:
@@ -135,9 +136,10 @@ def _categories(words: Sequence[str], with_values: bool) -> dict[str, int]:
 def _shapes(options: argparse.Namespace, images: Mapping[str, Found], categories: Mapping[str, int]) -> dict[str, Any]:
     """What makes the shapes of each image; ValueError that lists the images without their files."""
     root, found = options.root, list(images.values())
+    listing = Listing(root)
     pattern = options.labels or options.masks
-    pairs = partners(Pattern(pattern), root, found)
-    classes = partners(Pattern(options.classes), root, found) if options.classes else None
+    pairs = partners(Pattern(pattern), listing, found)
+    classes = partners(Pattern(options.classes), listing, found) if options.classes else None
     place_of = {value: place for place, value in enumerate(categories.values(), start=1)}
     shapes: dict[str, Any] = {}
     wrong: list[str] = []

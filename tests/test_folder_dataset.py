@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from seg_al.core import IGNORE
 from seg_al.datasets import mask_counts as counting
 from seg_al.datasets.class_colours import palette_problems
 from seg_al.datasets.class_ids import class_ids, count_values
+from seg_al.datasets.file_listing import Listing
 from seg_al.datasets.file_patterns import Pattern, named, partners
 from seg_al.datasets.folder import FolderDataset, read_folder
 from seg_al.datasets.packed_masks import PackedMasks
+from seg_al.instances.nouns import instances_of
 
 CONF = Path(__file__).parents[1] / "conf" / "dataset" / "folder.yaml"
 SIZE = (6, 8)
@@ -283,25 +286,25 @@ def test_fields_of_the_path_are_columns_of_the_pool(tmp_path: Path) -> None:
 def test_a_field_that_stands_twice_is_the_same_text_and_brackets_are_literal() -> None:
     pattern = Pattern("[x]/{id}/{name}_{id}.png")
     assert pattern.fields == ("id", "name")
-    assert re.fullmatch(pattern.regex({}), "[x]/7/a_b_7.png")
-    assert not re.fullmatch(pattern.regex({}), "[x]/7/a_8.png")
-    assert pattern.filled({"id": "7", "name": "a"}) == pattern.prefix({"id": "7", "name": "a"}) == "[x]/7/a_7.png"
+    assert re.fullmatch(pattern.regex(), "[x]/7/a_b_7.png")
+    assert not re.fullmatch(pattern.regex(), "[x]/7/a_8.png")
+    assert pattern.filled({"id": "7", "name": "a"}) == "[x]/7/a_7.png"
 
 
 def test_a_folder_with_brackets_in_its_name_is_found(tmp_path: Path) -> None:
     (tmp_path / "[x]").mkdir()
     Image.fromarray(IDS).save(tmp_path / "[x]" / "a.png")
-    assert [one.file for one in Pattern("[x]/{name}.*").find(tmp_path)] == ["[x]/a.png"]
+    assert [one.file for one in Pattern("[x]/{name}.*").find(Listing(tmp_path))] == ["[x]/a.png"]
 
 
 def test_folders_of_any_depth_are_found(tmp_path: Path) -> None:
     for place in ("a.png", "x/b.png", "x/y/c.png"):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(IDS).save(tmp_path / place)
-    found, twice = named(Pattern("**/{name}.png").find(tmp_path))
+    found, twice = named(Pattern("**/{name}.png").find(Listing(tmp_path)))
     assert {name: one.file for name, one in found.items()} == {"a": "a.png", "b": "x/b.png", "c": "x/y/c.png"}
     assert not twice
-    pairs = partners(Pattern("x/**/{name}.*"), tmp_path, list(found.values()))
+    pairs = partners(Pattern("x/**/{name}.*"), Listing(tmp_path), list(found.values()))
     assert pairs.of_image == {"a.png": (), "x/b.png": (), "x/y/c.png": ()}  # no image is its own mask
 
 
@@ -406,7 +409,7 @@ def test_everything_that_is_wrong_with_the_values_is_told_at_once(tmp_path: Path
         "dataset.classes[3]=['water'] is not [name, value]",
         "sky: -1 is not an id from 0 to 65535",
         "the value 4 of dataset.void is that of tree as well",
-        "dataset.void: seven is not an id",
+        "dataset.void: seven is not an id from 0 to 65535, a range such as",
         "dataset.val=1.5: neither a share between 0 and 1 nor a number of images",
         "dataset.scale=0.0 is not a factor above 0",
     ):
@@ -617,3 +620,146 @@ def test_lists_mean_the_image_that_they_name_exactly(tmp_path: Path) -> None:
     assert "train.txt is not in UTF-8 (invalid continuation byte at byte 3); save it again in UTF-8" in message(
         root, **lists
     )
+
+
+def beside(root: Path, images: list[str], masks: list[str]) -> Path:
+    for part, files in (("images", images), ("masks", masks)):
+        for file in files:
+            (root / part / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(IDS if part == "masks" else picture(file)).save(root / part / file)
+    return root
+
+
+FLAT = {"images": "images/{name}.*", "masks": "masks/{name}.*", "train": None, "val": 1, "test": 1}
+
+
+def test_a_name_may_hold_dots_and_never_takes_the_mask_of_a_longer_one(tmp_path: Path) -> None:
+    files = [f"2021.01.0{day}.png" for day in range(1, 5)]
+    data = read(beside(tmp_path / "dates", files, files), **FLAT)
+    assert {name: frame.mask.name for name, frame in data.frames.items()} == {file[:-4]: file for file in files}
+    root = beside(tmp_path / "longer", ["s1.png", "s1.b.png", "s2.png"], ["s1.b.png", "s2.tif"])
+    assert "image without mask (1): images/s1.png (no masks/s1.*)" in message(root, **FLAT)
+
+
+@pytest.mark.parametrize(
+    "masks", ["masks/{name}.*", "*/{name}.*", "**/{name}_m*.png", "*/m*_{name}.png", "m/{name}/*.png"]
+)
+def test_partners_are_those_that_a_look_at_every_file_finds(tmp_path: Path, masks: str) -> None:
+    names = ["1", "11", "1.1", "x_1", "1_m1"]
+    files = [f"images/{name}.png" for name in names]
+    files += [masks.replace("**/", "masks/deep/").replace("*/", "masks/").replace("{name}", name).replace(
+        "*", "png" if masks.endswith(".*") else "1") for name in names]  # fmt: skip
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"")
+    listing, pattern = Listing(tmp_path), Pattern(masks)
+    images = Pattern("images/{name}.png").find(listing)
+    for image in images:
+        ending = r"[^/.]*" if masks.endswith(".*") else r"[^/]*"
+        text = re.escape(masks.replace("{name}", image.fields["name"])).replace(r"\*\*/", "(?:[^/]+/)@")
+        whole = text.replace(r"\*", ending if masks.endswith(".*") and "*/" not in masks else "[^/]*").replace("@", "*")
+        if masks == "*/{name}.*":
+            whole = "[^/]*/" + re.escape(image.fields["name"]) + r"\.[^/.]*"
+        every = [file for file in sorted({*files}) if re.fullmatch(whole, file) and file != image.file]
+        assert list(partners(pattern, listing, images).of_image[image.file]) == every
+
+
+def test_endings_in_capitals_are_found_by_a_pattern_in_small_letters(tmp_path: Path) -> None:
+    root = beside(tmp_path / "mine", ["a.PNG", "b.png", "c.Png"], ["a.png", "b.PNG", "c.png"])
+    data = read(root, **(FLAT | {"images": "images/{name}.png", "masks": "masks/{name}.png"}))
+    assert {name: frame.mask.name for name, frame in data.frames.items()} == {
+        "a": "a.png", "b": "b.PNG", "c": "c.png"}  # fmt: skip
+    assert data.frames["a"].image.name == "a.PNG"
+
+
+def test_links_in_a_circle_end_and_one_file_under_two_names_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = ["a.png", "b.png", "c.png"]
+    root = beside(tmp_path / "mine", files, files)
+    (root / "images/latest").symlink_to(".")
+    changes = FLAT | {"images": "images/**/{name}.png"}
+    assert len(read(root, **changes).frames) == 3
+    assert "links that lead back to a folder around them are not followed: images/latest" in caplog.text
+    (root / "images/d.png").symlink_to("a.png")
+    Image.fromarray(IDS).save(root / "masks/d.png")
+    assert "one file under two names, by links (1): images/a.png and images/d.png" in message(root, **changes)
+
+
+def test_names_that_are_not_utf_8_or_too_long_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    files = ["a.png", "b.png", f"{'x' * 210}.png"]
+    root = beside(tmp_path / "mine", files, files)
+    assert f"name of more than 200 bytes (1): {'x' * 40}... (210 bytes)" in message(root, **FLAT)
+    os.rename(root / "images/b.png", os.fsencode(root / "images") + b"/caf\xe9.png")
+    text = message(root, **FLAT)
+    assert "1 names below" in text
+    assert "images/caf\\xe9.png; rename them" in text
+    assert "there is no folder" in message(tmp_path / ("y" * 300))
+
+
+def test_a_file_with_another_ending_is_told_where_the_wanted_one_is_not_there(tmp_path: Path) -> None:
+    root = beside(tmp_path / "mine", ["a.png", "b.png", "c.png"], ["a.png", "b.tif", "c.png"])
+    text = message(root, **(FLAT | {"masks": "masks/{name}.png"}))
+    assert "image without mask (1): images/b.png (no masks/b.png, but masks/b.tif)" in text
+
+
+def test_masks_of_0_and_255_under_the_shipped_list_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    root = folder(tmp_path / "mine")
+    for path in root.glob("*/masks/*"):
+        Image.fromarray((IDS == 4).astype(np.uint8) * 255).save(path)
+    shipped = yaml.safe_load(CONF.read_text())
+    text = message(root, classes=shipped["classes"], void=shipped["void"], background="background")
+    assert "nothing to tell apart (1): the masks hold 0 (background, " in text
+    assert "255 (void, " in text
+    assert "set 'dataset.classes=[[background,0],[foreground,255]]' 'dataset.void=[]'" in text
+    data = read(root, classes=[["background", 0], ["foreground", 255]], void=[], background="background")
+    np.testing.assert_array_equal(data.target("t0"), IDS == 4)
+
+
+def test_ranges_thresholds_and_nearest_values_are_classes(tmp_path: Path) -> None:
+    root = folder(tmp_path / "mine")
+    shades = np.arange(48, dtype=np.uint8).reshape(SIZE) * 5  # 0 to 235
+    for path in root.glob("*/masks/*"):
+        Image.fromarray(shades).save(path)
+    text = message(root, classes=[["a", 0], ["b", 255]], void=[], background="a")
+    assert "value outside dataset.classes and dataset.void (1): 47 values, such as 5: 13 pixels in 13 images" in text
+    assert 'such as [foreground, ">=128"]' in text
+    ranged = [["low", "<10"], ["middle", [10, "11 - 99"]], ["high", ">=128"]]
+    data = read(root, classes=ranged, void=["100-127"], background="low")
+    expected = np.select([shades < 10, shades < 100, shades >= 128], [0, 1, 2], IGNORE)
+    np.testing.assert_array_equal(data.target("t0"), expected)
+    near = read(root, classes=[["a", 0], ["b", 235]], void=[], background="a", nearest=120)
+    np.testing.assert_array_equal(near.target("t0"), shades > 117)
+    text = message(root, classes=[["a", 0], ["b", 235]], void=[], background="a", nearest=100)
+    assert "dataset.void (6): 105: 13 pixels in 13 images" in text
+    overlapping = [["a", "0-9"], ["b", ">8"]]
+    assert "the value >8 of b is that of a as well" in message(root, classes=overlapping, void=[], background="a")
+    assert "a: 9-1 is not an id" in message(root, classes=[["a", "9-1"], ["b", 0]], void=[], background="a")
+    assert "dataset.nearest=-1" in message(root, nearest=-1)
+
+
+def test_colours_may_be_near_in_every_channel(tmp_path: Path) -> None:
+    table = class_ids([["a", [0, 0, 0]], ["b", [200, 100, 0]]], [[255, 255, 255]], "colours", nearest=20)
+    values = np.array([[0, 20 << 16, 185 << 16 | 115 << 8 | 19, 250 << 16 | 240 << 8 | 255]])
+    np.testing.assert_array_equal(table(values), [[0, 0, 1, IGNORE]])
+    assert table.class_of(185 << 16 | 121 << 8) is None
+
+
+def test_connected_pieces_of_a_class_are_objects_from_a_stated_size_on(tmp_path: Path) -> None:
+    root = folder(tmp_path / "mine")
+    mask = np.zeros(SIZE, dtype=np.uint8)
+    mask[0, 0] = mask[1, 1] = mask[2, 2] = 4  # they touch at corners
+    mask[0:2, 4:6], mask[2:4, 4:6] = 4, 9  # one piece each: another class ends a piece
+    mask[5, 7], mask[5, 0] = 9, 7
+    Image.fromarray(mask).save(root / "train/masks/t0.png")
+    ids = read(root, objects="components", smallest=2).objects("t0")
+    expected = np.zeros(SIZE, dtype=np.int32)
+    expected[0, 0] = expected[1, 1] = expected[2, 2] = 1
+    expected[0:2, 4:6], expected[2:4, 4:6] = 2, 3
+    np.testing.assert_array_equal(ids, expected)
+    data = read(root, objects="components")
+    np.testing.assert_array_equal(data.objects("t0"), expected + 4 * (mask == 9) * (expected == 0))
+    found = instances_of(data, "t0")
+    assert sorted(zip(found.classes[~found.crowd].tolist(), found.areas[~found.crowd].tolist(), strict=True)) == [
+        (1, 3), (1, 4), (2, 1), (2, 4)]  # fmt: skip
+    assert "dataset.smallest=0 is not a number of pixels" in message(root, objects="components", smallest=0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,6 +19,7 @@ Coding = Literal["ids", "colours"]
 UNKNOWN = IGNORE - 1
 """In the lookup table: a value that is neither of a class nor void."""
 HIGHEST_ID = 2**16 - 1
+RANGE = re.compile(r"(\d{1,5}) *- *(\d{1,5})|(>=|>|<=|<) *(\d{1,5})")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,35 @@ class ClassIds:
     of_value: Mapping[int, int]
     """Class id by mask value; IGNORE for void."""
     coding: Coding
+    nearest: int = 0
+    """How far a value may be from one of the list, in each channel, to count as that; of equals the smaller."""
+    _near: dict[int, int | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def class_of(self, value: int) -> int | None:
+        """The class id of a mask value, IGNORE for void; None where it is neither."""
+        if value in self.of_value or self.nearest == 0:
+            return self.of_value.get(value)
+        if value not in self._near:
+            shift = (0,) if self.coding == "ids" else (16, 8, 0)
+            every = (
+                (
+                    max(
+                        abs((value >> by) - (one >> by))
+                        if self.coding == "ids"
+                        else abs((value >> by & 255) - (one >> by & 255))
+                        for by in shift
+                    ),
+                    one,
+                )
+                for one in self.of_value
+            )
+            distance, one = min(every)
+            self._near[value] = self.of_value[one] if distance <= self.nearest else None
+        return self._near[value]
+
+    def name_of(self, value: int) -> str:
+        place = self.class_of(value)
+        return "unknown" if place is None else "void" if place == IGNORE else self.names[place]
 
     @cached_property
     def _lookup(self) -> ByteImage:
@@ -46,7 +77,11 @@ class ClassIds:
             target: ByteImage = self._lookup[values]
             if not (target == UNKNOWN).any():
                 return target
-        unknown = [value for value in np.unique(values).tolist() if value not in self.of_value]
+        every, places = np.unique(values, return_inverse=True)
+        found = [self.class_of(value) for value in every.tolist()]
+        unknown = [value for value, place in zip(every.tolist(), found, strict=True) if place is None]
+        if not unknown:
+            return np.array(found, dtype=np.uint8)[places].reshape(values.shape)
         raise ValueError(f"it holds values outside the class list: {', '.join(map(self.show, unknown[:20]))}")
 
     def show(self, value: int) -> str:
@@ -55,7 +90,7 @@ class ClassIds:
 
     def labelled(self, counts: Mapping[int, int]) -> int:
         """Pixels that are of any class; `counts` are pixels by mask value."""
-        return sum(count for value, count in counts.items() if self.of_value.get(value, IGNORE) != IGNORE)
+        return sum(count for value, count in counts.items() if self.class_of(value) not in (IGNORE, None))
 
 
 def count_values(values: npt.NDArray[Any]) -> dict[int, int]:
@@ -67,7 +102,7 @@ def count_values(values: npt.NDArray[Any]) -> dict[int, int]:
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
-def class_ids(classes: Sequence[Sequence[Any]], void: Sequence[Any], coding: Coding) -> ClassIds:
+def class_ids(classes: Sequence[Sequence[Any]], void: Sequence[Any], coding: Coding, nearest: int = 0) -> ClassIds:
     """`classes` are pairs of a name and a value or several; `void` are values.
 
     Raises one ValueError that lists what is malformed, what stands twice, and too few or too many classes.
@@ -88,15 +123,17 @@ def class_ids(classes: Sequence[Sequence[Any]], void: Sequence[Any], coding: Cod
         except ValueError as error:
             problems.append(f"{name}: {error}")
             continue
-        for value in values:
-            if value in owner:
-                problems.append(f"the value {given} of {name} is that of {owner[value]} as well")
-            owner[value], of_value[value] = name, identity
+        others = dict.fromkeys(owner[value] for value in values if value in owner)
+        problems += [f"the value {given} of {name} is that of {other} as well" for other in others]
+        owner.update(dict.fromkeys(values, name))
+        of_value.update(dict.fromkeys(values, identity))
     if not 2 <= len(classes) <= UNKNOWN:
         problems.append(f"dataset.classes has {len(classes)} entries; 2 to {UNKNOWN} are possible")
+    if not _whole([nearest], HIGHEST_ID):
+        problems.append(f"dataset.nearest={nearest!r} is not a distance of mask values: 0 or a larger whole number")
     if problems:
         raise ValueError("dataset.classes and dataset.void do not fit:\n" + "\n".join(f"  - {one}" for one in problems))
-    return ClassIds(tuple(names), of_value, coding)
+    return ClassIds(tuple(names), of_value, coding, nearest)
 
 
 def _entries(
@@ -114,14 +151,31 @@ def _entries(
 def _values(given: Any, coding: Coding) -> list[int]:
     """The values of one entry as numbers."""
     if coding == "ids":
-        ids = [given] if isinstance(given, int) else given
-        if _whole(ids, HIGHEST_ID):
-            return list(ids)
-        raise ValueError(f"{given} is not an id from 0 to {HIGHEST_ID} or a list of such ids")
+        entries = [given] if isinstance(given, int | str) else given
+        if isinstance(entries, Sequence) and entries:
+            ids = [one for entry in entries for one in (_range(entry) if isinstance(entry, str) else [entry])]
+            if _whole(ids, HIGHEST_ID):
+                return ids
+        raise ValueError(
+            f'{given} is not an id from 0 to {HIGHEST_ID}, a range such as "1-5" or ">=128", or a list of these'
+        )
     colours = [given] if _whole(given, 255) else given
     if isinstance(colours, Sequence) and colours and all(_whole(one, 255) and len(one) == 3 for one in colours):
         return [red << 16 | green << 8 | blue for red, green, blue in colours]
     raise ValueError(f"{given} is not a colour [red, green, blue] of values from 0 to 255, or a list of such colours")
+
+
+def _range(text: str) -> list[int]:
+    """The ids of "1-5", ">=128", ">127", "<=9" or "<10"; none where it is no range of ids."""
+    if (match := RANGE.fullmatch(text.strip())) is None:
+        return []
+    first, last, sign, limit = match.groups()
+    if sign is None:
+        return list(range(int(first), min(int(last), HIGHEST_ID) + 1))
+    edge = int(limit)
+    if sign.startswith(">"):
+        return list(range(edge + (sign == ">"), HIGHEST_ID + 1))
+    return list(range(min(edge + (sign == "<="), HIGHEST_ID + 1)))
 
 
 def _whole(given: Any, highest: int) -> bool:

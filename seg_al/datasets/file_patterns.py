@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from seg_al.datasets.files.header import SUFFIXES
+from seg_al.datasets.file_listing import Listing
 
 TOKEN = re.compile(r"\{(\w+)\}|(\*\*/)|(\*)")
 
@@ -48,58 +45,53 @@ class Pattern:
     def fields(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(match[1] for match in TOKEN.finditer(self.text) if match[1]))
 
-    def _pieces(self) -> Iterator[tuple[str, re.Match[str] | None]]:
-        """Literal texts, each with the token that follows it."""
-        start = 0
-        for match in TOKEN.finditer(self.text):
-            yield self.text[start : match.start()], match
-            start = match.end()
-        yield self.text[start:], None
+    def regex(self, known: Collection[str] = ()) -> str:
+        """What a path must look like in full; the fields are groups, each as short as it can be.
 
-    def regex(self, fields: Mapping[str, str]) -> str:
-        """What a path must look like in full; `fields` are fixed, the others are groups, each as short as it can be."""
-        seen: set[str] = set()
+        Those that are `known` must be what groups before have matched. A last ".*" is one ending, without a dot, so
+        that the name in "{name}.*" may hold dots. Paths are compared as `comparable` makes them.
+        """
+        seen = set(known)
         parts: list[str] = []
-        for literal, token in self._pieces():
+        text = comparable(self.text)
+        for literal, token in _pieces(text):
             parts.append(re.escape(literal))
             if token is None:
                 continue
             field, folders, _ = token.groups()
-            if field in fields:
-                parts.append(re.escape(fields[field]))
-            elif field:
+            if field:
                 parts.append(f"(?P={field})" if field in seen else f"(?P<{field}>[^/]+?)")
                 seen.add(field)
+            elif folders:
+                parts.append("(?:[^/]+/)*")
             else:
-                parts.append("(?:[^/]+/)*" if folders else "[^/]*")
+                parts.append("[^/.]*" if literal.endswith(".") and token.end() == len(text) else "[^/]*")
         return "".join(parts)
 
     def filled(self, fields: Mapping[str, str]) -> str:
         """The pattern with the fields filled in, for a reader."""
-        return TOKEN.sub(lambda token: fields.get(token[1] or "", token[0]), self.text)
+        return _filled(self.text, fields)
 
-    def prefix(self, fields: Mapping[str, str]) -> str:
-        """The path up to the first *, with the fields filled in."""
-        parts: list[str] = []
-        for literal, token in self._pieces():
-            parts.append(literal)
-            if token is not None and not token[1]:
-                break
-            parts.append(fields[token[1]] if token is not None else "")
-        return "".join(parts)
+    def find(self, listing: Listing) -> list[Found]:
+        """The files that fit, sorted."""
+        whole = re.compile(self.regex())
+        found = ((file, whole.fullmatch(comparable(file))) for file in listing.files(self.text))
+        return [Found(file, match.groupdict()) for file, match in found if match]
 
-    def files(self, root: Path) -> list[str]:
-        """Every picture that could fit, sorted; files whose names begin with a dot are left out."""
-        wild = "".join(
-            glob.escape(literal) + ("" if token is None else "**/" if token[2] else "*")
-            for literal, token in self._pieces()
-        )
-        listed = sorted(glob.glob(wild, root_dir=root, recursive=True))
-        return [file.replace(os.sep, "/") for file in listed if PurePosixPath(file).suffix.lower() in SUFFIXES]
 
-    def find(self, root: Path) -> list[Found]:
-        whole = re.compile(self.regex({}))
-        return [Found(file, match.groupdict()) for file in self.files(root) if (match := whole.fullmatch(file))]
+def comparable(path: str) -> str:
+    """With its ending in small letters, so that "{name}.png" finds a.PNG."""
+    head, dot, ending = path.rpartition(".")
+    return f"{head}{dot}{ending.lower()}" if dot and ending.isalnum() else path
+
+
+def _pieces(text: str) -> Iterator[tuple[str, re.Match[str] | None]]:
+    """Literal texts, each with the token that follows it."""
+    start = 0
+    for match in TOKEN.finditer(text):
+        yield text[start : match.start()], match
+        start = match.end()
+    yield text[start:], None
 
 
 @dataclass(frozen=True)
@@ -114,25 +106,57 @@ class Partners:
 
     def lone(self) -> dict[str, Mapping[str, str]]:
         """The files that belong to no image, with what their fields may say."""
-        whole = re.compile(self.pattern.regex({}))
+        whole = re.compile(self.pattern.regex())
         owned = {file for files in self.of_image.values() for file in files}
-        matches = {file: whole.fullmatch(file) for file in self.files if file not in owned}
+        matches = {file: whole.fullmatch(comparable(file)) for file in self.files if file not in owned}
         return {file: match.groupdict() for file, match in matches.items() if match}
 
 
-def partners(pattern: Pattern, root: Path, images: Sequence[Found]) -> Partners:
-    files = tuple(sorted(pattern.files(root)))
-    return Partners(pattern, files, {image.file: _belonging(pattern, files, image) for image in images})
+def partners(pattern: Pattern, listing: Listing, images: Sequence[Found]) -> Partners:
+    files = tuple(listing.files(pattern.text))
+    sought = _Sought(pattern, files)
+    return Partners(pattern, files, {image.file: sought.of(image) for image in images})
 
 
-def _belonging(pattern: Pattern, files: Sequence[str], image: Found) -> tuple[str, ...]:
-    start = pattern.prefix(image.fields)
-    position = bisect_left(files, start)
-    if "*" not in pattern.text:
-        return tuple(file for file in files[position : position + 1] if file == start != image.file)
-    whole = re.compile(pattern.regex(image.fields))
-    begun = takewhile(lambda file: file.startswith(start), islice(files, position, None))
-    return tuple(file for file in begun if file != image.file and whole.fullmatch(file))
+class _Sought:
+    """Finds the files of an image among many without looking at all of them."""
+
+    def __init__(self, pattern: Pattern, files: Sequence[str]) -> None:
+        self._text = comparable(pattern.text)
+        self._fields = pattern.fields
+        given = "".join(f"(?P<{field}>[^\0]*)\0" for field in self._fields)
+        self._whole = re.compile(given + pattern.regex(self._fields))
+        keys = [comparable(file) for file in files]
+        of_base = sorted((key.rpartition("/")[2], place) for place, key in enumerate(keys))
+        of_end = sorted((key[::-1], place) for place, key in enumerate(keys))
+        of_path = sorted((key, place) for place, key in enumerate(keys))
+        self._files, self._keys = files, keys
+        self._orders = [of_path, of_base, of_end]
+        cut = [match.start() for match in TOKEN.finditer(self._text) if not match[1]]
+        base = self._text.rfind("/") + 1
+        first = min((place for place in cut if place >= base), default=len(self._text))
+        last = max((match.end() for match in TOKEN.finditer(self._text) if not match[1]), default=0)
+        self._begins = [self._text[: min(cut, default=len(self._text))], self._text[base:first], self._text[last:]]
+
+    def of(self, image: Found) -> tuple[str, ...]:
+        """In the order of the files; an image is never its own."""
+        path, base, end = (_filled(text, image.fields) for text in self._begins)
+        ranges = [_range(order, text) for order, text in zip(self._orders, (path, base, end[::-1]), strict=True)]
+        order, span = min(zip(self._orders, ranges, strict=True), key=lambda pair: len(pair[1]))
+        given = "".join(f"{image.fields[field]}\0" for field in self._fields)
+        places = (order[at][1] for at in span)
+        fitting = sorted(place for place in places if self._whole.fullmatch(given + self._keys[place]))
+        return tuple(self._files[place] for place in fitting if self._files[place] != image.file)
+
+
+def _filled(text: str, fields: Mapping[str, str]) -> str:
+    return TOKEN.sub(lambda token: fields.get(token[1] or "", token[0]), text)
+
+
+def _range(order: Sequence[tuple[str, int]], start: str) -> range:
+    """Where the texts stand that begin so."""
+    first = bisect_left(order, (start, -1))
+    return range(first, bisect_left(order, (start + chr(0x10FFFF), -1), first))
 
 
 def named(images: Sequence[Found]) -> tuple[dict[str, Found], list[str]]:
@@ -145,8 +169,9 @@ def named(images: Sequence[Found]) -> tuple[dict[str, Found], list[str]]:
     found: dict[str, Found] = {}
     twice: list[str] = []
     for image in images:
-        parts = PurePosixPath(image.file).with_suffix("").parts
-        name = image.short if short[image.short] == 1 else "__".join(parts) + image.slice
+        name = image.short
+        if short[name] > 1:
+            name = "__".join(PurePosixPath(image.file).with_suffix("").parts) + image.slice
         if name in found:
             twice.append(f"{name} ({found[name].file} and {image.file})")
         found.setdefault(name, image)

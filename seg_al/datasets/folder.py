@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from skimage.measure import label
 
 from seg_al.core import IGNORE, BoolMask, ByteImage, Colour
 from seg_al.datasets.class_colours import colours_of, palette_problems
@@ -22,7 +23,17 @@ from seg_al.datasets.files.resize import nearest, resized
 from seg_al.datasets.files.rules import Pages, Reading
 from seg_al.datasets.files.slices import slices_of
 from seg_al.datasets.files.window import Window
-from seg_al.datasets.folder_checks import Frame, Problems, check_files, check_values, files_of, shortened
+from seg_al.datasets.folder_checks import (
+    LONGEST,
+    Frame,
+    Problems,
+    check_files,
+    check_values,
+    files_of,
+    same_files,
+    shortened,
+    too_long,
+)
 from seg_al.datasets.folder_splits import By, Parts, Wanted, Where, draw, named_parts
 from seg_al.datasets.folder_table import with_table
 from seg_al.datasets.mask_counts import Counts, mask_counts
@@ -32,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 PACKED_BYTES = 64 * 2**20
 """Of askable pixels that are held."""
+COMPONENTS = "components"
+"""In place of a pattern of object files: the connected pieces of the classes are the objects."""
 RARE = 0.05
 """Share of labelled pixels below which it is looked up whether any is left after resizing."""
 
@@ -52,6 +65,8 @@ class FolderDataset:
     """Height and width in pixels of all images."""
     colours: tuple[Colour, ...] | None = None
     """Of the classes in pictures; None: any."""
+    components: int | None = None
+    """Pixels of the smallest connected piece of a class that is an object; None: the pieces are no objects."""
     window: Window | None = None
     """Of the images' grey levels; None: they have 8 bits."""
     _askable: PackedMasks = field(default_factory=lambda: PackedMasks(PACKED_BYTES), repr=False, compare=False)
@@ -94,13 +109,26 @@ class FolderDataset:
         return held
 
     def objects(self, name: str) -> npt.NDArray[np.int32] | None:
-        """[H, W] the ids in the object file, 0 where void, resized to the nearest pixel; None without such files."""
+        """[H, W] ids of the object file or of components, 0 where void, resized to the nearest pixel; None: no such."""
+        if self.components is not None:
+            return nearest(self._components(name), self.size(name))
         path, page = self.frames[name].objects, self.frames[name].page
         if path is None:
             return None
         ids = nearest(read_ids(path, page), self.size(name)).astype(np.int32)
         askable = self.askable(name)
         return ids if askable is None else np.where(askable, ids, np.int32(0))
+
+    def _components(self, name: str) -> npt.NDArray[np.int32]:  # [H, W] of the file
+        """The 8-connected pieces of each class but the background, from 1 on; those that are too small are 0."""
+        mask, page = self.frames[name].mask_page
+        classes = self.table(self.table.values(mask, page)).astype(np.int32)
+        nothing = (classes == IGNORE) | (classes == (IGNORE if self.background is None else self.background))
+        ids = label(np.where(nothing, -1, classes), background=-1, connectivity=2)
+        kept = np.bincount(ids.ravel()) >= (self.components or 1)
+        kept[0] = False
+        numbers: npt.NDArray[np.int32] = np.where(kept, np.cumsum(kept), 0).astype(np.int32)[ids]
+        return numbers
 
     def column(self, key: str) -> Mapping[str, str]:
         """What the field `key` of the pattern of the images, or the table, says for each image of the pool."""
@@ -143,6 +171,8 @@ def read_folder(
     stratify: Sequence[str] | str = (),
     group: str | None = None,
     table: str | None = None,
+    nearest: int = 0,
+    smallest: int = 1,
 ) -> FolderDataset:
     """Finds, pairs, checks and splits the images below `root`; conf/dataset/folder.yaml says what each value means.
 
@@ -150,12 +180,14 @@ def read_folder(
     headers; the values in the masks are counted once and remembered. Raises one ValueError that lists everything that
     is wrong with the values, or else one with everything that is wrong with the files.
     """
-    patterns = {"images": images, "masks": masks} | ({} if objects is None else {"objects": objects})
+    patterns = {"images": images, "masks": masks} | ({} if objects in (None, COMPONENTS) else {"objects": objects})
     folder, wanted = Path(root), Wanted(split, train, val, test, stratify, group)
     reading = Reading(window, pages)
     wrong = [*_pattern_problems(patterns), *wanted.problems(Pattern(images).fields), *_size_problems(scale, size)]
     wrong += reading.problems()
-    ids = _table(classes, void, coding, background, wrong)
+    if not isinstance(smallest, int) or smallest < 1:
+        wrong.append(f"dataset.smallest={smallest!r} is not a number of pixels from 1 on")
+    ids = _table(classes, void, coding, nearest, background, wrong)
     if wrong := palette_problems(palette, ids.names):
         raise ValueError("the dataset is described wrongly:\n" + "\n".join(f"  - {one}" for one in wrong))
     frames, parts, counts = _checked(folder, patterns, wanted, ids, reading, table)
@@ -168,6 +200,7 @@ def read_folder(
         tests={},
         scale=scale,
         fixed=None if size is None else (size[0], size[1]),
+        components=smallest if objects == COMPONENTS else None,
         colours=colours_of(palette, ids, [frame.mask for frame in frames.values()]),
     )
     pool, chosen, tests = draw(_without_void(whole, parts, counts), wanted, run, whole.values)
@@ -179,12 +212,17 @@ def read_folder(
 
 
 def _table(
-    classes: Sequence[Sequence[Any]], void: Sequence[Any], coding: Coding, background: str | None, wrong: Sequence[str]
+    classes: Sequence[Sequence[Any]],
+    void: Sequence[Any],
+    coding: Coding,
+    nearest: int,
+    background: str | None,
+    wrong: Sequence[str],
 ) -> ClassIds:
     """The table of the classes. ValueError where it cannot be made, or where anything else is `wrong`."""
     found = list(wrong)
     try:
-        table = class_ids(classes, void, coding)
+        table = class_ids(classes, void, coding, nearest)
         if background is not None and background not in table.names:
             found.append(f"dataset.background={background!r} is not a class; choose one of {', '.join(table.names)}")
     except ValueError as error:
@@ -206,6 +244,8 @@ def _checked(
         found = with_table(found, folder / rows)
     parts = named_parts(wanted, found, folder)
     problems.merge(parts.problems)
+    problems.add("one file under two names, by links", same_files(parts.used, found, files))
+    problems.add(f"name of more than {LONGEST} bytes", too_long(parts.used))
     used = {name: found[name] for name in parts.used}
     frames = check_files(folder, used, files, reading, problems)
     counts, corrupt = mask_counts(folder, [frame.mask_page for frame in frames.values()], table)

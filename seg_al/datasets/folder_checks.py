@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from seg_al.core import IGNORE
 from seg_al.datasets.class_ids import ClassIds
+from seg_al.datasets.file_listing import Listing
 from seg_al.datasets.file_patterns import Found, Partners, Pattern, partners
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.held import Header
@@ -23,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 EXAMPLES = 5
 """Of each kind of problem that are named."""
+LONGEST = 200
+"""Bytes of an image's name: a file system holds 255, and pictures and answers add their endings to it."""
+MANY = 16
+"""Values outside the class list from which on they are shades rather than forgotten ids."""
 VALUES = 256
 """Values outside the class list that are named: every id that eight bits can hold."""
 
@@ -95,6 +101,7 @@ class Files:
     images: Sequence[Found]
     masks: Partners
     objects: Partners | None
+    listing: Listing
 
     def warn_of_masks_without_image(self, splits: Collection[str]) -> None:
         """Tells of masks, in the splits that are used, that belong to no image."""
@@ -107,14 +114,24 @@ class Files:
 
 def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     """Lists the folder. ValueError, saying what is there instead, where no image is."""
-    if not root.is_dir():
+    if not os.path.isdir(root):  # also where the path is too long for a folder
         raise ValueError(
             f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>; data/README.md says where "
             "the known datasets come from"
         )
-    found = Pattern(patterns["images"]).find(root)
-    masks = partners(Pattern(patterns["masks"]), root, found)
-    objects = partners(Pattern(patterns["objects"]), root, found) if "objects" in patterns else None
+    listing = Listing(root)
+    found = Pattern(patterns["images"]).find(listing)
+    masks = partners(Pattern(patterns["masks"]), listing, found)
+    objects = partners(Pattern(patterns["objects"]), listing, found) if "objects" in patterns else None
+    if listing.circles:
+        circles = shortened(sorted(listing.circles))
+        logger.warning("links that lead back to a folder around them are not followed: %s", circles)
+    if listing.strange:
+        raise ValueError(
+            f"{len(listing.strange)} names below {root} are not in UTF-8, and would break records and pictures: "
+            f"{shortened(sorted(listing.strange))}; rename them, for instance with: "
+            f"convmv -f latin1 -t utf8 -r --notest {root}"
+        )
     others = {
         file for pairs in (masks, objects) if pairs is not None for files in pairs.of_image.values() for file in files
     }  # a wide pattern such as {name}.* finds masks beside their images as well
@@ -122,7 +139,18 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     if not images:
         inside = shortened(sorted(path.name for path in root.iterdir()), 10) or "nothing"
         raise ValueError(f"no image fits dataset.images={patterns['images']} below {root}, which holds: {inside}")
-    return Files(images, masks, objects)
+    return Files(images, masks, objects, listing)
+
+
+def same_files(names: Sequence[str], found: Mapping[str, Found], files: Files) -> list[str]:
+    """The images, of those that are used, that are one file."""
+    paths = dict.fromkeys(found[name].file for name in names)
+    return [f"{one} and {other}" for one, other in files.listing.same(list(paths))]
+
+
+def too_long(names: Sequence[str]) -> list[str]:
+    """The names that no picture or answer could be saved under."""
+    return [f"{name[:40]}... ({len(name.encode())} bytes)" for name in names if len(name.encode()) > LONGEST]
 
 
 def check_files(
@@ -131,8 +159,8 @@ def check_files(
     """Pairs each image with its mask and object file and reads their headers; what is wrong leaves its image out."""
     frames: dict[str, Frame] = {}
     for name, image in tqdm(images.items(), desc="read headers", unit="image", leave=False, disable=None, delay=1):
-        mask = _partner(name, image, files.masks, "mask", problems)
-        objects = None if files.objects is None else _partner(name, image, files.objects, "object file", problems)
+        mask = _partner(root, name, image, files.masks, "mask", problems)
+        objects = None if files.objects is None else _partner(root, name, image, files.objects, "object file", problems)
         header = _header(root / image.file, "image", reading.picture_problem, problems)
         fits = mask is not None and _fits(name, root / mask, "mask", header, reading, problems)
         if objects is not None:
@@ -143,15 +171,29 @@ def check_files(
     return frames
 
 
-def _partner(name: str, image: Found, pairs: Partners, kind: str, problems: Problems) -> str | None:
+def _partner(root: Path, name: str, image: Found, pairs: Partners, kind: str, problems: Problems) -> str | None:
     found = pairs.of_image[image.file]
     if len(found) == 1:
         return found[0]
     if found:
         problems.add(f"image with several {kind}s", [f"{name} ({', '.join(found)})"])
     else:
-        problems.add(f"image without {kind}", [f"{image.file} (no {pairs.pattern.filled(image.fields)})"])
+        filled = pairs.pattern.filled(image.fields)
+        few = len(problems.of_kind[f"image without {kind}"]) < EXAMPLES
+        there = f", but {others}" if few and (others := _alike(root, filled, image.file)) else ""
+        problems.add(f"image without {kind}", [f"{image.file} (no {filled}{there})"])
     return None
+
+
+def _alike(root: Path, wanted: str, image: str) -> str:
+    """The files beside the wanted one that differ from it by their ending only."""
+    place, base = PurePosixPath(wanted).parent, PurePosixPath(wanted).stem
+    try:
+        names = sorted(os.listdir(root / place))
+    except OSError:
+        return ""
+    files = [str(place / name) for name in names if os.path.splitext(name)[0] == base]
+    return " and ".join(file for file in files if file != image)
 
 
 def _header(
@@ -184,6 +226,33 @@ def _fits(name: str, path: Path, kind: str, image: Header | None, reading: Readi
     return True
 
 
+def _few(outside: list[str]) -> list[str]:
+    """The same, or one line where the many values are shades between those of classes."""
+    if len(outside) <= MANY:
+        return outside
+    return [
+        f"{len(outside)} values, such as {shortened(outside, 3)}; masks with soft edges hold such shades: save them "
+        'without smoothing, or name ranges, such as [foreground, ">=128"], or set dataset.nearest'
+    ]
+
+
+def _one_class(table: ClassIds, present: Collection[int], pixels: Mapping[int, int]) -> str:
+    """Why masks that hold one class at most teach nothing, and what would help."""
+    held = ", ".join(
+        f"{table.show(value)} ({table.name_of(value)}, {count:,} pixels)" for value, count in sorted(pixels.items())
+    )
+    void = [value for value in sorted(pixels) if table.class_of(value) == IGNORE]
+    advice = "name the values of the classes in dataset.classes"
+    if void and len(table.names) == 2 and table.coding == "ids":
+        known = [value for value in sorted(pixels) if value not in void]
+        first, second = table.names
+        advice = (
+            f"if {void[-1]} is {second}, set 'dataset.classes=[[{first},{known[0] if known else 0}],"
+            f"[{second},{void[-1]}]]' 'dataset.void=[]'"
+        )
+    return f"the masks hold {held}, so that no class can be told from another; {advice}"
+
+
 def check_values(
     frames: Mapping[str, Frame], counts: Mapping[Page, Counts], table: ClassIds, problems: Problems
 ) -> dict[str, Frame]:
@@ -198,15 +267,17 @@ def check_values(
         pixels.update(own)
         for value in own:
             images[value].append(name)
-        checked[name] = replace(frame, has_void=any(table.of_value.get(value, IGNORE) == IGNORE for value in own))
+        checked[name] = replace(frame, has_void=any(table.class_of(value) in (IGNORE, None) for value in own))
     outside = [
         f"{table.show(value)}: {pixels[value]:,} pixels in {len(names)} images ({shortened(names, 2)})"
         for value, names in sorted(images.items())
-        if value not in table.of_value
+        if table.class_of(value) is None
     ]
-    problems.add("value outside dataset.classes and dataset.void", outside, VALUES)
-    present = {table.of_value[value] for value in pixels if value in table.of_value}
+    problems.add("value outside dataset.classes and dataset.void", _few(outside), VALUES)
+    present = {place for value in pixels if (place := table.class_of(value)) is not None}
     absent = [name for place, name in enumerate(table.names) if place not in present]
-    if absent and checked:
+    if absent and checked and not outside and len(present - {IGNORE}) < 2:
+        problems.add("nothing to tell apart", [_one_class(table, present, pixels)])
+    elif absent and checked:
         logger.warning("no mask has a pixel of %s; is the class list that of these masks?", ", ".join(absent))
     return checked

@@ -129,8 +129,13 @@ def _overlaps(parts: Parts) -> None:
         parts.problems["image in two splits"] += twice
 
 
+def no_column(key: str, names: Sequence[str]) -> Mapping[str, str]:
+    """Of images that have no columns."""
+    raise ValueError(f"there is no column {key!r} of {len(names)} images; leave group and stratify out")
+
+
 def draw(
-    parts: Parts, wanted: Wanted, run: int, column: Column
+    parts: Parts, wanted: Wanted, run: int, column: Column = no_column
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Pool, val and tests, sorted; what is a number is drawn from the training images, the test first.
 
