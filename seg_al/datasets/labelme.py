@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from seg_al.datasets.coco_checks import Findings
 from seg_al.datasets.coco_file import MOST_CLASSES, Listed
+from seg_al.datasets.file_listing import Listing
 from seg_al.datasets.file_patterns import Found, Pattern, named
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.held import Header
@@ -112,7 +113,7 @@ def _problems(
 def _found(root: Path, images: str, findings: Findings) -> dict[str, Found]:
     if not root.is_dir():
         raise ValueError(f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>")
-    found, twice = named(Pattern(images).find(root))
+    found, twice = named(Pattern(images).find(Listing(root)))
     findings.stop.extend("name of several images; say with dataset.images which ending is meant", twice)
     if not found:
         inside = shortened(sorted(path.name for path in root.iterdir()), 10) or "nothing"
