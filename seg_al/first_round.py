@@ -13,11 +13,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from seg_al.stages import JSON, WEIGHTS, Format, effort_path, loaded, read_json, write_json, write_whole
+from seg_al.stages import METRICS, WEIGHTS, Format, effort_path, loaded, read_json, write_checked, write_json
 
 log = logging.getLogger(__name__)
 
-FILES: dict[str, Format[Any]] = {"weights.pt": WEIGHTS, "metrics.json": JSON}
+FILES: dict[str, Format[Any]] = {"weights.pt": WEIGHTS, "metrics.json": METRICS}
 """What is shared, the metrics last, which end a round; what was asked is drawn again, which costs nothing."""
 SAVED = "saved.json"
 
@@ -87,4 +87,4 @@ def _link(source: Path, target: Path) -> None:
         except OSError:
             shutil.copyfile(source, partial)
 
-    write_whole(target, save)
+    write_checked(target, save)

@@ -23,7 +23,7 @@ from seg_al.pool import Pool
 from seg_al.precision import ranks_alike
 from seg_al.problems import problems_of
 from seg_al.record import Recorder
-from seg_al.stages import JSON, QUERIES, WEIGHTS, stage, write_json, write_whole
+from seg_al.stages import JSON, METRICS, QUERIES, SCORES, WEIGHTS, stage, write_json, write_record
 from seg_al.tasks.task import Task
 from seg_al.train import Trainer, Weights, build, load
 
@@ -138,7 +138,7 @@ class Experiment:
         known = pool.copy()  # weights that are lost and made again later must not see later answers
         weights = stage(place / "weights.pt", partial(self.fit, number, known, models), WEIGHTS)
         new = Held(lambda: self._load(weights()))
-        return new, stage(place / "metrics.json", partial(self.evaluate, number, known, new), JSON, [new])
+        return new, stage(place / "metrics.json", partial(self.evaluate, number, known, new), METRICS, [new])
 
     def look(self, number: int, pool: Pool, models: Models) -> Look:
         asking, classes = self.asking, self.dataset.classes
@@ -149,11 +149,10 @@ class Experiment:
             return self._first_queries(number, pool)
         look = ranks_alike(self.look(number, pool, models), self.asking.heuristic)
         asked = self.asking(look, self.annotator, self.budget)
-        write_whole(place / "scores.parquet", lambda path: asked.scores.to_parquet(path, index=False))
-        write_json(place / "truths_read.json", asked.truths_read)
-        write_json(
-            place / "agreement.json", agreement(asked.scores[asked.scores["drawn"]], self.asking.name, asked.passes)
-        )
+        write_record(place / "scores.parquet", asked.scores, SCORES)
+        write_record(place / "truths_read.json", asked.truths_read, JSON)
+        agreed = agreement(asked.scores[asked.scores["drawn"]], self.asking.name, asked.passes)
+        write_record(place / "agreement.json", agreed, JSON)
         log.info("round %d: asks about %d of %d units", number, len(asked.queries), len(asked.scores))
         return asked.queries
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from seg_al.acquire import Asking
 from seg_al.agreement import scalars
@@ -28,7 +27,7 @@ from seg_al.pictures.places import by_image
 from seg_al.results.curves import AREA, Curve
 from seg_al.results.figures import run_curve
 from seg_al.scorer import painted_by
-from seg_al.stages import effort_path, read_json, write_json, write_whole
+from seg_al.stages import JSON, METRICS, SCORES, WITHOUT, effort_path, loaded, write_json, write_record, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +97,13 @@ class Recorder:
 
     def _tied(self, place: Path) -> bool:
         """Whether the heuristic scored all units of the round alike, so that it asked what random asks."""
-        scores = pd.read_parquet(place / "scores.parquet", columns=[self.heuristic])[self.heuristic]
-        return len(scores) > 1 and scores.nunique() == 1
+        if not (place / "scores.parquet").exists():  # it was damaged and removed
+            return False
+        scores = loaded(place / "scores.parquet", SCORES, WITHOUT)
+        if self.heuristic not in scores:
+            raise ValueError(f"{place / 'scores.parquet'} has no column {self.heuristic!r}; {WITHOUT}")
+        own = scores[self.heuristic]
+        return len(own) > 1 and own.nunique() == 1
 
     def gallery(
         self,
@@ -116,7 +120,7 @@ class Recorder:
             return
         if not (place / "asked.json").exists():
             counted = statistics(queries, queries if answers is None else answers, look.pool, annotator, look.classes)
-            write_json(place / "asked.json", {**counted, "all_scores_equal": self._tied(place)})
+            write_record(place / "asked.json", {**counted, "all_scores_equal": self._tied(place)}, JSON)
         by_name = [tuple(queries[position] for position in own) for own in by_image(queries).values()]
         path = place / "gallery.png"
         if self.panels and not path.exists():
@@ -191,12 +195,14 @@ def told(place: Path, metrics: Metrics, heuristic: str, unit: CostUnit) -> dict[
 
 def _read(path: Path) -> Any:
     """The file's value; None where there is no file."""
-    return read_json(path) if path.exists() else None
+    return loaded(path, JSON, WITHOUT) if path.exists() else None
 
 
 def _areas(place: Path, unit: CostUnit) -> dict[str, float]:
     """The area under the learning curve up to this round, by the width: the mean height of the curve so far."""
-    rounds = [_read(path) for path in sorted(place.parent.glob("*/metrics.json")) if path.parent.name <= place.name]
+    rounds = [
+        loaded(path, METRICS) for path in sorted(place.parent.glob("*/metrics.json")) if path.parent.name <= place.name
+    ]
     costs = np.array([one["cost"][unit] for one in rounds])
     curves = {name: np.array([one["metrics"].get(name, np.nan) for one in rounds]) for name in AREAS}
     return {

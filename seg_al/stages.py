@@ -12,28 +12,48 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
+from seg_al.checksums import DIFFERENT, SUMS, checksum_of, checksums_in, is_whole
 from seg_al.core import Query
 from seg_al.region import Region
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
 
 def write_whole(path: Path, save: Callable[[Path], None]) -> None:
     """Saves under a temporary name beside `path`, flushes it to the disk and renames it: a named file is whole."""
+    _flushed(path, save).replace(path)
+
+
+def write_checked(path: Path, save: Callable[[Path], None]) -> None:
+    """The same, with the file's checksum, which is on the disk before the file has its name."""
+    partial = _flushed(path, save)
+    write_json(path.with_name(SUMS), {**checksums_in(path.parent), path.name: checksum_of(partial)})
+    partial.replace(path)
+
+
+def _flushed(path: Path, save: Callable[[Path], None]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     save(partial)
     with partial.open("rb") as file:
         os.fsync(file.fileno())
-    partial.replace(path)
+    return partial
 
 
 def write_json(path: Path, value: Any) -> None:
     write_whole(path, lambda partial: JSON.save(value, partial))
+
+
+def write_record(path: Path, value: T, form: Format[T]) -> None:
+    """A file that a round leaves for others to read, with its checksum."""
+    write_checked(path, lambda partial: form.save(value, partial))
 
 
 @dataclass(frozen=True)
@@ -61,7 +81,22 @@ def _load_queries(path: Path) -> list[Query]:
     return [query(json.loads(line)) for line in path.read_text().splitlines()]
 
 
+def _load_metrics(path: Path) -> dict[str, dict[str, float]]:
+    found = json.loads(path.read_text())
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), dict) for key in ("cost", "metrics")):
+        raise ValueError("it holds no cost and metrics")
+    return found
+
+
+def _table(path: Path) -> pd.DataFrame:
+    import pandas as pd  # 0.3 s, which a process that resumes a finished run does not need
+
+    return pd.read_parquet(path)
+
+
 JSON: Format[Any] = Format(_save_json, lambda path: json.loads(path.read_text()))
+METRICS: Format[dict[str, dict[str, float]]] = Format(_save_json, _load_metrics)
+SCORES: Format[pd.DataFrame] = Format(lambda table, path: table.to_parquet(path, index=False), _table)
 QUERIES: Format[list[Query]] = Format(_save_queries, _load_queries)
 WEIGHTS: Format[list[dict[str, torch.Tensor]]] = Format(
     lambda weights, path: torch.save(weights, path),
@@ -73,18 +108,22 @@ UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, ValueError, Look
 """What torch, json and we raise for a file that was cut or edited."""
 
 
-def loaded(path: Path, form: Format[T]) -> T:
-    """The file's value. Raises ValueError where it cannot be read, and FileNotFoundError where there is none."""
+MADE_ANEW = "remove it and run the same command again, which makes it anew"
+WITHOUT = "remove it and run the same command again; the round then counts without it"
+
+
+def loaded(path: Path, form: Format[T], remedy: str = MADE_ANEW) -> T:
+    """The file's value. Raises ValueError where it cannot be read or was changed, FileNotFoundError for none."""
     try:
-        return form.load(path)
+        value = form.load(path)
+        if not is_whole(path):
+            raise ValueError(DIFFERENT)
+        return value
     except FileNotFoundError:
         raise
     except UNREADABLE as error:
         why = "these are no weights" if isinstance(error, UnpicklingError) else str(error).partition("\n")[0]
-        raise ValueError(
-            f"{path} cannot be read, it is cut or was changed ({why}); remove it and run the same command again, which "
-            "makes it anew"
-        ) from error
+        raise ValueError(f"{path} cannot be read, it is cut or was changed ({why}); {remedy}") from error
 
 
 def read_json(path: Path) -> Any:
@@ -122,7 +161,7 @@ def stage(
         start = time.monotonic()
         made = compute()
         write_json(effort_path(path), asdict(Effort(time.monotonic() - start, _peak_mib())))
-        write_whole(path, lambda partial: form.save(made, partial))
+        write_checked(path, lambda partial: form.save(made, partial))
         return made
 
     return value

@@ -129,7 +129,10 @@ def test_one_that_fails_lets_the_next_one_train(tmp_path: Path, caplog: pytest.L
     first = FirstRound(tmp_path / "shared")
 
     def write(folder: Path) -> list[Callable[[], object]]:
-        return [partial(WEIGHTS.save, [], folder / "weights.pt"), partial(JSON.save, {}, folder / "metrics.json")]
+        return [
+            partial(WEIGHTS.save, [], folder / "weights.pt"),
+            partial(JSON.save, {"cost": {}, "metrics": {}}, folder / "metrics.json"),
+        ]
 
     def fail(folder: Path) -> list[Callable[[], object]]:
         return [write(folder)[0], partial(JSON.save, {}, folder / "not/there")]

@@ -209,7 +209,7 @@ NO_NUMBER = "where a finite number or null is expected"
         ),
         ("effort.json", "[]", "effort.json holds no JSON object" + WITHOUT),
         ("effort.json", '{"query_seconds": "x"}', f"effort.json: query_seconds is 'x', {NO_NUMBER}" + WITHOUT),
-        ("asked.json", '{"queries": 3}', "asked.json lacks 'images'" + WITHOUT),
+        ("asked.json", '{"queries": 3}', "asked.json lacks 'answered'" + WITHOUT),
         ("agreement.json", '{"units": 3}', "agreement.json lacks 'spearman'" + WITHOUT),
         ("agreement.json", '{"spearman": {"bald": []}}', "agreement.json" + ".*" + WITHOUT),
         ("truths_read.json", "", "truths_read.json is not whole JSON (.*)" + WITHOUT),

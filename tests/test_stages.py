@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from seg_al.checksums import SUMS
 from seg_al.core import Query
 from seg_al.region import Region
-from seg_al.stages import JSON, QUERIES, WEIGHTS, effort_path, stage, write_whole
+from seg_al.stages import (
+    JSON,
+    METRICS,
+    QUERIES,
+    SCORES,
+    WEIGHTS,
+    Format,
+    effort_path,
+    loaded,
+    stage,
+    write_record,
+    write_whole,
+)
 
 
 def test_a_stage_is_made_once_and_loaded_ever_after(tmp_path: Path) -> None:
@@ -128,3 +143,59 @@ def test_a_damaged_file_is_named_with_what_makes_it_anew(name, form, content, tm
     path.write_bytes(path.read_bytes()[:5000] if content is None else content)
     with pytest.raises(ValueError, match=rf"{name} cannot be read, .*; remove it and run the same command again"):
         stage(path, lambda: pytest.fail("is not made while it is there"), form)()
+
+
+SQUARE = [Query("a", Region.whole((3, 4)), "initial"), Query("b", Region.whole((3, 4)), "initial")]
+TABLE = pd.DataFrame({"image": ["a", "b"], "bald": [0.25, 0.5]})
+NUMBERS = {"cost": {"images": 2.0}, "metrics": {"test/dice": 0.5}}
+KEPT: list[tuple[str, Format[Any], object]] = [
+    ("queries.jsonl", QUERIES, SQUARE),
+    ("metrics.json", METRICS, NUMBERS),
+    ("scores.parquet", SCORES, TABLE),
+    ("weights.pt", WEIGHTS, [{"w": torch.arange(20_000.0)}]),
+]
+
+
+@pytest.mark.parametrize(("name", "form", "value"), KEPT, ids=[one[0] for one in KEPT])
+def test_a_flipped_bit_anywhere_in_a_file_is_noticed(name, form, value, tmp_path: Path) -> None:
+    path = tmp_path / name
+    write_record(path, value, form)
+    loaded(path, form)
+    whole = path.read_bytes()
+    for place in np.linspace(0, len(whole) - 1, 25).astype(int):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        path.write_bytes(bytes(changed))
+        with pytest.raises(ValueError, match=rf"{name} cannot be read, .*; remove it and run the same command again"):
+            loaded(path, form)
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_queries_that_lost_whole_lines_are_not_taken_for_fewer(lines: int, tmp_path: Path) -> None:
+    path = tmp_path / "queries.jsonl"
+    write_record(path, SQUARE, QUERIES)
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
+    with pytest.raises(ValueError, match="its checksum is not the one"):
+        loaded(path, QUERIES)
+
+
+def test_files_without_a_checksum_are_taken_as_they_are(tmp_path: Path) -> None:
+    QUERIES.save(SQUARE, tmp_path / "queries.jsonl")
+    assert loaded(tmp_path / "queries.jsonl", QUERIES) == SQUARE
+    write_record(tmp_path / "metrics.json", NUMBERS, METRICS)
+    assert loaded(tmp_path / "queries.jsonl", QUERIES) == SQUARE
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"metrics.json": 3}', "null", "[" * 100_000])
+def test_damaged_checksums_are_named(content: str, tmp_path: Path) -> None:
+    write_record(tmp_path / "metrics.json", NUMBERS, METRICS)
+    (tmp_path / SUMS).write_text(content)
+    with pytest.raises(ValueError, match=r"checksums\.json .*remove it, and the files beside it are taken as they are"):
+        loaded(tmp_path / "metrics.json", METRICS)
+
+
+@pytest.mark.parametrize("content", ["null", "[]", "{}", '{"cost": 3, "metrics": {}}', "[" * 100_000])
+def test_metrics_of_another_shape_are_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(ValueError, match=r"metrics\.json cannot be read, .*; remove it and run"):
+        loaded(tmp_path / "metrics.json", METRICS)

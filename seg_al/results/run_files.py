@@ -12,6 +12,7 @@ from typing import Any
 
 from seg_al.agreement import scalars as agreement_scalars
 from seg_al.asked import scalars as asked_scalars
+from seg_al.checksums import DIFFERENT, checksum, checksums_in
 from seg_al.results.records import Point, Record, choices_of, record_of
 
 AWAY = "move the folder away and run the same command"
@@ -20,6 +21,7 @@ REMEDIES = {
     "finished.json": "delete it and run the same command",
     "metrics.json": "delete it, and finished.json where there is one, and run the same command",
 }
+NO_SUMS: Mapping[str, str] = {}
 WITHOUT = "delete it, and the round counts without it"
 """The remedy of the files that no later run of the command makes again."""
 
@@ -53,7 +55,11 @@ def number(value: object, what: str) -> float:
 def _rounds(path: str) -> dict[str, dict[str, Any]]:
     """The metrics.json of each round by the name of its folder, from 00 on without a gap."""
     names = sorted(os.listdir(f"{path}/rounds")) if os.path.isdir(f"{path}/rounds") else []
-    found = {name: entry for name in names if (entry := _optional(path, f"rounds/{name}/metrics.json")) is not None}
+    found = {}
+    for name in names:
+        sums = checksums_in(f"{path}/rounds/{name}")
+        if (entry := _optional(path, f"rounds/{name}/metrics.json", sums)) is not None:
+            found[name] = entry
     for name in found:
         if not name.isdecimal():
             raise ValueError(f"rounds/{name} is no round, whose names are numbers; move it out of the run")
@@ -73,19 +79,20 @@ def _point(path: str, name: str, entry: Mapping[str, Any], heuristic: str) -> Po
         cost, values = _numbers(entry["cost"], "cost"), _numbers(entry["metrics"], "metrics")
     if math.isnan(cost.get("images", math.nan)):
         raise ValueError(f"rounds/{name}/metrics.json lacks a number of images in its cost; {REMEDIES['metrics.json']}")
+    sums = checksums_in(f"{path}/rounds/{name}")
     file = f"rounds/{name}/effort.json"
     effort = _optional(path, file) or {}
     with _named(file):
         values |= {f"effort/{key}": value for key, value in _numbers(effort, "it").items()}
     file = f"rounds/{name}/agreement.json"
-    if agreed := _optional(path, file):
+    if agreed := _optional(path, file, sums):
         with _named(file):
             values |= _numbers(agreement_scalars(agreed, heuristic) if heuristic in agreed["spearman"] else {}, "it")
     file = f"rounds/{name}/asked.json"
-    if asked := _optional(path, file):
+    if asked := _optional(path, file, sums):
         with _named(file):
             values |= _numbers(asked_scalars(asked), "it")
-    if truths := _truths_read(path, f"rounds/{name}/truths_read.json"):
+    if truths := _truths_read(path, f"rounds/{name}/truths_read.json", sums):
         values["oracle/truths_read"] = truths
     return Point(float(name), cost, values)
 
@@ -96,34 +103,39 @@ def _numbers(values: object, what: str) -> dict[str, float]:
     return {name: number(value, name) for name, value in values.items()}
 
 
-def _truths_read(path: str, name: str) -> float:
+def _truths_read(path: str, name: str, sums: Mapping[str, str]) -> float:
     """How many true labels an oracle selector was told; 0 for the honest."""
-    value = _json(path, name)
+    value = _json(path, name, sums)
     if value is None:
         return 0.0
     with _named(name):
         return number(value, "truths_read")
 
 
-def _optional(path: str, name: str) -> dict[str, Any] | None:
+def _optional(path: str, name: str, sums: Mapping[str, str] = NO_SUMS) -> dict[str, Any] | None:
     """The object in a file of the run; None where it is not there."""
-    value = _json(path, name)
+    value = _json(path, name, sums)
+    if value is None and os.path.exists(f"{path}/{name}"):
+        raise ValueError(f"{name} holds null, and no JSON object; {_remedy(name)}")
     if value is not None and not isinstance(value, dict):
         raise ValueError(f"{name} holds no JSON object; {_remedy(name)}")
     return value
 
 
-def _json(path: str, name: str) -> Any:
-    """The value in a file of the run; None where it is not there."""
+def _json(path: str, name: str, sums: Mapping[str, str]) -> Any:
+    """The value in a file of the run, which its checksum must fit where it has one; None where it is not there."""
     try:
         with open(f"{path}/{name}", "rb") as file:
             text = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        return json.loads(text)
-    except ValueError as error:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is not whole JSON ({error}); {_remedy(name)}") from error
+    if sums.get(name.rpartition("/")[2]) not in (None, checksum(text)):
+        raise ValueError(f"{name} was changed ({DIFFERENT}); {_remedy(name)}")
+    return value
 
 
 @contextmanager
