@@ -235,3 +235,17 @@ def test_boxes_without_masks_are_told_as_such_and_not_as_labels_that_are_held_ba
     crowds = [annotation(n, n, iscrowd=1) for n in range(1, 7)]
     assert "annotations are crowds (iscrowd 1)" in message(written(tmp_path, annotations=crowds))
     assert "held back" in message(written(tmp_path, annotations=[]))
+
+
+def test_lists_name_images_with_blanks_and_hashes_exactly(tmp_path: Path) -> None:
+    root = with_image(tmp_path, file_name="i1 (2).png")
+    (root / "pictures" / "i3.png").rename(root / "pictures" / "i1 (2).png")
+    content = json.loads((root / "all.json").read_text())
+    (root / "pictures" / "i4.png").rename(root / "pictures" / "#4 a.png")
+    content["images"][3]["file_name"] = "#4 a.png"
+    (root / "all.json").write_text(json.dumps(content))
+    (root / "val.txt").write_text("# a remark\ni1 (2).png\n")
+    (root / "test.txt").write_text("#4 a.png\n")
+    data = read(root, split="list", val="val.txt", test="test.txt")
+    assert (data.val, data.tests["test"]) == (("i1 (2)",), ("#4 a",))
+    assert data.pool == ("i1", "i2", "i5", "i6")

@@ -291,7 +291,7 @@ TINY = [
     "words",
     [
         ["model=unet_small", "model.width=2", "objects=false", "trainer.augmentation.crop=[32,32]"],
-        ["model=mask_rcnn_small", "trainer.augmentation.crop=[32,32]", "heuristic=maskal"],
+        ["model=mask_rcnn_small", "model.weights=null", "trainer.augmentation.crop=[32,32]", "heuristic=maskal"],
     ],
 )
 def test_two_rounds_run_on_class_maps_and_on_objects(tmp_path: Path, words: list[str]) -> None:
