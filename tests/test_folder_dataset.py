@@ -334,7 +334,7 @@ def test_everything_that_is_wrong_with_the_files_is_told_at_once(tmp_path: Path)
         "unreadable file (2)",
         "images/t4.png is unreadable",
         "masks/t5.png is unreadable (image file is truncated)",
-        "corrupt mask (1)",
+        "mask that dataset.coding=ids cannot read (1)",
         "masks/t7.png is coloured, so it holds no ids",
         "name of several files (",
         "image with several masks (",
@@ -419,6 +419,14 @@ def test_everything_that_is_wrong_with_the_values_is_told_at_once(tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "named_value"),
     [
+        ({"images": None, "masks": 5}, "dataset.images=None is not a text - dataset.masks=5 is not a text"),
+        ({"objects": 5, "table": ""}, "dataset.objects=5 is not a text, or null - dataset.table=''"),
+        ({"classes": None, "void": 5}, "dataset.classes=None is not a list - dataset.void=5 is not a list"),
+        ({"classes": [5, ["a", 1]]}, "dataset.classes[0]=5 is not [name, value]"),
+        ({"val": None, "test": [1]}, "dataset.val=None is not a name, a list of names, or a number - dataset.test=[1]"),
+        ({"scale": "1", "smallest": True}, "dataset.scale='1' is not a number - dataset.smallest=True"),
+        ({"size": 5}, "dataset.size=5 is not [height, width]"),
+        ({"stratify": 5, "group": 5}, "dataset.group=5 is not the name of a column"),
         ({"size": [3]}, "dataset.size=[3] is not [height, width]"),
         ({"size": [3, "4"]}, "is not [height, width]"),
         ({"size": [3, 4], "scale": 0.5}, "contradict"),

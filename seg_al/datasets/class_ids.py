@@ -141,7 +141,12 @@ def _entries(
 ) -> Iterator[tuple[str, Any, int]]:
     """Name, values as given and class id of each entry; the malformed ones go into `problems`."""
     for identity, entry in enumerate(classes):
-        if isinstance(entry, str) or len(entry) != 2 or not isinstance(entry[0], str):
+        if (
+            isinstance(entry, str)
+            or not isinstance(entry, Sequence)
+            or len(entry) != 2
+            or not isinstance(entry[0], str)
+        ):
             problems.append(f"dataset.classes[{identity}]={entry} is not [name, value] or [name, [value, value, ...]]")
         else:
             yield entry[0], entry[1], identity

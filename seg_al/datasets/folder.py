@@ -36,6 +36,7 @@ from seg_al.datasets.folder_checks import (
 )
 from seg_al.datasets.folder_splits import By, Parts, Wanted, Where, draw, named_parts
 from seg_al.datasets.folder_table import with_table
+from seg_al.datasets.folder_values import pattern_problems, refuse_other_kinds, size_problems
 from seg_al.datasets.mask_counts import Counts, mask_counts
 from seg_al.datasets.packed_masks import PackedMasks
 
@@ -180,10 +181,17 @@ def read_folder(
     headers; the values in the masks are counted once and remembered. Raises one ValueError that lists everything that
     is wrong with the values, or else one with everything that is wrong with the files.
     """
+    refuse_other_kinds(
+        texts={"root": root, "images": images, "masks": masks},
+        maybe_texts={"objects": objects, "background": background, "table": table},
+        lists={"classes": classes, "void": void},
+        splits={"val": val, "test": test},
+        numbers={"scale": scale, "smallest": smallest},
+    )
     patterns = {"images": images, "masks": masks} | ({} if objects in (None, COMPONENTS) else {"objects": objects})
     folder, wanted = Path(root), Wanted(split, train, val, test, stratify, group)
     reading = Reading(window, pages)
-    wrong = [*_pattern_problems(patterns), *wanted.problems(Pattern(images).fields), *_size_problems(scale, size)]
+    wrong = [*pattern_problems(patterns), *wanted.problems(Pattern(images).fields), *size_problems(scale, size)]
     wrong += reading.problems()
     if not isinstance(smallest, int) or smallest < 1:
         wrong.append(f"dataset.smallest={smallest!r} is not a number of pixels from 1 on")
@@ -249,7 +257,7 @@ def _checked(
     used = {name: found[name] for name in parts.used}
     frames = check_files(folder, used, files, reading, problems)
     counts, corrupt = mask_counts(folder, [frame.mask_page for frame in frames.values()], table)
-    problems.add("corrupt mask", corrupt)
+    problems.add(f"mask that dataset.coding={table.coding} cannot read", corrupt)
     frames = check_values(frames, counts, table, problems)
     problems.raise_for(folder)
     files.warn_of_masks_without_image({image.fields.get("split", "") for image in used.values()})
@@ -280,27 +288,3 @@ def _is_void(dataset: FolderDataset, name: str, counts: Counts) -> bool:
     if labelled == 0 or dataset.size(name) == size or labelled >= RARE * math.prod(size):
         return labelled == 0
     return bool((dataset.target(name) == IGNORE).all())
-
-
-def _pattern_problems(patterns: Mapping[str, str]) -> list[str]:
-    """Fields that the images do not have, and patterns that are the same."""
-    fields = Pattern(patterns["images"]).fields
-    wrong = []
-    for key, text in patterns.items():
-        strange = [one for one in Pattern(text).fields if one not in fields]
-        if strange:
-            known = ", ".join(fields) or "none"
-            wrong.append(f"dataset.{key}={text} has {{{strange[0]}}}, but the fields of dataset.images are: {known}")
-        if key != "images" and text == patterns["images"]:
-            wrong.append(f"dataset.{key}={text} is the same as dataset.images")
-    return wrong
-
-
-def _size_problems(scale: float, size: Sequence[int] | None) -> list[str]:
-    if not (math.isfinite(scale) and scale > 0):
-        return [f"dataset.scale={scale} is not a factor above 0; 1.0 keeps the size, 0.5 halves it"]
-    if size is not None and (len(size) != 2 or any(not isinstance(one, int) or one < 1 for one in size)):
-        return [f"dataset.size={list(size)} is not [height, width] in pixels"]
-    if size is not None and scale != 1:
-        return [f"dataset.size={list(size)} and dataset.scale={scale} contradict; set size=null or scale=1.0"]
-    return []
