@@ -68,24 +68,30 @@ def read_header(path: Path) -> Header:
 def opened(path: Path) -> Iterator[Opened]:
     """Opens the file for `read_header` and for decoding; raises what is in BROKEN."""
     _refuse_others(path)
-    with path.open("rb") as stream:
-        start = stream.read(6)
+    with path.open("rb") as stream, opened_stream(stream, path.stat().st_size) as file:
+        yield file
+
+
+@contextmanager
+def opened_stream(stream: IO[bytes], length: int) -> Iterator[Opened]:
+    """The same of `length` bytes that lie in another file; the stream is not closed."""
+    start = stream.read(6)
+    stream.seek(0)
+    if start == b"\x93NUMPY":
+        yield Opened(stream, _small(numpy_file(stream, length)), None)
+        return
+    try:
+        picture = Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError:
+        if start[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            raise ValueError(f"it is none of {', '.join(FORMATS)}, {NUMPY}" if start else "it is empty") from None
         stream.seek(0)
-        if start == b"\x93NUMPY":
-            yield Opened(stream, _small(numpy_file(stream, path.stat().st_size)), None)
-            return
-        try:
-            picture = Image.open(stream, formats=FORMATS)
-        except UnidentifiedImageError:
-            if start[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-                raise ValueError(f"it is none of {', '.join(FORMATS)}, {NUMPY}" if start else "it is empty") from None
-            stream.seek(0)
-            with tifffile.TiffFile(stream) as tiff:
-                header = tiff_file(tags_of_tifffile(tiff), "")
-            yield Opened(stream, _small(header), None)
-            return
-        with picture:
-            yield Opened(stream, _small(picture_file(picture, stream)), picture)
+        with tifffile.TiffFile(stream) as tiff:
+            header = tiff_file(tags_of_tifffile(tiff), "")
+        yield Opened(stream, _small(header), None)
+        return
+    with picture:
+        yield Opened(stream, _small(picture_file(picture, stream)), picture)
 
 
 def _refuse_others(path: Path) -> None:

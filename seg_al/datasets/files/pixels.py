@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import tifffile
 
 from seg_al.core import ByteImage
-from seg_al.datasets.files.header import BROKEN, Opened, opened, words_of
+from seg_al.datasets.files.header import BROKEN, Opened, opened, opened_stream, words_of
 from seg_al.datasets.files.held import NUMPY, Header
 from seg_al.datasets.files.rules import Pages, Reading
 from seg_al.datasets.files.window import Window
@@ -69,6 +70,20 @@ def read_ids(path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W]
         if (values != values[..., :1]).any():
             raise ValueError(f"{path} is coloured, so it holds no ids; save it with one channel")
         values = values[..., 0]
+    return values.astype(np.uint8) if values.dtype == np.bool_ else values
+
+
+def values_in(data: bytes) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3]
+    """The numbers in a PNG mask that lies within another file. ValueError, without a place, where it is no mask."""
+    try:
+        with opened_stream(io.BytesIO(data), len(data)) as file:
+            if file.header.format != "PNG":
+                raise ValueError(f"it is {file.header.format}, not PNG")
+            if wrong := Reading().mask_problem(file.header):
+                raise ValueError(f"a mask {wrong}")
+            values = _samples(file, 0)
+    except (*BROKEN, MemoryError) as error:
+        raise ValueError(words_of(error)) from error
     return values.astype(np.uint8) if values.dtype == np.bool_ else values
 
 
