@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from scipy.spatial import KDTree
 from tqdm import tqdm
 
-from seg_al.core import IGNORE, Annotator
+from seg_al.core import IGNORE, Annotator, Colour
 from seg_al.pictures.overlay import DPI, write
-from seg_al.pictures.palette import Colour, palette
+from seg_al.pictures.palette import palette
 from seg_al.pictures.places import Placed, Places, by_image
 from seg_al.pool import Pool
 

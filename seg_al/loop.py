@@ -15,7 +15,7 @@ from torch import nn
 from seg_al.acquire import Asking, first_queries
 from seg_al.agreement import agreement
 from seg_al.compute import Compute
-from seg_al.core import COST_UNITS, Annotator, Budget, Dataset, ModelFactory, Query, Tracker
+from seg_al.core import COST_UNITS, Annotator, Budget, Coloured, Dataset, ModelFactory, Query, Tracker
 from seg_al.examples import Labelled
 from seg_al.first_round import FirstRound
 from seg_al.look import Look
@@ -81,7 +81,10 @@ class Experiment:
     def __call__(self, tracker: Tracker, folder: Path) -> float | None:
         """Runs or resumes the experiment in its folder; returns the task's headline of the last round's test."""
         pool = Pool(self.dataset.pool, self.dataset)
-        recorder = Recorder(tracker, folder, self.asking.name, self.gallery, self.budget.unit, self.task.headline)
+        colours = self.dataset.colours if isinstance(self.dataset, Coloured) else None
+        recorder = Recorder(
+            tracker, folder, self.asking.name, self.gallery, self.budget.unit, self.task.headline, colours
+        )
         models: Held | None = None
         for number in range(self.rounds):
             if number > 0 and not pool.open:

@@ -15,13 +15,12 @@ from seg_al.agreement import scalars
 from seg_al.agreement_figure import agreement_figure, nothing_to_compare
 from seg_al.asked import asked_figure, statistics
 from seg_al.asked import scalars as asked_scalars
-from seg_al.core import Annotator, Answer, CostUnit, Painted, Query, Tracker
+from seg_al.core import Annotator, Answer, Colour, CostUnit, Painted, Query, Tracker
 from seg_al.first_round import saved_seconds
 from seg_al.look import Look
 from seg_al.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
 from seg_al.pictures.gallery import query_gallery
 from seg_al.pictures.objects import Seen
-from seg_al.pictures.palette import Colour
 from seg_al.pictures.panel import Panel
 from seg_al.pictures.places import by_image
 from seg_al.results.curves import AREA, Curve

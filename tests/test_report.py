@@ -186,7 +186,7 @@ def test_a_single_run_has_a_page_with_a_guard_for_each_baseline(copied: Path, tm
     unfolded = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
     assert "python run.py" not in unfolded
     assert page.count("The command that makes them") == 4  # each at the guard and in the list of pitfalls
-    lead = "One way to ask for labels: bald; 1 run of unet on glas, scored by test/dice over the labelled images."
+    lead = "One arm, bald: 1 run of unet on glas, scored by test/dice over the labelled images."
     assert page.index(lead) < page.index("<nav>") < page.index('class="guard"')
     assert '<figure id="learning_curves"' in page
     assert '<figure id="penalty_matrix"' not in page

@@ -15,7 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from seg_al.core import IGNORE, BoolMask, ByteImage
+from seg_al.core import IGNORE, BoolMask, ByteImage, Colour
 from seg_al.pictures.objects import (
     Sketch,
     draw_division,
@@ -27,7 +27,7 @@ from seg_al.pictures.objects import (
     true_division,
 )
 from seg_al.pictures.overlay import DPI, Overlay, Points, draw, extent, overlay, sampled, shrunk, stride, write
-from seg_al.pictures.palette import UNKNOWN_COLOUR, Colour, Palette, legend_entries, palette
+from seg_al.pictures.palette import UNKNOWN_COLOUR, Palette, legend_entries, palette
 from seg_al.pictures.panel import ClassMap, Panel, check, words
 from seg_al.pictures.places import Places
 

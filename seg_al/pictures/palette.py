@@ -11,11 +11,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from skimage.color import rgb2lab
 
-from seg_al.core import IGNORE
+from seg_al.core import IGNORE, Colour
 
 Palette = npt.NDArray[np.uint8]  # [256, 3]
-Colour = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
 
 # Seven of Okabe and Ito (2008) after a calm dark grey, for the first class is mostly the background. Each of the others
 # is the colour, neither very dark nor very light, that lies farthest (CIEDE2000) from all before it, from the unknown,

@@ -182,7 +182,8 @@ def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style]
     plain(left)
     for place, row in enumerate(ranks.table.to_dict("records")):
         style = styles[row["label"]]
-        right.plot([row["low"], row["high"]], [place, place], color=style.colour, linewidth=1.3)
+        if ranks.n >= BANDED:
+            right.plot([row["low"], row["high"]], [place, place], color=style.colour, linewidth=1.3)
         right.plot([row["rank"]], [place], linestyle="", color=style.colour, **style.mark())
     right.set_yticks(range(count), names)
     right.set_ylim(count - 0.5, -0.5)

@@ -118,9 +118,9 @@ def lead_of(study: Study, metric: str, cost: CostUnit) -> str:
     names = [", ".join(sorted({shown(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
     runs = len([record for record in study.records if not record.ceiling])
     arms = ", ".join(study.arms[:FEW]) + (f" and {len(study.arms) - FEW} more" if len(study.arms) > FEW else "")
-    what = "Who asks for labels" if len(study.arms) > 1 else "One way to ask for labels"
+    what = f"Compares {arms}" if len(study.arms) > 1 else f"One arm, {arms}"
     how = f"{runs} {'run' if runs == 1 else 'runs'} of {names[1]} on {names[0]}"
-    return f"{what}: {arms}; {how}, scored by {metric} over the labelled {cost}."
+    return f"{what}: {how}, scored by {metric} over the labelled {cost}."
 
 
 def findings_of(study: Study, metric: str, cost: CostUnit) -> list[str]:
