@@ -75,7 +75,7 @@ def test_differences_of_two_pairs_have_no_bar_and_the_axis_says_so() -> None:
 @pytest.mark.parametrize(
     ("values", "limits"),
     [([0.0, 0.0], (0.0, 0.1)), ([1.0, 1.0], (0.9, 1.0)), ([0.0, 0.2], (0.0, 0.23)), ([-3.0, 7.0], (-4.5, 8.5)),
-     ([40.0, np.nan, 60.0], (37.0, 63.0))],
+     ([40.0, np.nan, 60.0], (37.0, 63.0)), ([np.nan], (0.0, 1.0))],
 )  # fmt: skip
 def test_an_axis_has_no_room_where_no_value_can_be(values: list[float], limits: tuple[float, float]) -> None:
     axes = Figure().add_subplot()

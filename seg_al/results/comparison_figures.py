@@ -16,7 +16,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import CostUnit
-from seg_al.results.mean_lines import BANDED
+from seg_al.results.mean_lines import BANDED, mean_lines
 from seg_al.results.print_style import (
     COLUMN,
     LINE,
@@ -173,8 +173,7 @@ def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style]
     names, beside, high = row_names(ranks.table["label"], 24)
     figure = Figure(figsize=(PAGE, max(2.3, 0.6 + high * count)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
-    for label, own in rounds.groupby("label", sort=False):
-        left.plot(own["cost"], own["rank"], **styles[str(label)].line())
+    mean_lines(left, rounds.rename(columns={"rank": "mean"}), styles, opacity=0.0)
     cost_axis(left, cost, rounds["cost"])
     left.set_ylabel("mean rank (1 = best)")
     left.set_ylim(count + 0.2, 0.8)

@@ -71,7 +71,7 @@ def frame(axes: Axes, values: npt.ArrayLike) -> tuple[float, float]:
     """
     seen = np.asarray(values, dtype=np.float64)
     seen = seen[np.isfinite(seen)]
-    low, high = float(seen.min()), float(seen.max())
+    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
     room = 0.15 * (high - low) or 0.1 * abs(high) or 0.1
     bottom, top = low - room, high + room
     if low >= 0:

@@ -120,7 +120,10 @@ PENALTY = (
     "Pairwise penalty matrix (BADGE): the share of rounds in which the row is significantly better than the column, by "
     "paired t-tests without correction for their number."
 )
-RANKS = f"Mean ranks over the runs, at every cost and of the whole curve, with 95 % bootstrap intervals from {BANDED} runs on."
+RANKS = (
+    "Mean ranks over the runs, at every cost and of the whole curve, with 95 % bootstrap intervals where there are at "
+    f"least {BANDED} runs."
+)
 CLASSES = f"The same per class: means, with 95 % t intervals from {BANDED} runs on, cut where they hide the means."
 COSTS = "The same over every recorded cost of the labels."
 EFFORT = "Effort of a round: mean seconds and peak memory."

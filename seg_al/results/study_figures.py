@@ -143,7 +143,8 @@ def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | 
         return None
     figure = Figure(figsize=(PAGE if len(panels) > 1 else COLUMN, 2.2), layout="constrained")
     drawn = dict(zip(panels, figure.subplots(1, len(panels), squeeze=False).ravel(), strict=True))
-    styles, seen, height = styles_of(table), {}, 0.0
+    styles, height = styles_of(table), 0.0
+    seen: dict[str, str] = {}
     for axes in drawn.values():
         axes.set_xlabel("passes (count)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -152,10 +153,10 @@ def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | 
         drawn["areas"].set_ylabel(fill(f"mean {metric} of the curve", 1.7))
     if "stability" in drawn:
         counts = stable["metric"].str.removeprefix(stem).astype(int)
-        for label, own in stable.assign(passes=counts).groupby("label", sort=False):
-            means = own.groupby("passes")["value"].mean()
-            drawn["stability"].plot(means.index, means.to_numpy(), **styles[str(label)].line())
-            seen[str(label)] = str(label)
+        means = stable.assign(cost=counts).groupby(["label", "cost"], as_index=False).agg(mean=("value", "mean"))
+        mean_lines(drawn["stability"], means, styles, opacity=0.0)
+        frame(drawn["stability"], means["mean"])
+        seen = {label: label for label in styles if label in set(means["label"])}
         drawn["stability"].set_ylabel("Kendall's τ with all passes")
     for axes in drawn.values():
         plain(axes)
