@@ -259,7 +259,7 @@ def by_product(hydra: DictConfig) -> bool:
     return str(hydra.sweeper._target_).endswith("BasicSweeper")
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(cfg: DictConfig) -> float | None:
     composed = HydraConfig.get()
     choices, swept = choices_of(composed.runtime.choices), composed.mode == RunMode.MULTIRUN
@@ -282,7 +282,8 @@ def main(cfg: DictConfig) -> float | None:
         raise
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """What `python run.py WORDS` does: ends with an error of one sentence, or runs."""
     if wrong := mistakes(sys.argv[1:], CONF, *study_of(sys.argv)):
         sys.exit(f"\nerror: {wrong}")
     try:
@@ -293,3 +294,7 @@ if __name__ == "__main__":
         raise
     except KeyboardInterrupt as stop:  # of a sweep `_tell_after_a_launcher_failed` tells
         sys.exit(128 + number_of(stop))
+
+
+if __name__ == "__main__":
+    program()
