@@ -41,13 +41,16 @@ from seg_al.environment import environment
 from seg_al.folder import claimed, finished, identity_of, writable
 from seg_al.loop import Experiment
 from seg_al.memory import keep_freed_memory, keep_imports
+from seg_al.secrets import blotted
 from seg_al.settings import Settings
 from seg_al.signatures import problems
 from seg_al.spelling import mistakes, remedies
 from seg_al.stopping import WORKER, end_workers, job, listen, number_of, raised, words_of, work_for
 from seg_al.sweep import Job, Sweep, none_started, note_refusal, repeated, split_run, study_of, succeeded, told
+from seg_al.texts import text_problems
 from seg_al.tracking.stopped import noted
 from seg_al.tracking.tracked import columns_of
+from seg_al.tracking.ways import URL_VARIABLE
 
 if PROGRAM:
     keep_imports()
@@ -80,8 +83,9 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     values = {key: value for key, value in settings.items() if key not in GROUPS}
     wrong = [*problems({key: settings[key] for key in GROUPS})]
     wrong += problems({**values, "_target_": "seg_al.settings.Settings"})
+    wrong += text_problems(settings, URL_VARIABLE)
     if wrong:
-        raise ValueError("the config is wrong:\n" + "\n".join(f"  - {problem}" for problem in wrong))
+        raise ValueError("the config is wrong:\n" + "\n".join(f"  - {blotted(problem)}" for problem in wrong))
     return settings
 
 

@@ -5,7 +5,8 @@
     python scripts/mongo.py status    exit code 0 if it runs, 1 if not
     python scripts/mongo.py down      stop it; the data stay
 
-A convenience for trying and for tests. For a server of your own, set SEG_AL_MONGO_URL instead.
+A convenience for trying and for tests, on a machine of one user: it has no login, so that whoever can start programs on
+this machine can read and write it. For a server of your own, set SEG_AL_MONGO_URL instead.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,16 @@ FREE = (
 
 
 def place_of(settings: Mapping[str, Any], choices: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
-    """The folder of the run, and the settings that decide its numbers, which name it."""
+    """The folder of the run, and the settings that decide its numbers, which name it.
+
+    Raises ValueError for an option that is no plain name, as it would put the folder elsewhere.
+    """
+    for group in GROUPS:
+        if not re.fullmatch(r"[\w.-]+", choices[group]) or choices[group].startswith("."):
+            raise ValueError(
+                f"{group}={choices[group]}: an option is the name of a file in a folder {group}/, without a path; name "
+                "the folder above it by -cd FOLDER, or hydra.searchpath=[FOLDER]"
+            )
     decides = {key: value for key, value in settings.items() if key not in FREE}
     name = "-".join((*(choices[group] for group in ("dataset", "model", "heuristic")), f"run{settings['run']}"))
     return Path(settings["folder"] or Path(settings["runs"]) / f"{name}-{identity_of(decides)[:8]}"), decides

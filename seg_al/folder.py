@@ -60,6 +60,7 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
     another identity (naming the keys), is held by another process, cannot be written, or has no room left.
     """
     writable(folder)
+    _require_ours(folder)  # before a lock is left in it
     lock = FileLock(folder / ".lock", blocking=False)
     try:
         lock.acquire()
@@ -78,6 +79,16 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
         lock.release()
 
 
+def _require_ours(folder: Path) -> None:
+    """Raises ValueError for a folder that holds something, and no run."""
+    others = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    if others and not (folder / "config.json").exists():
+        raise ValueError(
+            f"{folder} is not the folder of a run: it has {', '.join(others[:5])} but no config.json; "
+            "move it away, or choose an empty one with folder=FOLDER"
+        )
+
+
 def _keep(path: Path, record: Mapping[str, Any]) -> None:
     """Writes the config unless it stands there already, so that looking into a finished run leaves it untouched."""
     if not path.exists() or json.loads(path.read_text()) != json.loads(json.dumps(record)):
@@ -86,16 +97,11 @@ def _keep(path: Path, record: Mapping[str, Any]) -> None:
 
 def _compare(path: Path, identity: Mapping[str, Any]) -> None:
     if not path.exists():
-        others = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
-        if others:
-            raise ValueError(
-                f"{path.parent} is not the folder of a run: it has {', '.join(others[:5])} but no config.json; "
-                "move it away, or choose an empty one with folder=FOLDER"
-            )
+        _require_ours(path.parent)
         return
     try:
         then = flat(json.loads(path.read_text())["decides"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError) as error:
         raise ValueError(f"{path} is damaged; move the folder away and run again") from error
     now = flat(json.loads(json.dumps(identity)))
     keys = sorted(key for key in then.keys() | now.keys() if then.get(key, ABSENT) != now.get(key, ABSENT))

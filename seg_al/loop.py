@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Literal
 
 from torch import nn
@@ -23,7 +22,7 @@ from seg_al.pool import Pool
 from seg_al.precision import ranks_alike
 from seg_al.problems import problems_of
 from seg_al.record import Recorder
-from seg_al.stages import JSON, METRICS, QUERIES, SCORES, WEIGHTS, stage, write_json, write_record
+from seg_al.stages import JSON, METRICS, QUERIES, SCORES, WEIGHTS, loaded, stage, write_json, write_record
 from seg_al.tasks.task import Task
 from seg_al.train import Trainer, Weights, build, load
 
@@ -99,20 +98,32 @@ class Experiment:
 
         Writes folder/evaluation.json and returns the task's headline of test. Raises ValueError for other files.
         """
-        try:
-            models = self._load(WEIGHTS.load(path))
-        except FileNotFoundError:
-            raise ValueError(f"evaluate={path}: there is no such file; give the weights.pt of a run's round") from None
-        except (RuntimeError, UnpicklingError, AttributeError, TypeError) as error:
-            raise ValueError(
-                f"evaluate={path}: these are no weights of this model for {len(self.dataset.classes)} classes; compose "
-                f"the model and dataset as in the config.json of the run that made them ({str(error).splitlines()[0]})"
-            ) from None
+        models = self._given(path)
         metrics = self._measured(models)
         write_json(folder / "evaluation.json", {"weights": str(path), "models": len(models), "metrics": metrics})
         width = max(map(len, metrics))
         log.info("%s:\n%s", path, "\n".join(f"  {key:{width}}  {value:.4f}" for key, value in metrics.items()))
         return metrics[f"test/{self.task.headline}"]
+
+    def _given(self, path: Path) -> list[nn.Module]:
+        """The models of a file that the user names; only of a file, as a pipe or a device may never end."""
+        remedy = "give the weights.pt of a run's round"
+        if not path.is_file():
+            what = "this is no file" if path.exists() else "there is no such file"
+            raise ValueError(f"evaluate={path}: {what}; {remedy}")
+        try:
+            weights = loaded(path, WEIGHTS, remedy)
+            if not isinstance(weights, list) or not weights:
+                raise ValueError(f"it holds no list of networks; {remedy}")
+        except ValueError as error:
+            raise ValueError(f"evaluate={path}: {error}") from error
+        try:
+            return self._load(weights)
+        except (RuntimeError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"evaluate={path}: these are no weights of this model for {len(self.dataset.classes)} classes; compose "
+                f"the model and dataset as in the config.json of the run that made them ({str(error).splitlines()[0]})"
+            ) from None
 
     def play(self, number: int, pool: Pool, models: Held | None, recorder: Recorder) -> Held:
         """One round. Each stage loads what is on disk or makes it; gives the models that the next round asks with."""

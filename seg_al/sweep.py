@@ -14,9 +14,9 @@ from typing import Literal
 
 from seg_al.first_round import saved_seconds
 from seg_al.folder import finished
+from seg_al.secrets import blotted
 from seg_al.tracking.attempts import held, mark_dead
 from seg_al.tracking.stopped import STOPPED, stop_of
-from seg_al.tracking.ways import blotted
 
 State = Literal["done", "skipped", "awaiting", "failed", "died", "interrupted", "running", "not begun"]
 
@@ -114,7 +114,14 @@ class Sweep:
             _refusal(place, job.folder).unlink(missing_ok=True)
 
     def outcomes(self) -> list[Outcome]:
-        return [self._outcome(job) for job in self.jobs]
+        return [self._outcome_or_damage(job) for job in self.jobs]
+
+    def _outcome_or_damage(self, job: Job) -> Outcome:
+        """A damaged file of one run hides no other's end."""
+        try:
+            return self._outcome(job)
+        except ValueError as error:
+            return Outcome(job, "failed", str(error))
 
     def _outcome(self, job: Job) -> Outcome:
         folder = job.folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -195,3 +196,18 @@ def test_a_broken_mongod_on_the_path_is_passed_over_for_the_wheel(tmp_path: Path
     found = mongod.find_binary(None, {"PATH": str(tmp_path)})
     assert found != broken
     assert mongod.version(found)[0].isdigit()
+
+
+def test_the_folder_and_the_log_are_closed_to_other_users(folder: Path) -> None:
+    folder.mkdir(mode=0o755)
+    assert script("up", "--folder", folder, "--port", str(free_port())).returncode == 0
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "mongod.log").stat().st_mode) == 0o600
+
+
+def test_a_folder_of_something_else_is_refused_and_keeps_its_rights(tmp_path: Path, mongod_binary: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    tmp_path.chmod(0o755)
+    answer = script("up", "--folder", tmp_path, "--port", str(free_port()))
+    assert (answer.returncode, "holds other files (thesis.tex)" in answer.stderr) == (1, True)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755

@@ -25,8 +25,9 @@ from pymongo.errors import PyMongoError
 from experiments import ROOT, perform
 from seg_al.core import Tracker
 from seg_al.folder import claimed
+from seg_al.secrets import blotted
 from seg_al.tracking.mongod import launch
-from seg_al.tracking.ways import URL_VARIABLE, MongoTracking, blotted
+from seg_al.tracking.ways import URL_VARIABLE, MongoTracking
 
 pytestmark = [
     pytest.mark.mongo,
@@ -178,10 +179,15 @@ def test_a_database_of_another_program_that_has_no_runs_gets_none(mongod: str, t
         "mongodb://me:s3cret@host:1/",
         "mongodb+srv://me:s3/cret@host",
         "mongodb://h/?tls=true&tlsCertificateKeyFilePassword=s3cret",
+        "mongodb://h/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:s3cret",
+        "mongodb://h/?token=s3cret",
+        "mongodb://h/?access_token=s3cret&tls=true",
     ],
 )
 def test_a_password_in_the_config_is_refused_without_being_quoted(url: str) -> None:
-    with pytest.raises(ValueError, match=r"tracking\.url holds a password.*export SEG_AL_MONGO_URL=") as raised:
+    with pytest.raises(
+        ValueError, match=r"tracking\.url holds a password or a token.*export SEG_AL_MONGO_URL="
+    ) as raised:
         MongoTracking(url)
     assert "cret" not in str(raised.value)
     MongoTracking("mongodb://host:1,other:2/?replicaSet=x")

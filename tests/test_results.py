@@ -17,6 +17,7 @@ import pytest
 from seg_al.core import COST_UNITS
 from seg_al.results.arms import labels
 from seg_al.results.reader import folder_study, missing, read_folders, read_mongo
+from seg_al.stages import METRICS, write_record
 
 ROOT = Path(__file__).parents[1]
 CHOICES = {
@@ -410,3 +411,41 @@ def test_a_mongodb_that_is_down_is_an_error_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"MongoDB at 127\.0\.0\.1:9/ does not answer") as caught:
         read_mongo("mongodb://me:secret@127.0.0.1:9/", "sacred")
     assert "secret" not in str(caught.value)
+
+
+def test_links_in_a_loop_and_to_themselves_end(tmp_path: Path) -> None:
+    write_run(tmp_path, "bald", 0, [0.5, 0.6])
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "itself").symlink_to("itself")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    assert list(read_folders([tmp_path])["run"].unique()) == [0]
+
+
+@pytest.mark.parametrize("content", ["null", "[" * 100_000, "[1]", "3"])
+def test_a_file_of_another_shape_keeps_no_other_run_from_being_read(content: str, tmp_path: Path) -> None:
+    odd = write_run(tmp_path, "bald", 0, [0.5, 0.6])
+    write_run(tmp_path, "bald", 1, [0.5, 0.6])
+    for name in ("config.json", "rounds/01/metrics.json", "finished.json"):
+        path = odd / name
+        whole = path.read_bytes() if path.exists() else None
+        path.write_text(content)
+        table = read_folders([tmp_path])
+        assert list(table["run"].unique()) == [1]
+        (found,) = table.attrs["problems"]
+        assert f"{odd}: {name} " in found
+        path.unlink() if whole is None else path.write_bytes(whole)
+
+
+def test_a_changed_digit_of_a_round_is_named(tmp_path: Path) -> None:
+    odd = write_run(tmp_path, "bald", 0, [0.5, 0.6])
+    write_run(tmp_path, "bald", 1, [0.5, 0.6])
+    path = odd / "rounds/01/metrics.json"
+    found = json.loads(path.read_text())
+    path.unlink()
+    write_record(path, found, METRICS)
+    assert sorted(read_folders([tmp_path])["run"].unique()) == [0, 1]
+    path.write_text(path.read_text().replace("0.6", "0.7"))
+    (problem,) = read_folders([tmp_path]).attrs["problems"]
+    assert f"{odd}: rounds/01/metrics.json was changed" in problem
+    assert "delete it" in problem

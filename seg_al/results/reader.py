@@ -6,6 +6,7 @@ Of several copies of one run the newest complete one counts. What could not be r
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from seg_al.results.records import Point, Record, Study, Where, record_of, study
 from seg_al.results.run_files import number, read_run
 
 __all__ = ["folder_study", "missing", "mongo_study", "read_folders", "read_mongo", "run_folders"]
+
+log = logging.getLogger(__name__)
 
 SERVER_WAIT = 3000  # milliseconds until a MongoDB that does not answer is an error
 COST = "cost/"
@@ -58,17 +61,27 @@ def folder_study(paths: Sequence[Path | str], where: Where | None = None) -> Stu
 
 
 def run_folders(path: Path) -> Iterator[Path]:
-    """Folders at or below `path` that hold a run: a config.json, or rounds that lost theirs."""
+    """Folders at or below `path` that hold a run: a config.json, or rounds that lost theirs; links in a loop end."""
     if not path.is_dir():
         raise ValueError(f"{path} is not a folder: give run folders, or the folder that holds them")
+    yield from _below(path, frozenset())
+
+
+def _below(path: Path, above: frozenset[Path]) -> Iterator[Path]:
     if (path / "evaluation.json").exists():  # of a model of another run
         return
     if (path / "config.json").exists() or (path / "rounds").is_dir():
         yield path
         return
-    for child in sorted(entry.name for entry in os.scandir(path) if entry.is_dir()):
-        if not child.startswith("."):
-            yield from run_folders(path / child)
+    try:
+        children = sorted(entry.name for entry in os.scandir(path) if not entry.name.startswith("."))
+    except OSError as error:
+        log.warning("%s is left out: it cannot be listed (%s)", path, error.strerror)
+        return
+    here = above | {path.resolve()}
+    for child in children:  # not DirEntry.is_dir, which raises for a link to itself
+        if (path / child).is_dir() and (path / child).resolve() not in here:
+            yield from _below(path / child, here)
 
 
 def mongo_study(url: str, database: str, where: Where | None = None) -> Study:

@@ -74,7 +74,7 @@ def mark_dead(folder: Path) -> int:
     dead = 0
     for place in attempts_of(folder):
         run = read_json(place / "run.json")
-        if run["status"] == "RUNNING":
+        if run.get("status") == "RUNNING":
             write_json(place / "run.json", {**run, "status": "DIED", "stop_time": run.get("heartbeat")})
             dead += 1
     return dead
@@ -86,7 +86,9 @@ def read_json(path: Path) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path} is not there") from None
-    except ValueError as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); move it away and try again") from error
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not whole JSON ({error}); move it away and try again") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds no JSON object; move it away and try again")

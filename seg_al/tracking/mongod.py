@@ -130,7 +130,10 @@ def up(binary: Path, folder: Path, port: int) -> tuple[Running, bool]:
         return running, False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "mongod.log").open("a").close()
+        _require_own(folder)
+        folder.chmod(0o700)  # all who can read the data or the log can read the runs
+        (folder / "mongod.log").touch(0o600)
+        (folder / "mongod.log").chmod(0o600)
     except OSError as error:
         raise ValueError(f"cannot write in {folder} ({error.strerror}); choose another --folder") from error
     require_room(folder, NEEDED_BYTES)
@@ -182,6 +185,16 @@ def find(folder: Path) -> Running | None:
         f"mongod {named.pid} of {folder} runs but does not answer on port {named.port}; see {folder / 'mongod.log'}, "
         f"or end it by kill -9 {named.pid}"
     )
+
+
+def _require_own(folder: Path) -> None:
+    """ValueError where the folder holds other things than a mongod's, as others may need to read them."""
+    names = {path.name for path in folder.iterdir()}
+    if names and not names & {"WiredTiger", "mongod.log", "mongod.pid"}:
+        raise ValueError(
+            f"{folder} holds other files ({', '.join(sorted(names)[:3])}), and the server's folder is closed to all "
+            "other users; choose an empty --folder"
+        )
 
 
 def require_room(folder: Path, needed: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import traceback
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from seg_al.core import AwaitingAnnotation
-from seg_al.stages import write_json
+from seg_al.stages import read_json, write_json
 
 NO_ROOM = 1 << 20
 """Bytes of free disk below which what fails has failed for want of them."""
@@ -73,8 +72,15 @@ def _full(folder: Path, error: BaseException) -> ValueError | None:
 
 
 def stop_of(folder: Path) -> Stop | None:
+    """How the last attempt ended; None where nothing tells. Raises ValueError for a file that was changed."""
     path = folder / STOPPED
-    return Stop(**json.loads(path.read_text())) if path.exists() else None
+    if not path.exists():
+        return None
+    found = read_json(path)
+    try:
+        return Stop(**found)
+    except TypeError as error:
+        raise ValueError(f"{path} was changed ({error}); remove it") from error
 
 
 def _stop(error: BaseException) -> Stop:

@@ -88,6 +88,16 @@ def tracked_run(folder: Path, *, live: bool = False) -> TrackedRun:
     Otherwise the rounds on disk are added, and a run that says RUNNING without a living process has DIED. Raises
     ValueError, naming the file, for what cannot be read.
     """
+    try:
+        return _read(folder, live)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{folder}: its files are not those of a run, or were changed ({type(error).__name__}: {error}); move the "
+            f"folder away, or its {SACRED}/ where that alone was changed"
+        ) from error
+
+
+def _read(folder: Path, live: bool) -> TrackedRun:
     places = attempts_of(folder)
     runs = [read_json(place / "run.json") for place in places]  # first: what it says to be complete is read after it
     record = read_json(folder / "config.json") if (folder / "config.json").exists() else {}

@@ -40,7 +40,9 @@ def waiting(runs: Path, server: Server) -> Iterator[Path]:
     for path in sorted(runs.glob(f"*/sacred/{NOTE}")):
         try:
             first = json.loads(path.read_text(encoding="utf-8").split("\n", 1)[0])
-        except (OSError, ValueError):
+            if not isinstance(first, dict):
+                continue
+        except (OSError, ValueError, RecursionError):
             continue  # another process has settled it meanwhile, or a hand has touched it
         if (first.get("server"), first.get("database")) == (server.shown, server.database):
             yield path.parents[1]

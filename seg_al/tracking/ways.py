@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seg_al.core import Tracker
+from seg_al.secrets import blotted, holds_secret
 
 if TYPE_CHECKING:
     from seg_al.tracking.server import Server
@@ -90,10 +91,10 @@ class MongoTracking:
     def __post_init__(self) -> None:
         for name in ("beat", "timeout", "patience"):
             _require_positive(name, getattr(self, name))
-        if self.url is not None and re.search(r"://.*:.*@|password=", self.url, flags=re.DOTALL | re.IGNORECASE):
+        if self.url is not None and holds_secret(self.url):
             raise ValueError(
-                "tracking.url holds a password, which Hydra would write into files and print. Name the server in the "
-                f"environment instead: export {URL_VARIABLE}='mongodb://...', and leave tracking.url out"
+                "tracking.url holds a password or a token, which Hydra would write into files and print. Name the "
+                f"server in the environment instead: export {URL_VARIABLE}='mongodb://...', and leave tracking.url out"
             )
 
     def server(self) -> Server:
@@ -135,7 +136,7 @@ class _Silence:
 
 
 def plain(value: Any) -> Any:
-    """The value in types that JSON and MongoDB both know; the password of a MongoDB URL is blotted out."""
+    """The value in types that JSON and MongoDB both know; passwords and tokens are blotted out."""
     if isinstance(value, np.generic | np.ndarray):
         return plain(value.tolist())
     if isinstance(value, Enum):
@@ -151,12 +152,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain(entry) for entry in value]
     return blotted(str(value))
-
-
-def blotted(text: str) -> str:
-    """The text without the passwords of MongoDB URLs in it."""
-    text = re.sub(r"(mongodb(?:\+srv)?://)\S*@", r"\1***@", text)
-    return re.sub(r"(password=)[^&\s]*", r"\1***", text, flags=re.IGNORECASE)
 
 
 def key_of(key: object) -> str:

@@ -1,0 +1,41 @@
+"""Passwords and tokens in texts: found, so that they are refused, and blotted out where a text is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+_LOGIN = re.compile(r"(\w+(?:\+\w+)?://)(?:[^\s@]*:\S*@|(?<=http://)[^\s/@]+@|(?<=https://)[^\s/@]+@)")
+"""User and password, or a token alone, before the host of a URL."""
+_OPTION = re.compile(
+    r"(?i)((?:^|(?<=[^a-z]))[a-z]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|authMechanismProperties)=)"
+    r"[^&;\s]+"
+)
+"""name=value, as in the options of a URL."""
+
+
+def holds_secret(text: str) -> bool:
+    return bool(_LOGIN.search(text) or _OPTION.search(text))
+
+
+def blotted(text: str) -> str:
+    """The text without the passwords and tokens in it."""
+    return _OPTION.sub(r"\1***", _LOGIN.sub(r"\1***@", text))
+
+
+def secret_keys(value: object, key: str) -> Iterator[str]:
+    """The keys of the config below `key` whose name or text holds a password or a token."""
+    match value:
+        case str():
+            if holds_secret(value):
+                yield key
+        case Mapping():
+            for name, inner in value.items():
+                inner_key = f"{key}.{name}" if key else str(name)
+                if holds_secret(str(name)):
+                    yield blotted(inner_key)
+                else:
+                    yield from secret_keys(inner, inner_key)
+        case Sequence():
+            for inner in value:
+                yield from secret_keys(inner, key)
