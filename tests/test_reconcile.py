@@ -27,6 +27,8 @@ from seg_al.core import Tracker
 from seg_al.folder import claimed
 from seg_al.secrets import blotted
 from seg_al.tracking.mongod import launch
+from seg_al.tracking.stopped import stop_of
+from seg_al.tracking.tracked import tracked_run
 from seg_al.tracking.ways import URL_VARIABLE, MongoTracking
 
 pytestmark = [
@@ -342,3 +344,20 @@ def test_a_server_whose_disk_is_full_leaves_the_folder_complete_and_the_end_on_t
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("content", ["{}", "null", "[" * 100_000, '{"status": "RUNNING", "meta": 3}', '{"sta'])
+def test_a_folder_whose_attempt_was_changed_is_named_and_stops_no_other(content: str, tmp_path: Path) -> None:
+    place = tmp_path / "run" / "sacred" / "1"
+    place.mkdir(parents=True)
+    (tmp_path / "run" / "config.json").write_text('{"choices": {}}')
+    (place / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=rf"{tmp_path / 'run'}.*move (it|the folder) away"):
+        tracked_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", ["{}", "null", "[" * 100_000, '{"how": "fail'])
+def test_a_stop_that_was_changed_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "stopped.json").write_text(content)
+    with pytest.raises(ValueError, match=r"stopped\.json .*; ?remove it|stopped\.json was changed .*; remove it"):
+        stop_of(tmp_path)
