@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from seg_al.stages import METRICS, WEIGHTS, Format, effort_path, loaded, read_json, write_checked, write_json
+from seg_al.stages import EFFORT, METRICS, WEIGHTS, WITHOUT, Format, effort_path, loaded, write_checked, write_json
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class FirstRound:
                 make()
             efforts = [path for name in FILES if (path := effort_path(self.folder / name)).exists()]
             if there:
-                seconds = sum(read_json(path)["seconds"] for path in efforts)
+                seconds = sum(loaded(path, EFFORT)["seconds"] for path in efforts)
                 write_json(place / SAVED, {"seconds": seconds})
                 log.info("round 0: taken from a run that begins alike, which saves %.1f s", seconds)
             else:
@@ -74,7 +74,7 @@ class FirstRound:
 def saved_seconds(place: Path) -> float | None:
     """What the round in this folder would have taken, had it not been taken from another run."""
     path = place / SAVED
-    return float(read_json(path)["seconds"]) if path.exists() else None
+    return float(loaded(path, EFFORT, WITHOUT)["seconds"]) if path.exists() else None
 
 
 def _link(source: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -26,13 +26,28 @@ from seg_al.pictures.places import by_image
 from seg_al.results.curves import AREA, Curve
 from seg_al.results.figures import run_curve
 from seg_al.scorer import painted_by
-from seg_al.stages import JSON, METRICS, SCORES, WITHOUT, effort_path, loaded, write_json, write_record, write_whole
+from seg_al.stages import (
+    EFFORT,
+    JSON,
+    METRICS,
+    NUMBER,
+    OBJECT,
+    SCORES,
+    WITHOUT,
+    Format,
+    effort_path,
+    loaded,
+    write_json,
+    write_record,
+    write_whole,
+)
 
 log = logging.getLogger(__name__)
 
 AREAS = ("test/dice", "test/miou", "test/ap")
 """Metrics whose area under the curve is told as well."""
 
+T = TypeVar("T")
 Metrics = dict[str, dict[str, float]]
 
 FILES = ("queries.jsonl", "scores.parquet", "gallery.png", "contact_sheet.png", "asked.png", "agreement.png")
@@ -83,12 +98,12 @@ class Recorder:
         place = self.place(number)
         if not self.panels:
             return
-        if (found := _read(place / "agreement.json")) and not (place / "agreement.png").exists():
+        if (found := _read(place / "agreement.json", OBJECT)) and not (place / "agreement.png").exists():
             if why := nothing_to_compare(found):
                 log.info("round %d: no picture of agreement: %s", number, why)
             else:
                 write_whole(place / "agreement.png", lambda whole: agreement_figure(found, self.heuristic, whole))
-        if (counted := _read(place / "asked.json")) and not (place / "asked.png").exists():
+        if (counted := _read(place / "asked.json", OBJECT)) and not (place / "asked.png").exists():
             write_whole(place / "asked.png", lambda whole: asked_figure(counted, number, whole, self.colours))
 
     def _gallery(self, panels: Iterable[Panel], look: Look, path: Path, images: int) -> None:
@@ -180,7 +195,7 @@ def _sheet(by_name: Sequence[tuple[Query, ...]], number: int, look: Look, path: 
 def told(place: Path, metrics: Metrics, heuristic: str, unit: CostUnit) -> dict[str, float]:
     """All that a tracker is told of a round, from its folder: metrics, costs, effort, agreement, what it asked."""
     effort = {f"effort/{key}": value for key, value in _efforts(place).items()}
-    agreed, counted = _read(place / "agreement.json"), _read(place / "asked.json")
+    agreed, counted = _read(place / "agreement.json", OBJECT), _read(place / "asked.json", OBJECT)
     return {
         **metrics["metrics"],
         **_areas(place, unit),
@@ -192,9 +207,9 @@ def told(place: Path, metrics: Metrics, heuristic: str, unit: CostUnit) -> dict[
     }
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, form: Format[T]) -> T | None:
     """The file's value; None where there is no file."""
-    return loaded(path, JSON, WITHOUT) if path.exists() else None
+    return loaded(path, form, WITHOUT) if path.exists() else None
 
 
 def _areas(place: Path, unit: CostUnit) -> dict[str, float]:
@@ -213,7 +228,7 @@ def _areas(place: Path, unit: CostUnit) -> dict[str, float]:
 
 def _oracle(place: Path) -> dict[str, float]:
     """How many true facts an oracle selector was told before it asked; nothing for the honest."""
-    told = _read(place / "truths_read.json")
+    told = _read(place / "truths_read.json", NUMBER)
     return {"oracle/truths_read": float(told)} if told else {}
 
 
@@ -221,8 +236,8 @@ def _efforts(place: Path) -> dict[str, float]:
     """Seconds and peak memory of the round's stages; a stage that another process made is told from its file."""
     efforts: dict[str, float] = {}
     for name, file in (("query", "queries.jsonl"), ("train", "weights.pt"), ("evaluate", "metrics.json")):
-        if effort := _read(effort_path(place / file)):
-            efforts |= {f"{name}_seconds": effort["seconds"], f"{name}_peak_mib": effort["peak_mib"]}
+        if effort := _read(effort_path(place / file), EFFORT):
+            efforts |= {f"{name}_seconds": effort["seconds"], f"{name}_peak_mib": effort.get("peak_mib", np.nan)}
     if (saved := saved_seconds(place)) is not None:
         efforts["saved_seconds"] = saved
     return efforts

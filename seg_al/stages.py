@@ -88,6 +88,24 @@ def _load_metrics(path: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def _load_effort(path: Path) -> dict[str, float]:
+    found = json.loads(path.read_text())
+    if not isinstance(found, dict) or not isinstance(found.get("seconds"), int | float):
+        raise ValueError("it holds no seconds")
+    return found
+
+
+def _load_object(path: Path) -> dict[str, Any]:
+    found = json.loads(path.read_text())
+    if not isinstance(found, dict):
+        raise ValueError("it holds no JSON object")
+    return found
+
+
+def _load_number(path: Path) -> float:
+    return float(json.loads(path.read_text()))
+
+
 def _table(path: Path) -> pd.DataFrame:
     import pandas as pd  # 0.3 s, which a process that resumes a finished run does not need
 
@@ -96,6 +114,9 @@ def _table(path: Path) -> pd.DataFrame:
 
 JSON: Format[Any] = Format(_save_json, lambda path: json.loads(path.read_text()))
 METRICS: Format[dict[str, dict[str, float]]] = Format(_save_json, _load_metrics)
+EFFORT: Format[dict[str, float]] = Format(_save_json, _load_effort)
+OBJECT: Format[dict[str, Any]] = Format(_save_json, _load_object)
+NUMBER: Format[float] = Format(_save_json, _load_number)
 SCORES: Format[pd.DataFrame] = Format(lambda table, path: table.to_parquet(path, index=False), _table)
 QUERIES: Format[list[Query]] = Format(_save_queries, _load_queries)
 WEIGHTS: Format[list[dict[str, torch.Tensor]]] = Format(
