@@ -80,7 +80,7 @@ LINES = [
     Bad("folder=.", "is not the folder of a run", "move it away"),
     Bad("folder=tiny.yaml", "tiny.yaml cannot be written", "choose another place"),
     Bad(f"folder={'x' * 300}", "cannot be written", "too long"),
-    Bad("\"runs='~/runs'\"", "runs=~/runs: ~ is not expanded here", "$HOME/runs"),
+    Bad("\"folder='~/runs'\"", "folder=~/runs: ~ is not expanded here", "$HOME/runs"),
     Bad("\"dataset.root='~'\"", "dataset.root=~: ~ is not expanded here"),
     Bad("\"notes='mongodb://me:pw@host'\"", "notes holds a password or a token", "SEG_AL_MONGO_URL"),
     Bad("\"tags=['http://h/?token=abc']\"", "tags holds a password or a token"),
