@@ -71,7 +71,7 @@ class Asking:
 
     def __call__(self, look: Look, annotator: Annotator, budget: Budget) -> Asked:
         """Spends the budget on what is not known yet. Raises ValueError where no unit can be bought or scored."""
-        scorer = Scorer(look, self.heuristic, self.name, self.also, self.granularity, self.selector.descriptor)
+        scorer = self.scorer(look)
         if scorer.looks:
             first = look.compute.tensor(look.pool.images.image(look.pool.open[0])[:AUDITED, :AUDITED])
             audit(look.models()[0], first, look.compute, self.predictor.dropout)
@@ -82,6 +82,9 @@ class Asking:
             self._warn_of_ties(blocks, look.round)
         told = sum(len(block.truth) for block in blocks if block.truth is not None)
         return Asked(queries, score_table(blocks, places), table_after(blocks, self.name, self.predictor.total), told)
+
+    def scorer(self, look: Look) -> Scorer:
+        return Scorer(look, self.heuristic, self.name, self.also, self.granularity, self.selector.descriptor)
 
     def first(self, look: Look, annotator: Annotator, budget: Budget) -> list[Query]:
         """Units drawn at random from `run` for the budget, the same for every heuristic."""

@@ -81,10 +81,10 @@ class Compute:
             return None
         return "fork" if sys.platform == "linux" else "spawn"
 
-    def claim_threads(self) -> None:
-        """Holds this process to its share of the processor, for runs beside each other."""
+    def claim_threads(self, processes: int = 1) -> None:
+        """Holds this process to its share of the processor: that of the run, which so many `processes` divide."""
         if self.threads != "auto":
-            torch.set_num_threads(self.threads)
+            torch.set_num_threads(max(1, self.threads // processes))
 
     def fabric(self) -> Fabric:
         """Lightning Fabric for one training; imported here, because it takes seconds that a refused config need not.

@@ -6,7 +6,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 
 class OwnProcesses(LightningEnvironment):
-    """Reads none of the variables by which Slurm, torchrun or a cluster's profile would speak of other processes."""
+    """Reads nothing of what Slurm, torchrun or a cluster's profile says of other processes."""
 
     creates_processes_externally = False
     main_address = "127.0.0.1"

@@ -9,9 +9,13 @@ from seg_al.acquire import first_names
 from seg_al.dropout import dropouts
 from seg_al.instances.certainty import ObjectHeuristic
 from seg_al.pool import Pool
+from seg_al.selectors.spending import ROUNDING
 
 if TYPE_CHECKING:
     from seg_al.loop import Experiment
+
+TRIED = 8
+"""Images that are cut before a run to see whether a budget buys a unit of them."""
 
 
 def problems_of(experiment: Experiment) -> list[str]:
@@ -79,7 +83,7 @@ def _of_budget(experiment: Experiment) -> list[str]:
     if experiment.budget.amount <= 0:
         problems.append(f"budget={experiment.budget.amount:g}: a round must be able to ask for something")
     elif experiment.rounds > 1 or initial == "budget":
-        problems += _unaffordable(experiment, rest)
+        problems += _unaffordable(experiment, rest) or _too_small(experiment, rest)
     return problems
 
 
@@ -97,6 +101,26 @@ def _unaffordable(experiment: Experiment, names: Sequence[str]) -> list[str]:
     return [
         f"budget={budget.amount:g} {budget.unit} a round, but only {left:g} {where}; lower budget or initial, or set "
         "rounds=1"
+    ]
+
+
+def _too_small(experiment: Experiment, names: Sequence[str]) -> list[str]:
+    """What is wrong if a budget buys no unit of the named images; the smallest of them tell, before any training."""
+    budget, pool = experiment.budget, Pool(names, experiment.dataset)
+    smallest = sorted(names, key=pool.askable_area)[:TRIED]
+    whole = 1.0 if budget.unit == "regions" else min((pool.left_of(name, budget.unit) for name in smallest), default=0)
+    if budget.amount * ROUNDING >= whole:
+        return []
+    cheapest: float | None = whole
+    if budget.unit != "regions":  # a unit may be less than an image
+        scorer = experiment.asking.scorer(experiment.look(0, pool, list))
+        prices = [scorer.cheapest(name, budget.unit) for name in smallest]
+        cheapest = min((price for price in prices if price is not None), default=None)
+    if cheapest is None or budget.amount * ROUNDING >= cheapest:
+        return []
+    return [
+        f"budget={budget.amount:g} {budget.unit} buys nothing: the cheapest unit costs {cheapest:g}; raise budget, or "
+        "choose a finer granularity"
     ]
 
 

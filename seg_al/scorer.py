@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seg_al.beliefs import Beliefs, unlooked
-from seg_al.core import BoolMask, Granularity, Heuristic, Painted, Scene
+from seg_al.core import BoolMask, BudgetUnit, Granularity, Heuristic, Painted, Scene, price
 from seg_al.descriptors import Descriptor
 from seg_al.granularity import cut
 from seg_al.instances.certainty import ObjectHeuristic, object_scores
@@ -78,6 +78,14 @@ class Scorer:
         rows = np.searchsorted(found.cpu().numpy(), units).tolist()
         by_row = regions_of(ids.cpu().numpy(), rows)
         return {unit: by_row[row] for unit, row in zip(units, rows, strict=True)}
+
+    def cheapest(self, name: str, unit: BudgetUnit) -> float | None:
+        """What the image's cheapest unit costs; None where what the models see decides the units, or there are none."""
+        if self.granularity.reads != "image":
+            return None
+        found, ids = self._small_cut(name, self.look.pool.unknown(name))
+        areas = torch.bincount(ids[ids >= 0], minlength=len(found)).tolist()
+        return min((price(area, self.look.pool.askable_area(name), unit) for area in areas), default=None)
 
     @property
     def _heuristics(self) -> dict[str, Heuristic]:

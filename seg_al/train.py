@@ -218,6 +218,7 @@ class _Session:
 
 
 def _save(session: _Session, path: Path, fabric: Fabric) -> None:
+    session.compute.claim_threads(session.compute.devices)
     own = copy.deepcopy(session.model)  # what was handed over on a CPU lies in memory that all processes share
     result = replace(session, model=own)(fabric)
     if fabric.is_global_zero:

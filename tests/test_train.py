@@ -533,9 +533,8 @@ def trained_in_a_worker(loaders: int) -> Weights:
 
 def test_loading_processes_start_inside_joblibs_workers_and_change_no_number() -> None:
     """What joblib starts can start nothing but joblib's own processes, unless it is told how."""
-    alone = trained_in_a_worker(0)
-    shown = Parallel(n_jobs=2, backend="loky")(delayed(trained_in_a_worker)(1) for _ in range(2))
-    assert all(same(weights, alone) for weights in shown)
+    alone, beside = Parallel(n_jobs=2, backend="loky")(delayed(trained_in_a_worker)(loaders) for loaders in (0, 1))
+    assert same(alone, beside)
 
 
 def test_a_batch_that_does_not_divide_among_the_devices_is_refused() -> None:

@@ -20,7 +20,7 @@ class VoteVariance:
     For two classes it is f (1 - f) with f the share of foreground votes. That study's successors take the variance of
     the class index, which for more classes depends on how they are numbered; we take the mean over classes of the
     variance of each class's vote, which equals it for two. With `distance_weight` each pixel is multiplied by its
-    Euclidean distance to the nearest pixel that fewer than half of the passes call foreground, divided by the largest
+    Euclidean distance to the nearest pixel that at most half of the passes call foreground, divided by the largest
     such distance: outlines, always uncertain, count less. An image without foreground has the weight 0 everywhere.
     """
 
