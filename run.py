@@ -10,6 +10,7 @@ if PROGRAM:
 
 import atexit
 import logging
+import math
 import multiprocessing
 import os
 import sys
@@ -24,27 +25,30 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException, InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from seg_al.acquire import Asking
-from seg_al.beside import share_threads, take_gpu
+from seg_al.beside import launcher_problems, share_threads, take_gpu
 from seg_al.compute import Compute
 from seg_al.core import Budget, Heuristic, Tracker
 from seg_al.datasets.cached import Cached
 from seg_al.datasets.files.kept_window import keep_window, with_kept_window
 from seg_al.deciding import GROUPS, first_round, place_of
 from seg_al.environment import environment
-from seg_al.folder import claimed, finished, identity_of, writable
+from seg_al.folder import claimed, finished, gone_if_refused, identity_of, writable
 from seg_al.loop import Experiment
 from seg_al.memory import keep_freed_memory, keep_imports
+from seg_al.roles import ROLES
 from seg_al.secrets import blotted
 from seg_al.settings import Settings
 from seg_al.signatures import problems
-from seg_al.spelling import mistakes, remedies
+from seg_al.spelling import mistakes, remedies, words_of_hydra
 from seg_al.stopping import WORKER, end_workers, job, listen, number_of, raised, words_of, work_for
 from seg_al.sweep import Job, Sweep, none_started, note_refusal, repeated, split_run, study_of, succeeded, told
 from seg_al.texts import text_problems
@@ -59,6 +63,8 @@ if PROGRAM:
 log = logging.getLogger("seg_al")
 
 CONF = Path(__file__).parent / "conf"
+TRACES = "HYDRA_FULL_ERROR"
+"""Set to 1, Hydra raises what goes wrong, instead of showing it and ending."""
 
 
 def made(node: DictConfig) -> Any:
@@ -79,9 +85,19 @@ def recorded_heuristics() -> dict[str, Heuristic]:
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The config as plain values. Raises ValueError naming every key whose value does not fit."""
-    settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    try:
+        missing = sorted(OmegaConf.missing_keys(cfg))
+        if missing:
+            raise ValueError("\n".join(f"{key} has no value; give it one, as in {key}=VALUE" for key in missing))
+        settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise ValueError("a value of the config refers to itself by ${...}; give one of them a value") from None
+    if absent := [group for group in GROUPS if group not in settings]:
+        raise ValueError(f"{' and '.join(absent)} stands nowhere in the config; choose one, as in {absent[0]}=OPTION")
     values = {key: value for key, value in settings.items() if key not in GROUPS}
-    wrong = [*problems({key: settings[key] for key in GROUPS})]
+    wrong = [*problems({key: settings[key] for key in GROUPS}, roles=ROLES)]
     wrong += problems({**values, "_target_": "seg_al.settings.Settings"})
     wrong += text_problems(settings, URL_VARIABLE)
     if wrong:
@@ -134,7 +150,8 @@ def perform(cfg: DictConfig, choices: Mapping[str, str], alone: bool = False) ->
     settings = plain(cfg)
     folder, decides = place_of(settings, choices)
     config = {"choices": dict(choices), **settings, "tracking": choices["tracking"]}
-    with claimed(folder, config, decides):
+    new = not folder.exists()
+    with claimed(folder, config, decides), gone_if_refused(folder, new):
         if finished(folder, settings["rounds"]):
             log.info("%s is finished already", folder)
             return None
@@ -160,7 +177,7 @@ def perform(cfg: DictConfig, choices: Mapping[str, str], alone: bool = False) ->
 
 def choices_of(chosen: Mapping[str, Any]) -> dict[str, str]:
     """The option of each of our groups, without Hydra's own."""
-    return {group: str(chosen[group]) for group in GROUPS}
+    return {group: str(chosen.get(group)) for group in GROUPS}
 
 
 class CheckSweep(Callback):
@@ -173,11 +190,14 @@ class CheckSweep(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         listen(self._stop)
+        if wrong := launcher_problems(OmegaConf.to_container(config.hydra.launcher), config.hydra.sweeper):
+            sys.exit(f"\nerror: no job of this sweep was started.\n\n{wrong}")
         jobs = 0  # other sweepers choose them as they go
         if by_product(config.hydra):
             loader = GlobalHydra.instance().config_loader()
             swept = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
             overrides = OverridesParser.create(loader).parse_overrides([*swept, *config.hydra.overrides.task])
+            limited(overrides)
             words = BasicSweeper.split_arguments(overrides, None)[0]
             self.sweep = self._checked(words, config, loader)
             jobs = len(words)
@@ -208,7 +228,7 @@ class CheckSweep(Callback):
                 folder, _ = place_of(settings, choices)
                 name = tuple(word for word in words if any(word not in other for other in jobs))
                 made_of.append(Job(command, name or tuple(words), folder, settings["rounds"]))
-            except (ValueError, HydraException) as error:
+            except (ValueError, HydraException, OmegaConfBaseException) as error:
                 wrong.setdefault(str(error), " ".join(words))
         if not wrong:
             try:
@@ -258,6 +278,28 @@ class CheckSweep(Callback):
             print(f"\nerror: {told(self.sweep.outcomes())}{self.rest}", file=sys.stderr)
 
 
+MOST_JOBS = 10_000
+"""Of one sweep: all are composed before the first starts, some hundreds in a minute."""
+
+
+def limited(overrides: Sequence[Override]) -> None:
+    """Exits where a sweep has no job, or more than MOST_JOBS; counted without making them."""
+    values = [(one.input_line, one.value()) for one in overrides if one.is_sweep_override()]
+    lists = [(line, one.list) for line, one in values if isinstance(one, ChoiceSweep)]
+    counts = {line: len(one) for line, one in lists}
+    counts |= {line: len(one.range()) for line, one in values if isinstance(one, RangeSweep) and whole(one)}
+    empty = [line for line, count in counts.items() if not count]
+    if empty:
+        sys.exit(f"\nerror: this sweep has no job: {', '.join(map(str, empty))} holds no value")
+    if (jobs := math.prod(counts.values())) > MOST_JOBS:
+        many = ", ".join(f"{line} ({count})" for line, count in counts.items() if count > 1)
+        sys.exit(f"\nerror: this sweep has {jobs} jobs, by {many}; one sweep has at most {MOST_JOBS}: make it several")
+
+
+def whole(one: RangeSweep) -> bool:
+    return all(isinstance(number, int) for number in (one.start, one.stop, one.step))
+
+
 def by_product(hydra: DictConfig) -> bool:
     """Whether all jobs are known before the first; other sweepers choose as they go, and count failures themselves."""
     return str(hydra.sweeper._target_).endswith("BasicSweeper")
@@ -287,15 +329,17 @@ def main(cfg: DictConfig) -> float | None:
 
 
 def program() -> None:
-    """What `python run.py WORDS` does: ends with an error of one sentence, or runs."""
-    if wrong := mistakes(sys.argv[1:], CONF, *study_of(sys.argv)):
+    """What `python run.py WORDS` does: runs, or ends with an error in a few words."""
+    if wrong := mistakes(sys.argv[1:], CONF, GROUPS, *study_of(sys.argv)):
         sys.exit(f"\nerror: {wrong}")
+    whole = os.environ.setdefault(TRACES, "kept") == "1"  # a person who wants to see the traceback
+    os.environ[TRACES] = "1"  # else Hydra shows tracebacks of its own, and ends
     try:
         main()
-    except SystemExit as end:
-        if end.code == 1:  # Hydra could not compose the config
-            print(*remedies(sys.argv[1:], CONF, GROUPS), sep="\n", file=sys.stderr)
-        raise
+    except (ValueError, HydraException, OmegaConfBaseException) as error:  # of composing: main tells its own
+        if whole:
+            raise
+        sys.exit("\n".join([f"\nerror: {words_of_hydra(error)}", *remedies(sys.argv[1:], CONF, GROUPS)]))
     except KeyboardInterrupt as stop:  # of a sweep `_tell_after_a_launcher_failed` tells
         sys.exit(128 + number_of(stop))
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from shutil import which
 from tempfile import gettempdir
 from typing import Any
 
@@ -26,6 +27,33 @@ WAIT_SECONDS = 1.0
 def threads_each(cores: int, at_once: int) -> int:
     """The share of the cores of each of so many runs, at least one."""
     return max(1, cores // at_once)
+
+
+LEAST = {
+    "timeout_min": 1, "cpus_per_task": 1, "array_parallelism": 1, "tasks_per_node": 1, "nodes": 1, "gpus_per_node": 0,
+    "max_num_timeout": 0, "signal_delay_s": 0, "mem_gb": 1,
+}  # fmt: skip
+"""Of the values of a launcher."""
+
+
+def launcher_problems(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -> str:
+    """What keeps Hydra's launcher and sweeper from starting jobs, a line each with its remedy; "": nothing."""
+    wrong = [
+        f"hydra.launcher.{key}={launcher[key]}: at least {least}"
+        for key, least in LEAST.items()
+        if isinstance(launcher.get(key), int | float) and launcher[key] < least
+    ]
+    if launcher.get("n_jobs") == 0:
+        wrong.append("hydra.launcher.n_jobs=0: at least 1 run at a time; -1 for as many as there are cores")
+    batch = sweeper.get("max_batch_size")
+    if batch is not None and batch < 1:
+        wrong.append(f"hydra.sweeper.max_batch_size={batch}: at least 1 job at a time; null for all")
+    if launcher["_target_"].endswith("SlurmLauncher") and not (which("sbatch") and which("srun")):
+        wrong.append(
+            "hydra/launcher=slurm hands runs to sbatch, which is not on this machine: start it where sbatch and srun "
+            "work, or take hydra/launcher=local_processes or joblib"
+        )
+    return "\n".join(wrong)
 
 
 def share_threads(launcher: Mapping[str, Any], batch: int | None, jobs: int) -> int:

@@ -89,6 +89,17 @@ def _require_ours(folder: Path) -> None:
         )
 
 
+@contextmanager
+def gone_if_refused(folder: Path, new: bool) -> Iterator[None]:
+    """Removes a `new` folder, held by this process, if what is inside raises ValueError before a round has begun."""
+    try:
+        yield
+    except ValueError:
+        if new and not (folder / "rounds").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def _keep(path: Path, record: Mapping[str, Any]) -> None:
     """Writes the config unless it stands there already, so that looking into a finished run leaves it untouched."""
     if not path.exists() or json.loads(path.read_text()) != json.loads(json.dumps(record)):

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from seg_al.core import BudgetUnit
+
+RANGES = {
+    "run": (0, 2**32 - 1),  # a seed of Sacred
+    "rounds": (1, 10_000),
+    "subset": (1, inf),
+    "shortlist": (1, inf),
+    "gallery": (0, inf),
+    "devices": (1, 1024),
+    "workers": (0, 1024),
+    "threads": (1, 1024),  # PyTorch is killed where it gets too few
+    "cache": (0, inf),
+}
+"""The least and the most that a value may be, where it is a number."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +53,11 @@ class Settings:
     cache: float
 
     def __post_init__(self) -> None:
-        least = {"subset": 1, "shortlist": 1, "gallery": 0, "workers": 0, "threads": 1, "cache": 0}
-        for name, lowest in least.items():
+        for name, (lowest, highest) in RANGES.items():
             value = getattr(self, name)
             if isinstance(value, int | float) and value < lowest:
-                raise ValueError(f"{name}={value:g}: at least {lowest}")
+                raise ValueError(f"{name}={value}: at least {lowest}")
+            if isinstance(value, int | float) and value > highest:
+                raise ValueError(f"{name}={value}: at most {highest}")
         if self.gpus == "one_each" and self.devices > 1:
             raise ValueError(f"gpus=one_each gives a run one GPU, but devices={self.devices}; use gpus=shared")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -13,30 +13,84 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from typeguard import TypeCheckError, check_type
 
+from seg_al.roles import Role, misfit, role_of
+
 TARGET, PARTIAL = "_target_", "_partial_"
 
 
-def problems(settings: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """What is wrong with nested settings that name a `_target_`: unknown, missing or ill-typed values, by key."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from problems(value, f"{path}{key}.")
+def problems(settings: Mapping[str, Any], path: str = "", roles: Mapping[str, Role] | None = None) -> Iterator[str]:
+    """What is wrong with nested settings that name a `_target_`: unknown, missing or ill-typed values, by key.
+
+    `roles` says what the values under some keys must make. Modules are imported for that, but nothing is called.
+    """
     if TARGET in settings:
-        try:
-            target = _found(settings[TARGET])
-        except (ImportError, AttributeError, ValueError) as error:
-            yield f"{path}{TARGET}={settings[TARGET]} cannot be imported: {error}"
-        else:
-            yield from _against(target, settings, path)
+        yield from _of_node(settings, path.removesuffix("."), None)
+        return
+    roles = roles or {}
+    for key, value in settings.items():
+        if isinstance(value, list):
+            inner = {f"{key}[{place}]": one for place, one in enumerate(value) if isinstance(one, Mapping)}
+            yield from problems(inner, path, {name: roles[key] for name in inner if key in roles})
+        elif isinstance(value, Mapping):
+            yield from _of_node(value, f"{path}{key}", roles.get(key))
+        elif key in roles:
+            yield f"{path}{key}={value} is no option: one has a {TARGET}; choose a file of conf/{key}, without .yaml"
 
 
-def _found(target: str) -> Callable[..., Any]:
+def _of_node(settings: Mapping[str, Any], path: str, role: Role | None) -> Iterator[str]:
+    """`path` is empty for the root of the config."""
+    prefix = f"{path}." if path else ""
+    if TARGET not in settings:
+        if role is not None:
+            yield f"{prefix}{TARGET} is missing: it names what is made, as in conf/"
+        yield from problems(settings, prefix)
+        return
+    try:
+        target = _found(settings[TARGET])
+        hints, _ = _hints(target), inspect.signature(target)
+        wrong = role and (misfit(target, role) or _timing(settings, role, prefix))
+    except Exception as error:  # importing a module of the user's own may raise anything
+        yield f"{prefix}{TARGET}={settings[TARGET]} cannot be imported: {error or type(error).__name__}"
+        return
+    if wrong:
+        yield f"{prefix}{TARGET}={settings[TARGET]} {wrong}"
+        return
+    nested = {key: role_of(hints.get(key)) for key, value in settings.items() if _holds_target(value)}
+    inner = {key: value for key, value in settings.items() if isinstance(value, Mapping | list)}
+    yield from problems(inner, prefix, nested)
+    yield from _against(target, hints, settings, prefix)
+
+
+def _holds_target(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_holds_target, value))
+    return isinstance(value, Mapping) and TARGET in value
+
+
+def _timing(settings: Mapping[str, Any], role: Role, prefix: str) -> str | None:
+    if bool(settings.get(PARTIAL)) is role.later:
+        return None
+    return f"is made {'later' if role.later else 'at once'}: set {prefix}{PARTIAL}={str(role.later).lower()}"
+
+
+def _found(target: Any) -> Callable[..., Any]:
+    if not isinstance(target, str):
+        raise ValueError("the name of a class or function is needed, such as seg_al.heuristics.bald.BALD")
     module, _, name = target.rpartition(".")
     found: Callable[..., Any] = getattr(import_module(module), name)
+    if not callable(found):
+        raise ValueError(f"it is no class or function, but {type(found).__name__}")
     return found
 
 
-def _against(target: Callable[..., Any], settings: Mapping[str, Any], path: str) -> Iterator[str]:
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    """Of a dataclass by the class, so that inherited fields are read in their own modules."""
+    return get_type_hints(target.__init__ if inspect.isclass(target) and not is_dataclass(target) else target)
+
+
+def _against(
+    target: Callable[..., Any], hints: Mapping[str, Any], settings: Mapping[str, Any], path: str
+) -> Iterator[str]:
     given = {key: value for key, value in settings.items() if key not in (TARGET, PARTIAL)}
     parameters = inspect.signature(target).parameters
     named = {name for name, one in parameters.items() if one.kind is not inspect.Parameter.VAR_KEYWORD}
@@ -45,8 +99,6 @@ def _against(target: Callable[..., Any], settings: Mapping[str, Any], path: str)
     if not settings.get(PARTIAL):
         missing = [name for name in named if parameters[name].default is inspect.Parameter.empty and name not in given]
         yield from (f"{path}{name} is missing: {settings[TARGET]} needs it" for name in sorted(missing))
-    annotated = target.__init__ if inspect.isclass(target) and not is_dataclass(target) else target
-    hints = get_type_hints(annotated)  # of a dataclass, so that inherited fields are read in their own modules
     for key in sorted(given.keys() & hints.keys()):
         wrong = _wrong_type(given[key], hints[key])
         if wrong:
@@ -60,6 +112,8 @@ def _wrong_type(value: Any, hint: Any) -> str | None:
     value = tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value
     if isinstance(value, bool) and _is_plain(hint) and bool not in (hint, *get_args(hint)):  # to Python it is a number
         return f"{_words(hint)} is needed, not {str(value).lower()}"
+    if not isinstance(value, list | tuple) and get_origin(hint) in (list, tuple, Sequence):
+        return f"a list is needed, as in [{value}]"
     if isinstance(value, float) and math.isnan(value):
         return "a number is needed, and NaN is none"
     try:

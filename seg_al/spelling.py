@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.errors import OverrideParseException
 
 from seg_al.folder import flat
 
@@ -73,11 +74,22 @@ def _defaults(conf: Path) -> dict[str, Any]:
     return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
 
 
-def mistakes(words: Sequence[str], conf: Path, place: str | None, study: str | None) -> str:
-    """Mistakes of YAML in the files that a command line names, a sentence each: Hydra would show a traceback of yaml.
+def words_of_hydra(error: Exception) -> str:
+    """What Hydra or OmegaConf say is wrong, without their search paths, hints for programmers and kinds of objects."""
+    word = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
+    said = word + " ".join((str(error), str(error.__cause__ or "")))
+    lines = [line.strip() for line in said.split("\nConfig search path")[0].splitlines()]
+    hints = ("To append to your config", "object_type=", "reference_type=", "See https://", "Set the environment")
+    return "\n".join(line for line in lines if line and not line.startswith(hints))
 
-    `place` and `study` are the folder and the name of a config beside conf/.
+
+def mistakes(words: Sequence[str], conf: Path, groups: Sequence[str], place: str | None, study: str | None) -> str:
+    """What Hydra would answer with a traceback, a sentence each: groups without an option, and mistakes of YAML.
+
+    Of YAML in the files that the words name. `place` and `study` are the folder and the name of a config beside conf/.
     """
+    if wrong := "\n".join(_without_option(words, conf, groups)):
+        return wrong
     folders = [conf, *([Path(place)] if place else [])]
     names = [study.removesuffix(".yaml")] if study else []
     for word in words:
@@ -85,6 +97,16 @@ def mistakes(words: Sequence[str], conf: Path, place: str | None, study: str | N
         names += [f"{key}/{value}" for value in values.split(",") if value]
     paths = (folder / f"{name}.yaml" for folder in folders for name in names)
     return "\n".join(filter(None, (_mistake(path) for path in paths if path.is_file())))
+
+
+def _without_option(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and not key:
+            yield f"{word}: before = a key is needed, as in budget=3"
+        if key in groups and equals and (value in ("", "null", "None") or value[0] in "[{"):
+            options = ", ".join(sorted(path.stem for path in (conf / key).glob("*.yaml")))
+            yield f"{word}: choose one option, of {options}; several in turn with -m {key}=FIRST,SECOND"
 
 
 def _mistake(path: Path) -> str:
