@@ -38,7 +38,7 @@ from seg_al.beside import launcher_problems, share_threads, take_gpu
 from seg_al.compute import Compute
 from seg_al.core import Budget, Heuristic, Tracker
 from seg_al.datasets.cached import Cached
-from seg_al.datasets.files.kept_window import keep_window, with_kept_window
+from seg_al.datasets.files.kept_window import keep_window, kept_window
 from seg_al.deciding import GROUPS, first_round, place_of
 from seg_al.environment import environment
 from seg_al.folder import claimed, finished, gone_if_refused, identity_of, writable
@@ -140,6 +140,17 @@ def build(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
     )
     experiment.check()
     return experiment
+
+
+def with_kept_window(cfg: DictConfig, folder: Path) -> DictConfig:
+    """The config with the window that the run's folder keeps in place of percentiles, if it keeps one."""
+    asked: Any = OmegaConf.to_container(cfg.dataset)
+    kept = kept_window(asked.get("window"), folder)
+    if kept is None:
+        return cfg
+    with_it = cfg.copy()
+    OmegaConf.update(with_it, "dataset.window", kept, merge=False)
+    return with_it
 
 
 def perform(cfg: DictConfig, choices: Mapping[str, str], alone: bool = False) -> float | None:

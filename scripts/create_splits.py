@@ -1,6 +1,6 @@
 """Writes one split file of GlaS per run, to be reused as dataset.split_file, and prints what is in each.
 
-python scripts/create_splits.py --root data/glas --runs 0-4 --val 17 --stratify grade --out splits/glas
+python scripts/create_splits.py --root data/glas --runs 0-4 --val 17 --stratify grade --group patient --out splits/glas
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg_al.datasets.glas import GRADES, GlaS, read_glas
-from seg_al.datasets.splits import Split, write_split
+from seg_al.datasets.glas import GRADES, KEYS, GlaS, read_glas
+from seg_al.datasets.splits import Split, origin_of, write_split
 
 MOST_RUNS = 1000
 
@@ -21,11 +21,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", default="data/glas", help="folder of GlaS (default: %(default)s)")
     parser.add_argument("--runs", default="0-4", type=_runs, help="run numbers, such as 0-4 or 0,2,7 (default: 0-4)")
     parser.add_argument("--val", default=17, type=int, help="images of val (default: %(default)s)")
-    parser.add_argument("--stratify", default="grade", choices=("grade", "patient"), help="default: %(default)s")
+    parser.add_argument("--stratify", default=["grade"], nargs="*", choices=KEYS, help="columns (default: grade)")
+    parser.add_argument("--group", choices=KEYS, help="a column whose groups stay together (default: none)")
     parser.add_argument("--out", required=True, type=Path, help="folder for run_<N>.csv")
     options = parser.parse_args(arguments)
     try:
-        splits = {run: _draw(options.root, run, options.val, options.stratify) for run in options.runs}
+        splits = {run: _draw(options.root, run, options.val, options.stratify, options.group) for run in options.runs}
         kept = [path for path in (options.out / f"run_{run}.csv" for run in splits) if path.exists()]
         if kept:
             raise ValueError(
@@ -47,11 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _draw(root: str, run: int, val: int, stratify: str) -> tuple[GlaS, Split]:
-    how = "patient" if stratify == "patient" else "grade"
-    dataset = read_glas(root, run, val, how, split_file=None, test="both", scale=1.0)
-    origin = {"run": str(run), "stratify": stratify, "val": str(val)}
-    return dataset, Split(dataset.pool, dataset.val, dataset.tests, origin)
+def _draw(root: str, run: int, val: int, stratify: Sequence[str], group: str | None) -> tuple[GlaS, Split]:
+    dataset = read_glas(root, run, val, stratify, group, split_file=None, test="both", scale=1.0)
+    return dataset, Split(dataset.pool, dataset.val, dataset.tests, origin_of(run, val, stratify, group))
 
 
 def _runs(text: str) -> list[int]:

@@ -166,3 +166,9 @@ def test_a_tree_without_labels_names_the_missing_files_and_their_pattern(tree: P
         ValueError, match=r"image without mask \(13\):\s.*no gtFine/train/aachen/aachen_000000_000019_gtFine"
     ):
         read(tmp_path / "half")
+
+
+@pytest.mark.parametrize("option", ["cityscapes", "cityscapes_train_ids"])
+def test_pictures_are_in_the_official_colours(option: str) -> None:
+    palette = yaml.safe_load((CONF / f"{option}.yaml").read_text())["palette"]
+    assert palette == {label.name: list(label.color) for label in labels if 0 <= label.trainId < 19}

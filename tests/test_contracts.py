@@ -78,9 +78,14 @@ def test_an_option_fits_the_types_and_instantiates(group: str, option: str, tmp_
 
 
 def values_of(text: str) -> Iterator[tuple[int, str]]:
-    """Lines that give a value, with their number; keys that open a block, targets and the defaults list do not."""
+    """Lines that give a value, with their number; keys that open a block, targets and the defaults list do not.
+
+    Nor do colours of a palette, whose meaning stands beside the palette.
+    """
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
+        if re.fullmatch(r"[\w ]+: \[\d+, \d+, \d+\]", stripped):
+            continue
         if re.match(r"(- )?[\w/]+:\s*[^\s#|>]", stripped) and not re.match(r"_(target|partial)_:", stripped):
             yield number, line
 

@@ -21,7 +21,15 @@ needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real GlaS images
 
 
 def read(root: Path, **changes: Any) -> GlaS:
-    arguments = {"run": 0, "val": 4, "stratify": "grade", "split_file": None, "test": "both", "scale": 1.0}
+    arguments = {
+        "run": 0,
+        "val": 4,
+        "stratify": ["grade"],
+        "group": None,
+        "split_file": None,
+        "test": "both",
+        "scale": 1.0,
+    }
     return read_glas(**({"root": str(root)} | arguments | changes))
 
 
@@ -247,7 +255,9 @@ def test_a_grey_annotation_with_three_channels_is_read_and_a_coloured_one_refuse
         ({"val": 12}, "dataset.val=12"),
         ({"scale": 0.0}, "dataset.scale"),
         ({"scale": float("nan")}, "dataset.scale"),
-        ({"stratify": "age"}, "dataset.stratify"),
+        ({"stratify": ["age"]}, "dataset.stratify"),
+        ({"stratify": "grade"}, "as in [grade]"),
+        ({"group": "age"}, "dataset.group"),
         ({"test": "C"}, "dataset.test"),
         ({"split_file": "nowhere.csv"}, "nowhere.csv"),
     ],
@@ -285,7 +295,7 @@ def test_real_images_split_85_60_20_with_17_val_by_grade() -> None:
 @needs_real
 @pytest.mark.parametrize("run", range(6))
 def test_real_patients_are_on_one_side_only(run: int) -> None:
-    glas = read(REAL, run=run, val=17, stratify="patient")
+    glas = read(REAL, run=run, val=17, group="patient")
     patients = [{glas.frames[name].patient for name in names} for names in (glas.pool, glas.val)]
     assert not patients[0] & patients[1]
     assert abs(len(glas.val) - 17) <= 2

@@ -18,7 +18,7 @@ import run
 from seg_al.core import Windowed
 from seg_al.datasets.cached import Cached
 from seg_al.datasets.coco import read_coco
-from seg_al.datasets.files.kept_window import keep_window, with_kept_window
+from seg_al.datasets.files.kept_window import keep_window
 from seg_al.datasets.files.window import Window
 from seg_al.datasets.folder import FolderDataset, read_folder
 from seg_al.datasets.glas import GlaS, read_glas
@@ -287,7 +287,7 @@ def test_a_run_keeps_its_window_and_goes_on_with_it_although_images_have_changed
     every = np.stack([deep(number) for number in range(6)])
     assert kept == np.quantile(every, [0.05, 0.95], method="inverted_cdf").tolist()
     tifffile.imwrite(root / "images/i0.tif", deep(0) + 9000)
-    again = run.build(with_kept_window(cfg, place), choices).dataset
+    again = run.build(run.with_kept_window(cfg, place), choices).dataset
     assert isinstance(again, Windowed)
     assert again.window == Window(*kept)
     assert run.build(cfg, choices).dataset.window != Window(*kept)  # type: ignore[attr-defined]
@@ -299,10 +299,10 @@ def test_a_damaged_kept_window_is_named_and_a_stated_one_needs_none(tmp_path: Pa
     (tmp_path / "window.json").write_text('{"window": [5]}')
     drawn = OmegaConf.create({"dataset": {"window": {"percentiles": [5, 95]}}})
     with pytest.raises(ValueError, match=r"window\.json holds no window \[low, high\]; remove it"):
-        with_kept_window(drawn, tmp_path)
+        run.with_kept_window(drawn, tmp_path)
     for given in ([0, 9], None):
         cfg = OmegaConf.create({"dataset": {"window": given}})
-        assert with_kept_window(cfg, tmp_path) == cfg
+        assert run.with_kept_window(cfg, tmp_path) == cfg
 
 
 def test_a_dataset_without_windows_has_none(tmp_path: Path) -> None:

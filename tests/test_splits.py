@@ -18,7 +18,7 @@ from seg_al.randomness import numpy_rng
 
 TRAIN = tuple(f"train_{n}" for n in range(1, 7))
 TESTS = {"testA": ("testA_1", "testA_2"), "testB": ("testB_1",)}
-GOOD = Split(TRAIN[:4], TRAIN[4:], TESTS, {"run": "3", "stratify": "grade", "val": "2"})
+GOOD = Split(TRAIN[:4], TRAIN[4:], TESTS, {"run": "3", "stratify": "grade", "group": "patient", "val": "2"})
 
 
 @given(st.dictionaries(st.text(min_size=1), st.sampled_from("abc"), min_size=2), st.data())
@@ -34,15 +34,18 @@ def test_every_group_has_its_share_to_within_one_image(groups: dict[str, str], d
 
 def test_every_image_comes_to_val_equally_often() -> None:
     grades = {f"train_{n}": "benign" if n < 4 else "malignant" for n in range(12)}
-    seen = Counter(name for run in range(600) for name in draw_split(run, 3, grades, None, {}).val)
+    seen = Counter(
+        name for run in range(600) for name in draw_split(run, 3, {"grade": grades}, ["grade"], None, {}).val
+    )
     assert min(seen.values()) > 100  # 150 expected, standard deviation 11
     assert max(seen.values()) < 200
 
 
 def test_same_run_same_split_and_other_run_other_split() -> None:
     grades = {f"train_{n}": "benign" if n % 2 else "malignant" for n in range(40)}
-    assert draw_split(1, 8, grades, None, TESTS) == draw_split(1, 8, grades, None, TESTS)
-    assert draw_split(1, 8, grades, None, TESTS).val != draw_split(2, 8, grades, None, TESTS).val
+    first, again, other = (draw_split(run, 8, {"grade": grades}, ["grade"], None, TESTS) for run in (1, 1, 2))
+    assert first == again
+    assert first.val != other.val
 
 
 def test_whole_patients_fill_val_with_both_grades() -> None:

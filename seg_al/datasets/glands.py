@@ -82,4 +82,4 @@ def read_glands(root: str, run: int, val: int, train: int, test_a: int, test_b: 
     made_of = f"{VERSION} {train} {test_a} {test_b} {height} {width} {SEED}"
     folder = Path(root) / f"glands-{hashlib.blake2b(made_of.encode(), digest_size=4).hexdigest()}"
     write_glands(folder, train=train, test_a=test_a, test_b=test_b, size=(height, width), seed=SEED)
-    return read_glas(str(folder), run, val, stratify="grade", split_file=None, test="both", scale=1.0)
+    return read_glas(str(folder), run, val, stratify=["grade"], group=None, split_file=None, test="both", scale=1.0)

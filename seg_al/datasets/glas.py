@@ -6,7 +6,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -30,6 +30,9 @@ SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NAME = re.compile(r"(train|testA|testB)_\d+")
 GRADES = ("benign", "malignant")
 COLUMNS = ("name", "patient ID", "grade (GlaS)", "grade (Sirinukunwattana et al. 2015)")
+KEYS = ("grade", "grade_detailed", "patient")
+"""Our names of what Grade.csv says of an image."""
+LISTED = "grade, grade_detailed or patient"
 WHERE_TO_GET_IT = (
     "get the Warwick-QU images from the GlaS challenge page of the Warwick TIA centre (see data/README.md), "
     "unpack them and set dataset.root=<folder>"
@@ -96,16 +99,23 @@ class GlaS:
 
     def column(self, key: str) -> Mapping[str, str]:
         """A column of Grade.csv for the pool by image: grade, grade_detailed or patient."""
-        if key not in ("grade", "grade_detailed", "patient"):
-            raise ValueError(f"GlaS has no column {key!r}; choose grade, grade_detailed or patient")
-        return {name: str(getattr(self.frames[name], key)) for name in self.pool}
+        if key not in KEYS:
+            raise ValueError(f"GlaS has no column {key!r}; choose {LISTED}")
+        return columns_of(self.frames, self.pool)[key]
+
+
+def columns_of(frames: Mapping[str, Frame], names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The columns of Grade.csv by our name and by image."""
+    rows = {name: (frames[name].grade, frames[name].grade_detailed, frames[name].patient) for name in names}
+    return {key: {name: row[place] for name, row in rows.items()} for place, key in enumerate(KEYS)}
 
 
 def read_glas(
     root: str,
     run: int,
     val: int,
-    stratify: Literal["grade", "patient"],
+    stratify: Sequence[str],
+    group: str | None,
     split_file: str | None,
     test: Literal["A", "B", "both"],
     scale: float,
@@ -113,14 +123,16 @@ def read_glas(
 ) -> GlaS:
     """Checks the folder by its headers alone and splits it.
 
-    `root` holds Grade.csv, or one sub-folder that does. `val` images are drawn from `run` so that each grade has its
-    share, or so that no patient is in val and in the pool (`stratify`); a `split_file` is read instead of drawing.
+    `root` holds Grade.csv, or one sub-folder that does. `val` images are drawn from `run` so that the values of each
+    column of `stratify` have their share, in whole groups of the column `group`; a `split_file` is read instead.
     Raises one ValueError that lists everything that is wrong with the folder.
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"dataset.scale={scale} is not a factor above 0; 1.0 keeps the size, 0.5 halves it")
-    if stratify not in ("grade", "patient"):
-        raise ValueError(f"dataset.stratify={stratify!r} is unknown; choose grade or patient")
+    if isinstance(stratify, str) or not set(stratify) <= set(KEYS):
+        raise ValueError(f"dataset.stratify={stratify!r} is no list of columns; choose {LISTED}, as in [grade]")
+    if group is not None and group not in KEYS:
+        raise ValueError(f"dataset.group={group!r} is no column; choose {LISTED}, or null")
     if test not in ("A", "B", "both"):
         raise ValueError(f"dataset.test={test!r} is unknown; choose A, B or both")
     reading = Reading(window)
@@ -134,9 +146,7 @@ def read_glas(
     }
     trainable = official.pop("train")
     if split_file is None:
-        grades = {name: frames[name].grade for name in trainable}
-        patients = {name: frames[name].patient for name in trainable} if stratify == "patient" else None
-        split = draw_split(run, val, grades, patients, official)
+        split = draw_split(run, val, columns_of(frames, trainable), stratify, group, official)
     else:
         split = read_split(Path(split_file), trainable, official)
     tests = {f"test{part}": split.tests[f"test{part}"] for part in ("A", "B") if test in (part, "both")}

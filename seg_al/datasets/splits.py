@@ -30,7 +30,7 @@ class Split:
     tests: Mapping[str, tuple[str, ...]]
     """By part, such as "testA"."""
     origin: Mapping[str, str]
-    """How it was drawn, for a reader: run, stratify, val; empty where a file does not say."""
+    """How it was drawn, for a reader: run, stratify, group, val; empty where a file does not say."""
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Every image with its split: pool, val, then the tests in the order of their names."""
@@ -41,23 +41,33 @@ class Split:
 def draw_split(
     run: int,
     val: int,
-    grades: Mapping[str, str],
-    patients: Mapping[str, str] | None,
+    columns: Mapping[str, Mapping[str, str]],
+    stratify: Sequence[str],
+    group: str | None,
     tests: Mapping[str, tuple[str, ...]],
 ) -> Split:
-    """Draws `val` of the images that `grades` maps to their grade; the rest is the pool.
+    """Draws `val` of the images that each of the `columns` maps to a value; the rest is the pool.
 
-    By whole patients where `patients` maps the same images to theirs; else every grade has its share.
+    The values of the columns in `stratify` have their share on both sides; images of one value of `group` stay
+    together.
     """
-    if not 1 <= val < len(grades):
-        raise ValueError(
-            f"dataset.val={val}, but there are {len(grades)} training images: val and pool need at least 1"
-        )
-    rng = numpy_rng(run, "split")
-    chosen = drawn(val, grades, patients, rng)
-    pool = tuple(sorted(grades.keys() - set(chosen)))
-    stratify = "grade" if patients is None else "patient"
-    return Split(pool, chosen, tests, {"run": str(run), "stratify": stratify, "val": str(val)})
+    names = next(iter(columns.values()))
+    if not 1 <= val < len(names):
+        raise ValueError(f"dataset.val={val}, but there are {len(names)} training images: val and pool need at least 1")
+    strata = {name: "|".join(columns[key][name] for key in stratify) for name in names}
+    groups = None if group is None else columns[group]
+    try:
+        chosen = drawn(val, strata, groups, numpy_rng(run, "split"))
+    except ValueError as error:
+        raise ValueError(f"dataset.val={val} with dataset.group={group}: {error}") from error
+    pool = tuple(sorted(names.keys() - set(chosen)))
+    return Split(pool, chosen, tests, origin_of(run, val, stratify, group))
+
+
+def origin_of(run: int, val: int, stratify: Sequence[str], group: str | None) -> dict[str, str]:
+    """How a split was drawn, for a reader."""
+    together = {} if group is None else {"group": group}
+    return {"run": str(run), "stratify": ", ".join(stratify), **together, "val": str(val)}
 
 
 def drawn(

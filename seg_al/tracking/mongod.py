@@ -189,7 +189,7 @@ def find(folder: Path) -> Running | None:
 
 def _require_own(folder: Path) -> None:
     """ValueError where the folder holds other things than a mongod's, as others may need to read them."""
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in sorted(folder.iterdir())}
     if names and not names & {"WiredTiger", "mongod.log", "mongod.pid"}:
         raise ValueError(
             f"{folder} holds other files ({', '.join(sorted(names)[:3])}), and the server's folder is closed to all "

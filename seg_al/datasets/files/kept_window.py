@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig, OmegaConf
 
 from seg_al.core import Windowed
 from seg_al.datasets.files.window import numbers_of, percentiles_of
@@ -14,19 +11,16 @@ from seg_al.stages import read_json, write_json
 FILE = "window.json"
 
 
-def with_kept_window(cfg: DictConfig, folder: Path) -> DictConfig:
-    """The config with the window that the folder keeps in place of percentiles. ValueError where it keeps none."""
-    dataset: Any = OmegaConf.to_container(cfg.dataset)
+def kept_window(asked: object, folder: Path) -> list[float] | None:
+    """The window [low, high] that the folder keeps where percentiles are `asked` for; None: nothing is kept."""
     path = folder / FILE
-    if percentiles_of(dataset.get("window")) is None or not path.exists():
-        return cfg
+    if percentiles_of(asked) is None or not path.exists():
+        return None
     kept = read_json(path)
     window = numbers_of(kept.get("window")) if isinstance(kept, dict) else None
     if window is None:
         raise ValueError(f"{path} holds no window [low, high]; remove it to have it drawn anew from the same images")
-    with_it = cfg.copy()
-    OmegaConf.update(with_it, "dataset.window", list(window), merge=False)
-    return with_it
+    return list(window)
 
 
 def keep_window(dataset: Windowed, folder: Path) -> None:
