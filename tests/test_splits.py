@@ -69,7 +69,8 @@ def test_a_written_split_reads_back_and_writes_the_same_bytes(tmp_path: Path) ->
     assert read == GOOD
     write_split(tmp_path / "b.csv", read)
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "a.csv").read_bytes()
-    assert (tmp_path / "a.csv").read_text().splitlines()[2:6] == [
+    assert (tmp_path / "a.csv").read_text().splitlines()[2:7] == [
+        "# group: patient",
         "# val: 2",
         "image,split",
         "train_1,pool",
