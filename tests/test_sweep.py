@@ -42,7 +42,9 @@ def test_every_run_is_complete_in_the_database_with_flat_columns_metrics_and_fil
             assert run["info"]["environment"]["packages"]["torch"]
             names = {artifact["name"] for artifact in run["artifacts"]}
             assert {"round_00_queries.jsonl", "round_02_gallery.png", "round_02_learning_curve.png"} <= names
-            assert {"round_02_scores.parquet", "round_02_agreement.png"} <= names
+            assert "round_02_scores.parquet" in names
+            ordered = run["config"]["heuristic"] == "bald"  # random has no order to compare with
+            assert ("round_02_agreement.png" in names) == ordered
             dice = database["metrics"].find_one({"run_id": run["_id"], "name": "test/dice"})
             assert dice is not None
             assert dice["steps"] == [2, 3, 4]
