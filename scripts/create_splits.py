@@ -58,10 +58,12 @@ def _runs(text: str) -> list[int]:
     runs: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
+        if not first.isdecimal() or not (last or first).isdecimal():
             raise argparse.ArgumentTypeError(f"{text!r} is not like 0-4 or 0,2,7")
         if int(last or first) - int(first) >= MOST_RUNS:
             raise argparse.ArgumentTypeError(f"{text!r} names more than {MOST_RUNS:,} runs; each is a file of its own")
+        if int(last or first) >= 2**32:
+            raise argparse.ArgumentTypeError(f"{text!r} names a run above {2**32 - 1}, which run= does not take")
         runs += range(int(first), int(last or first) + 1)
     if len(set(runs)) != len(runs) or not runs:
         raise argparse.ArgumentTypeError(f"{text!r} names no run, or one twice")

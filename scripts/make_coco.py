@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,11 +106,21 @@ def _job(options: argparse.Namespace) -> Job:
         raise ValueError("give either --labels or --masks")
     if options.classes and not options.labels:
         raise ValueError("--classes needs --labels, which say where each object is")
-    if not options.tolerance >= 0:
+    if not 0 <= options.tolerance < math.inf:
         raise ValueError(f"--tolerance {options.tolerance} is not a number of pixels from 0 on")
+    if not 0 <= options.run < 2**32:
+        raise ValueError(f"--run {options.run} is not a whole number from 0 to {2**32 - 1}")
+    for key, pattern in (("labels", options.labels), ("masks", options.masks), ("classes", options.classes)):
+        known = Pattern(options.images).fields
+        strange = [one for one in Pattern(pattern or "").fields if one not in known]
+        if strange:
+            given = ", ".join(known) or "none"
+            raise ValueError(f"--{key} {pattern} has {{{strange[0]}}}, but the fields of --images are: {given}")
     options.out = options.out or options.root / "annotations"
     categories = _categories(options.category or ["object"], options.classes is not None)
-    images, twice = named(Pattern(options.images).find(Listing(options.root)))
+    listing = Listing(options.root)
+    images, twice = named(Pattern(options.images).find(listing))
+    listing.refuse_strange()
     if twice:
         raise ValueError(f"several images have one name: {shortened(twice)}; put {{name}} where the paths differ")
     if not images:

@@ -41,6 +41,15 @@ class Listing:
         every = [(file, first.setdefault(os.path.realpath(self.root / file), file)) for file in files]
         return [(before, file) for file, before in every if before != file]
 
+    def refuse_strange(self) -> None:
+        """ValueError where a name that was met is not in UTF-8."""
+        if self.strange:
+            raise ValueError(
+                f"{len(self.strange)} names below {self.root} are not in UTF-8, and would break records and pictures: "
+                f"{'; '.join(sorted(self.strange)[:5])}; rename them, for instance with: "
+                f"convmv -f latin1 -t utf8 -r --notest {self.root}"
+            )
+
     def _below(self, folder: str, parts: Sequence[str], inside: tuple[str, ...]) -> Iterator[str]:
         """The files below a folder; `inside` are the real paths of it and of the folders that it lies in."""
         part, *rest = parts

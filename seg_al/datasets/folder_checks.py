@@ -126,12 +126,7 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     if listing.circles:
         circles = shortened(sorted(listing.circles))
         logger.warning("links that lead back to a folder around them are not followed: %s", circles)
-    if listing.strange:
-        raise ValueError(
-            f"{len(listing.strange)} names below {root} are not in UTF-8, and would break records and pictures: "
-            f"{shortened(sorted(listing.strange))}; rename them, for instance with: "
-            f"convmv -f latin1 -t utf8 -r --notest {root}"
-        )
+    listing.refuse_strange()
     others = {
         file for pairs in (masks, objects) if pairs is not None for files in pairs.of_image.values() for file in files
     }  # a wide pattern such as {name}.* finds masks beside their images as well

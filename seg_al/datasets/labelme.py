@@ -113,7 +113,9 @@ def _problems(
 def _found(root: Path, images: str, findings: Findings) -> dict[str, Found]:
     if not root.is_dir():
         raise ValueError(f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>")
-    found, twice = named(Pattern(images).find(Listing(root)))
+    listing = Listing(root)
+    found, twice = named(Pattern(images).find(listing))
+    listing.refuse_strange()
     findings.stop.extend("name of several images; say with dataset.images which ending is meant", twice)
     if not found:
         inside = shortened(sorted(path.name for path in root.iterdir()), 10) or "nothing"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from bad_inputs.line import Damage
 
@@ -96,3 +101,33 @@ def both(*damages: Damage) -> Damage:
             one(place)
 
     return damage
+
+
+GONE = object()
+"""In place of a value in `in_json`: the key is taken out."""
+
+
+def in_json(name: str, *changes: tuple[tuple[str | int, ...], object]) -> Damage:
+    """Puts a value at each of these places of a JSON file; a place is the keys and numbers that lead there."""
+
+    def damage(place: Path) -> None:
+        path = _one(place, name)
+        content = json.loads(path.read_text())
+        for keys, value in changes:
+            inside = content
+            for key in keys[:-1]:
+                inside = inside[key]
+            if value is GONE:
+                del inside[keys[-1]]
+            else:
+                inside[keys[-1]] = value
+        path.write_text(json.dumps(content))
+
+    return damage
+
+
+def encoded(values: np.ndarray, form: str = "PNG", **options: object) -> bytes:
+    """A picture file; the options are those of Pillow."""
+    stream = BytesIO()
+    Image.fromarray(values).save(stream, format=form, **options)
+    return stream.getvalue()

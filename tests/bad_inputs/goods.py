@@ -110,6 +110,28 @@ def _coco(place: Path) -> None:
     )  # fmt: skip
 
 
+def _labelme(place: Path) -> None:
+    """data/{train,val,test}/NAME.png with NAME.json beside each: a polygon of the label block."""
+    number = 0
+    for split, count in (("train", 6), ("val", 2), ("test", 2)):
+        (place / "data" / split).mkdir(parents=True)
+        for _ in range(count):
+            number += 1
+            picture, mask = _pair(number)
+            picture.save(place / "data" / split / f"{split}_{number}.png")
+            rows, columns = np.nonzero(np.asarray(mask))
+            top, left, bottom, right = (float(one) for one in (rows.min(), columns.min(), rows.max(), columns.max()))
+            points = [[left, top], [right, top], [right, bottom], [left, bottom]]
+            shape = {"label": "block", "points": points, "group_id": None, "shape_type": "polygon", "flags": {}}
+            content = {"version": "5.0.0", "flags": {}, "shapes": [shape], "imagePath": f"{split}_{number}.png",
+                       "imageData": None, "imageHeight": SIZE[0], "imageWidth": SIZE[1]}  # fmt: skip
+            (place / "data" / split / f"{split}_{number}.json").write_text(json.dumps(content))
+    _study(
+        place, "labelme", root="data", images="{split}/{name}.png", annotations="{split}/{name}.json",
+        train="train", val="val", test="test",
+    )  # fmt: skip
+
+
 def _runs(place: Path) -> None:
     """Glands, and runs/ with two heuristics of two paired runs, of two rounds each."""
     _glands(place)
@@ -126,9 +148,10 @@ GLANDS = Good("glands", _glands, WORDS)
 GLAS = Good("glas", _glas, WORDS)
 FOLDER = Good("folder", _folder, WORDS)
 COCO = Good("coco", _coco, WORDS)
+LABELME = Good("labelme", _labelme, WORDS)
 RUNS = Good("runs", _runs, (*WORDS, "heuristic=random", "rounds=2"))
 """Its words are those of runs/glands-unet_small-random-run0-*, which is finished: rounds=3 goes on with it."""
-GOODS = (GLANDS, GLAS, FOLDER, COCO, RUNS)
+GOODS = (GLANDS, GLAS, FOLDER, COCO, LABELME, RUNS)
 
 
 class Bad:
@@ -145,4 +168,5 @@ class Bad:
 bad_folder = partial(Bad, on=FOLDER)
 bad_coco = partial(Bad, on=COCO)
 bad_glas = partial(Bad, on=GLAS)
+bad_labelme = partial(Bad, on=LABELME)
 bad_runs = partial(Bad, on=RUNS)

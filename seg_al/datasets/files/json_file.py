@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 
 def read_json(path: Path) -> Any:
     """The content. FileNotFoundError where no such file is; ValueError, naming it, where it is no JSON in UTF-8."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would make the reader wait for ever
+        raise ValueError(f"{path} is no file")
     try:
-        if path.exists() and not path.is_file():  # a pipe would make the reader wait for ever
-            raise ValueError(f"{path} is no file")
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise
@@ -29,4 +30,6 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror})") from error
     except ValueError as error:  # a whole number of thousands of digits
-        raise ValueError(f"{path} cannot be read ({error})") from error
+        raise ValueError(
+            f"{path} holds a whole number of thousands of digits; correct it, or write it again"
+        ) from error
