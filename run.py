@@ -26,7 +26,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
@@ -350,7 +350,8 @@ def program() -> None:
     except (ValueError, HydraException, OmegaConfBaseException) as error:  # of composing: main tells its own
         if whole:
             raise
-        sys.exit("\n".join([f"\nerror: {words_of_hydra(error)}", *remedies(sys.argv[1:], CONF, GROUPS)]))
+        unread = error.override if isinstance(error, OverrideParseException) else None
+        sys.exit("\n".join([f"\nerror: {words_of_hydra(error, unread)}", *remedies(sys.argv[1:], CONF, GROUPS)]))
     except KeyboardInterrupt as stop:  # of a sweep `_tell_after_a_launcher_failed` tells
         sys.exit(128 + number_of(stop))
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.errors import OverrideParseException
 
 from seg_al.folder import flat
 
@@ -74,10 +73,12 @@ def _defaults(conf: Path) -> dict[str, Any]:
     return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
 
 
-def words_of_hydra(error: Exception) -> str:
-    """What Hydra or OmegaConf say is wrong, without their search paths, hints for programmers and kinds of objects."""
-    word = f"{error.override}: " if isinstance(error, OverrideParseException) else ""
-    said = word + " ".join((str(error), str(error.__cause__ or "")))
+def words_of_hydra(error: Exception, word: str | None) -> str:
+    """What Hydra or OmegaConf say is wrong, without their search paths, hints for programmers and kinds of objects.
+
+    `word` is what was typed and could not be read; None: all words could.
+    """
+    said = ("" if word is None else f"{word}: ") + " ".join((str(error), str(error.__cause__ or "")))
     lines = [line.strip() for line in said.split("\nConfig search path")[0].splitlines()]
     hints = ("To append to your config", "object_type=", "reference_type=", "See https://", "Set the environment")
     return "\n".join(line for line in lines if line and not line.startswith(hints))
