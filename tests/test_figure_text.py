@@ -22,7 +22,7 @@ from seg_al.results.comparison_figures import (
     savings_figure,
 )
 from seg_al.results.figures import curves_figure
-from seg_al.results.print_style import cost_axis, styles_of
+from seg_al.results.print_style import cost_axis, styles_of, wrapped
 from seg_al.results.ranks import grid_of, mean_ranks, penalties, rank_rounds
 from seg_al.results.statistics import areas
 from seg_al.results.study_figures import cost_axes_figure, passes_figure, per_class_figure
@@ -118,6 +118,33 @@ def test_no_text_of_a_figure_is_cut_or_runs_into_another(labels: list[str], roun
     figure = FIGURES[name](table_of_arms(labels, rounds))
     assert figure is not None
     assert unreadable(figure) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "letters", "lines"),
+    [
+        ("random, granularity=superpixel_watershed", 24, ["random, granularity=", "superpixel_watershed"]),
+        ("random, granularity=superpixel_watershed", 12, ["random,", "granularity=", "superpixel_", "watershed"]),
+        ("of the curve, 95 % interval", 16, ["of the curve,", "95 % interval"]),
+        ("entropy, mc_iters=20 *", 20, ["entropy,", "mc_iters=20 *"]),
+        ("bald, mc_iters=20", 11, ["bald,", "mc_iters=20"]),
+        ("abcdefghij k\nl", 4, ["abcd", "efgh", "ij k", "l"]),
+    ],
+)
+def test_a_name_breaks_between_its_words_and_a_number_keeps_its_percent(
+    text: str, letters: int, lines: list[str]
+) -> None:
+    assert wrapped(text, letters).split("\n") == lines
+
+
+def test_two_arms_of_a_difference_have_a_line_each_where_one_is_too_short() -> None:
+    for labels, shown in (
+        (["random", "bald"], ["bald − random"]),
+        (["random, mc_iters=20", "bald, mc_iters=10"], ["bald, mc_iters=10 −\nrandom, mc_iters=20"]),
+    ):
+        figure = compared(table_of_arms(labels, 3), "differences")
+        assert figure is not None
+        assert [name.get_text().removesuffix(" *") for name in figure.axes[0].get_yticklabels()] == shown
 
 
 def test_a_line_of_the_passes_joins_arms_that_differ_in_nothing_else() -> None:

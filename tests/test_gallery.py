@@ -246,6 +246,19 @@ def test_a_heuristic_that_looks_at_nothing_has_no_score_map_and_the_gallery_says
     assert figure.get_supxlabel() == "random has no score map: it looks at no image"
 
 
+def test_dots_are_explained_under_a_gallery_and_over_a_sheet_and_only_where_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = figures_of(monkeypatch)
+    dotted = asking(panel_of(), pixels((60, 90), 30 * 90 + 45))
+    for panel in (panel_of(), dotted):
+        query_gallery([panel], CLASSES, tmp_path / "gallery.png")
+        contact_sheet([Thumbnail(panel.image, panel.queries, panel.whole)], tmp_path / "sheet.png", "Round 1")
+    words = "dots: asked regions too small to be outlined"
+    assert [figure.get_supxlabel() for figure in kept[::2]] == ["", words]
+    assert [figure.texts[-1].get_text() for figure in kept[1::2]] == ["Round 1", f"Round 1\n{words}"]
+
+
 def test_a_score_map_of_equal_scores_has_no_scale_but_their_value(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

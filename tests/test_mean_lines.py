@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from test_figures import table_from
 
 from seg_al.results.comparison_figures import gains_figure
+from seg_al.results.curves import table_of
 from seg_al.results.figures import curves_figure
-from seg_al.results.mean_lines import frame, own_pieces
+from seg_al.results.mean_lines import frame, own_pieces, seen_with_bands
 from seg_al.results.nearest_names import nearest_names
 from seg_al.results.print_style import styles_of
 from seg_al.results.statistics import areas
@@ -59,6 +60,35 @@ def test_the_runs_decide_the_frame_and_no_interval(runs: int) -> None:
     low, high = table["value"].min(), table["value"].max()
     room = 0.15 * (high - low)
     assert figure.axes[0].get_ylim() == pytest.approx((low - room, high + room))
+
+
+def test_a_panel_of_means_alone_holds_the_bands_but_never_hides_the_means_behind_them() -> None:
+    values = np.array([[0.40, 0.44], [0.41, 0.46], [0.42, 0.45]])  # means 0.41 and 0.45
+    means = table_of(table_from({"bald": values}), "test/dice", "images")
+    low, high = float(means["low"].min()), float(means["high"].max())
+    half = 4.302653 * 0.01 / np.sqrt(3)  # t of 3 runs
+    assert (low, high) == pytest.approx((0.41 - half, 0.45 + half), abs=1e-6)
+    seen = seen_with_bands(means)
+    assert (seen.min(), seen.max()) == pytest.approx((low, high))  # less than the means' range of 0.04 beyond them
+    wide = seen_with_bands(means.assign(low=means["mean"] - 0.3, high=means["mean"] + 0.3))
+    assert (wide.min(), wide.max()) == pytest.approx((0.37, 0.49))
+    share = seen_with_bands(means.assign(mean=[0.0, 0.9], low=-0.3, high=1.3))
+    assert (share.min(), share.max()) == (0.0, 1.0)  # where no value can be there is no room
+    np.testing.assert_array_equal(seen_with_bands(means.assign(mean=0.5)), [0.5, 0.5])
+    table = study(10, apart=0.01)
+    figure = shares_figure(table[table["metric"] == "test/dice"].assign(metric="asked/share_gland"))
+    assert figure is not None
+    half = 2.262157 * np.std(np.arange(10) / 100, ddof=1) / np.sqrt(10)  # t of 10 runs
+    low, high = 0.345 - half, 0.495 + half  # of the lowest and the highest mean
+    room = 0.15 * (high - low)
+    assert figure.axes[0].get_ylim() == pytest.approx((low - room, high + room))
+
+
+def test_a_panel_of_a_class_is_named_by_its_own_metric_and_not_by_the_mean() -> None:
+    table = study(3).replace({"test/dice": "test/miou", "test/dice_gland": "test/iou_gland"})
+    figure = per_class_figure(table, "test/miou", "images")
+    assert figure is not None
+    assert figure.get_supylabel() == "iou"
 
 
 def test_differences_of_two_pairs_have_no_bar_and_the_axis_says_so() -> None:

@@ -21,7 +21,7 @@ from seg_al.results.check import Check
 from seg_al.results.pitfalls import checklist
 from seg_al.results.reader import folder_study
 from seg_al.results.records import Study
-from seg_al.results.report import findings_of, write_report
+from seg_al.results.report import findings_of, lead_of, write_report
 from seg_al.results.savings import savings
 from seg_al.results.statistics import areas
 from seg_al.results.table_files import latex, write_tables
@@ -68,6 +68,8 @@ def test_the_page_holds_everything_and_reaches_for_nothing(runs: Path, tmp_path:
         "effort", "agreement", "passes", "class_shares",
     ]  # fmt: skip
     assert len(pictures) == 11
+    assert len(re.findall("<td>0\\.\\d+ ±\u00a00\\.\\d+</td>", page)) > 5  # a number stays beside its sign
+    assert not re.search("<td>[^<]*[±<>] ", page)
     assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
     assert "http" not in re.sub(r"base64,[\w+/=]+", "", page)
     assert "<script>" not in page  # a setting that looks like HTML stays text
@@ -176,6 +178,16 @@ def test_one_run_per_arm_gives_numbers_and_no_test(copied: Path) -> None:
     assert "of one pair: no interval, no test" in "\n".join(findings_of(study, "test/dice", "images"))
     found = against_random(study, areas(study.table, "test/dice"))
     assert star_of(found.iloc[0].to_dict()).startswith("no test with 1 common run; ")
+
+
+def test_arms_with_commas_in_their_names_are_told_apart(copied: Path) -> None:
+    keep(copied, "(random|bald|entropy)-run[01]$")
+    for path in copied.glob("*entropy*/config.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "mc_iters": 5}))
+    lead = lead_of(folder_study([copied]), "test/dice", "images")
+    assert lead.startswith(
+        "Compares random, mc_iters=20; bald, mc_iters=20; entropy, mc_iters=5: 6 runs of unet on glas"
+    )
 
 
 def test_a_single_run_has_a_page_with_a_guard_for_each_baseline(copied: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seg_al.core import ByteImage, Query
-from seg_al.pictures.overlay import DPI, Overlay, draw, extent, overlay, shrunk, stride, write
+from seg_al.pictures.overlay import DOTS, DPI, Overlay, draw, extent, overlay, shrunk, stride, write
 from seg_al.pictures.places import Places
 
 THUMBNAILS = 40
@@ -49,7 +49,8 @@ def contact_sheet(thumbnails: Iterable[Thumbnail], path: Path, caption: str) -> 
     columns = min(COLUMNS, len(cells))
     rows = -(-len(cells) // columns)
     picture = CELL * float(np.clip(max(drawn.size[0] / drawn.size[1] for _, drawn, _ in cells), 0.4, 1.6))
-    row, top, gap = picture + TEXT + 0.12, 0.4, 0.08  # inches
+    dotted = any(len(drawn.dots) for _, drawn, _ in cells)
+    row, top, gap = picture + TEXT + 0.12, 0.57 if dotted else 0.4, 0.08  # inches
     width, height = max(columns * (CELL + gap) + gap, 6.0), rows * row + top
     figure = Figure(figsize=(width, height), dpi=DPI)
     for position, (image, drawn, words) in enumerate(cells):
@@ -61,7 +62,7 @@ def contact_sheet(thumbnails: Iterable[Thumbnail], path: Path, caption: str) -> 
         axes.imshow(image, extent=extent(drawn.size))
         draw(axes, drawn)
         figure.text(left / width, (below + TEXT + 0.08) / height, words, fontsize=7.5, va="top")
-    figure.text(gap / width, 1 - 0.12 / height, caption, fontsize=10, va="top")
+    figure.text(gap / width, 1 - 0.12 / height, f"{caption}\n{DOTS}" if dotted else caption, fontsize=10, va="top")
     write(figure, path)
 
 

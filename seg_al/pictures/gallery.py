@@ -26,7 +26,7 @@ from seg_al.pictures.objects import (
     sketch,
     true_division,
 )
-from seg_al.pictures.overlay import DPI, Overlay, Points, draw, extent, overlay, sampled, shrunk, stride, write
+from seg_al.pictures.overlay import DOTS, DPI, Overlay, Points, draw, extent, overlay, sampled, shrunk, stride, write
 from seg_al.pictures.palette import UNKNOWN_COLOUR, Palette, legend_entries, palette
 from seg_al.pictures.panel import ClassMap, Panel, check, words
 from seg_al.pictures.places import Places
@@ -214,4 +214,6 @@ def _explained(rows: Sequence[_Row]) -> list[str]:
     notes = []
     if any((row.faded & (row.truth != IGNORE)).any() for row in rows):
         notes.append("faded truth: known before this round")
+    if any(len(row.overlay.dots) for row in rows):
+        notes.append(DOTS)
     return notes + explained([row.sketch for row in rows if row.sketch is not None])

@@ -30,6 +30,8 @@ RIMMED = 3.0
 """Screen pixels from which on a dot has a rim, to be seen on any ground."""
 DOT_COLOUR = "#ff3fd0"  # far from viridis and from most of what is photographed
 
+DOTS = "dots: asked regions too small to be outlined"
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 Points = npt.NDArray[np.float64]  # [n, 2] x, y in pixels of the image
 

@@ -98,8 +98,7 @@ def gains_figure(compared: pd.DataFrame, styles: Mapping[str, Style], what: str)
     rows = compared[compared["n"] > 0]
     if rows.empty:
         return None
-    pairs = zip(rows["label"], rows["baseline"], rows["star"], strict=True)
-    names, left, high = row_names((f"{one} − {two}{' *' if star else ''}" for one, two, star in pairs), 26)
+    names, left, high = row_names(_pair_names(rows, 26), 26)
     figure = Figure(figsize=(COLUMN, 0.6 + max(0.34, high) * len(rows)), layout="constrained")
     axes = figure.add_subplot()
     for place, row in enumerate(rows.to_dict("records")):
@@ -116,6 +115,13 @@ def gains_figure(compared: pd.DataFrame, styles: Mapping[str, Style], what: str)
     further = say(axes, COLUMN - left, "", f"difference in {what}, {intervals}")
     figure.set_figheight(figure.get_figheight() + further)
     return figure
+
+
+def _pair_names(rows: pd.DataFrame, letters: int) -> list[str]:
+    """The two arms of each row with the star of what is significant, an arm a line where one line is too short."""
+    pairs = zip(rows["label"], rows["baseline"], rows["star"], strict=True)
+    names = [(f"{one} −", f"{two}{' *' if star else ''}") for one, two, star in pairs]
+    return [("\n" if len(one) + 1 + len(two) > letters else " ").join((one, two)) for one, two in names]
 
 
 def penalties_figure(found: pd.DataFrame) -> Figure | None:

@@ -64,6 +64,22 @@ def _band(axes: Axes, rows: pd.DataFrame, style: Style, opacity: float) -> None:
         axes.plot(rows["cost"], rows[edge], color=style.colour, linewidth=0.6, linestyle=":", alpha=0.7, zorder=2)
 
 
+def seen_with_bands(means: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """What a frame must hold where no single runs show the spread: the means, and the bands around them.
+
+    Of a band no more than the range of the means to either side, so that it never hides them, and nothing where no
+    value can be.
+    """
+    values = means["mean"].to_numpy(np.float64)
+    low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
+    if not low < high:  # equal values, or none
+        return values
+    ends = banded(means)[["low", "high"]].to_numpy(np.float64).ravel()
+    least = max(2 * low - high, 0.0) if low >= 0 else 2 * low - high
+    most = min(2 * high - low, 1.0) if low >= 0 and high <= 1 else 2 * high - low
+    return np.concatenate([values, ends.clip(least, most)])
+
+
 def frame(axes: Axes, values: npt.ArrayLike) -> tuple[float, float]:
     """Limits of the y axis around the finite values that must be seen: with some room, and none where no value can be.
 

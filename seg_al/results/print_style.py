@@ -6,6 +6,7 @@ on matplotlib's objects and the Agg canvas: no window, no global state, safe in 
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,11 +106,28 @@ def width_of(text: str, points: float = SMALL) -> float:
     return float(max(widths)) / 72
 
 
+def wrapped(text: str, letters: int) -> str:
+    """Lines of at most so many letters: a % * or − stays with its word, a word too long breaks behind = _ or -."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines.append("")
+        for word in re.sub(" (?=[%*−])", "\u00a0", line).split(" "):
+            parts = re.findall(r"[^=_-]*[=_-]|[^=_-]+", word) if len(word) > letters else [word]
+            pieces = [part[at : at + letters] for part in parts for at in range(0, len(part), letters)]
+            for place, piece in enumerate(pieces):
+                longer = f"{lines[-1]} {piece}" if lines[-1] and place == 0 else lines[-1] + piece
+                if len(longer) <= letters:
+                    lines[-1] = longer
+                else:
+                    lines.append(piece)
+    return "\n".join(lines).replace("\u00a0", " ")
+
+
 def fill(text: str, inches: float, points: float = NORMAL) -> str:
     """The text in as few lines as are no wider, each of about the same length, down to eight letters a line."""
     if width_of(text, points) <= inches:
         return text
-    ways = ["\n".join(textwrap.fill(line, letters) for line in text.split("\n")) for letters in range(8, len(text))]
+    ways = [wrapped(text, letters) for letters in range(8, len(text))]
     fitting = [way for way in ways if width_of(way, points) <= inches] or ways[:1]
     return min(fitting, key=lambda way: (way.count("\n"), width_of(way, points)))
 
@@ -124,7 +142,7 @@ def say(axes: Axes, inches: float, title: str, xlabel: str, points: float = NORM
 
 def row_names(labels: Iterable[str], letters: int) -> tuple[list[str], float, float]:
     """Wrapped names for the rows of an axis, the inches that they take of its width, and what a row must be high."""
-    texts = [textwrap.fill(label, letters) for label in labels]
+    texts = [wrapped(label, letters) for label in labels]
     lines = max(text.count("\n") + 1 for text in texts)
     return texts, max(map(width_of, texts)) + 0.15, LINE * lines + 0.04
 
@@ -148,7 +166,7 @@ def legend(figure: Figure, styles: Mapping[str, Style], names: Mapping[str, str]
     letters = figure.get_figwidth() * 17.5
     longest = min(max(map(len, names.values())), int(letters) - 12)
     columns = max(1, min(len(names), int(letters / (longest + 10))))
-    texts = {label: textwrap.fill(text, longest) for label, text in names.items()}
+    texts = {label: wrapped(text, longest) for label, text in names.items()}
     handles = [Line2D([], [], label=text, **styles[label].line()) for label, text in texts.items()]
     figure.legend(
         handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False, handlelength=3.2,

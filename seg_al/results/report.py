@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,8 @@ def _environment() -> Environment:
 
 
 def _cell(text: object) -> Markup:
-    """Cells of `main_shown` mark the best and the second."""
-    value = str(text)
+    """Cells of `main_shown` mark the best and the second; a number stays on the line of the sign before it."""
+    value = re.sub("(?<=[±<>]) ", "\u00a0", str(text))
     for mark, tag in (("**", "strong"), ("__", "u")):
         if value.startswith(mark) and value.endswith(mark) and len(value) > 4:
             return Markup(f"<{tag}>{{}}</{tag}>").format(value[2:-2])
@@ -117,7 +118,7 @@ def lead_of(study: Study, metric: str, cost: CostUnit) -> str:
     """What was compared, in a sentence."""
     names = [", ".join(sorted({shown(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
     runs = len([record for record in study.records if not record.ceiling])
-    arms = ", ".join(study.arms[:FEW]) + (f" and {len(study.arms) - FEW} more" if len(study.arms) > FEW else "")
+    arms = "; ".join(study.arms[:FEW]) + (f" and {len(study.arms) - FEW} more" if len(study.arms) > FEW else "")
     what = f"Compares {arms}" if len(study.arms) > 1 else f"One arm, {arms}"
     how = f"{runs} {'run' if runs == 1 else 'runs'} of {names[1]} on {names[0]}"
     return f"{what}: {how}, scored by {metric} over the labelled {cost}."

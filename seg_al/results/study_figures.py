@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import COST_UNITS, CostUnit
 from seg_al.results.curves import arms_of, class_metrics, table_of
-from seg_al.results.mean_lines import banded, frame, mean_lines
+from seg_al.results.mean_lines import banded, frame, mean_lines, seen_with_bands
 from seg_al.results.print_style import (
     COLUMN,
     DASHES,
@@ -42,7 +42,8 @@ def per_class_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure
     if not classes:
         return None
     shown = most_asked(table, classes)
-    figure = _panels(table, {name: (classes[name], cost) for name in shown}, metric.rpartition("/")[2])
+    one = classes[shown[0]].rpartition("/")[2].removesuffix(f"_{shown[0]}")  # iou, of which miou is the mean
+    figure = _panels(table, {name: (classes[name], cost) for name in shown}, one)
     return _counted(figure, len(shown), len(classes))
 
 
@@ -116,7 +117,7 @@ def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylab
         means = table_of(table, metric, cost)
         seen |= {str(label): str(label) for label in means["label"]}
         mean_lines(axes, means, styles, opacity=0.1 if bands else 0.0)
-        frame(axes, means["mean"])
+        frame(axes, seen_with_bands(means) if bands else means["mean"])
         cost_axis(axes, cost, means["cost"], room=7)
         named = title + ("" if ylabel else unit_of(metric, means["mean"]) * ("(" not in title))
         axes.set_title(fill(named, figure.get_figwidth() / columns - 0.45))
