@@ -161,7 +161,7 @@ def perform(cfg: DictConfig, choices: Mapping[str, str], alone: bool = False) ->
     settings = plain(cfg)
     folder, decides = place_of(settings, choices)
     config = {"choices": dict(choices), **settings, "tracking": choices["tracking"]}
-    new = not folder.exists()
+    new = not os.path.exists(folder)  # also where the name is too long for a file system
     with claimed(folder, config, decides), gone_if_refused(folder, new):
         if finished(folder, settings["rounds"]):
             log.info("%s is finished already", folder)
