@@ -16,8 +16,8 @@ ONE = "dataset.annotations=instances_train.json dataset.images=train"
 
 
 def refused(line: str, *words: str, damage: Damage | None = None) -> Bad:
-    """A sweep, which reads the data of every job before it makes the folder of one."""
-    return bad_coco(f"-m {line}", *words, damage=damage)
+    """The data is read before the folder of the run is made."""
+    return bad_coco(line, *words, damage=damage)
 
 
 def with_value(keys: tuple[str | int, ...], value: object, *words: str) -> Bad:

@@ -23,8 +23,8 @@ SECOND = [Image.fromarray(GREY + 1)]
 
 
 def refused(line: str, *words: str, damage: Damage | None = None) -> Bad:
-    """A sweep, which reads the data of every job before it makes the folder of one."""
-    return bad_folder(f"-m {line}", *words, damage=damage)
+    """The data is read before the folder of the run is made."""
+    return bad_folder(line, *words, damage=damage)
 
 
 def made(*words: str, damage: Damage) -> Bad:

@@ -26,8 +26,8 @@ IMAGE, MASK = "data/train/images/train_1.png", "data/train/masks/train_1.png"
 
 
 def refused(line: str, *words: str, damage: Damage | None = None) -> Bad:
-    """A sweep, which reads the data of every job before it makes the folder of one."""
-    return bad_folder(f"-m {line}", *words, damage=damage)
+    """The data is read before the folder of the run is made."""
+    return bad_folder(line, *words, damage=damage)
 
 
 LINES = [

@@ -15,8 +15,8 @@ SPLIT, FOLDER = "dataset.split_file=split.csv", "dataset.split_file=splits"
 
 
 def refused(line: str, *words: str, damage: Damage | None = None) -> Bad:
-    """A sweep, which reads the data of every job before it makes the folder of one."""
-    return bad_glas(f"-m {line}", *words, damage=damage)
+    """The data is read before the folder of the run is made."""
+    return bad_glas(line, *words, damage=damage)
 
 
 def drawn(*words: str, damage: Damage) -> Bad:

@@ -13,8 +13,8 @@ FIRST = ("shapes", 0)
 
 
 def refused(line: str, *words: str, damage: Damage | None = None) -> Bad:
-    """A sweep, which reads the data of every job before it makes the folder of one."""
-    return bad_labelme(f"-m {line}", *words, damage=damage)
+    """The data is read before the folder of the run is made."""
+    return bad_labelme(line, *words, damage=damage)
 
 
 def with_value(keys: tuple[str | int, ...], value: object, *words: str, line: str = "") -> Bad:
