@@ -229,6 +229,18 @@ def test_a_gallery_of_objects_is_larger_and_told_in_words(tmp_path: Path) -> Non
     assert FAINT < 0.3
 
 
+def test_a_gallery_without_any_object_explains_no_line_and_names_no_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kw: (kept.append(self), save(self, *args, **kw)))
+    none = Seen(Objects(SIZE, 2, ()), np.zeros(0))
+    empty = replace(panel(seen=none), score_map=np.zeros(SIZE))
+    query_gallery([empty], ("background", "cell"), tmp_path / "none.png", "maskal")
+    assert kept[0].get_supxlabel() == "score map: no object to score"
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")

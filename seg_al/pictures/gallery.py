@@ -103,7 +103,7 @@ def query_gallery(
         figure.colorbar(bar, cax=figure.add_subplot(grid[-1, 3]), orientation="horizontal", label=unit)
     columns = min(len(entries), LEGEND_COLUMNS)
     figure.legend(handles=entries, loc="outside upper left", ncols=columns, fontsize=10, frameon=False)
-    if note := "; ".join([*_counted(rows, images), *_said_of(scale, unit), *_explained(rows)]):
+    if note := "; ".join([*_counted(rows, images), *_said_of(scale, unit, rows), *_explained(rows)]):
         figure.supxlabel(textwrap.fill(note, int(width * NOTE)), fontsize=10, x=0.01, ha="left")
     write(figure, path)
 
@@ -203,10 +203,12 @@ def _counted(rows: Sequence[_Row], images: int | None) -> list[str]:
     return [f"{len(rows)} of {images} asked images"] if images is not None and images > len(rows) else []
 
 
-def _said_of(scale: Normalize | None, unit: str) -> list[str]:
+def _said_of(scale: Normalize | None, unit: str, rows: Sequence[_Row]) -> list[str]:
     """What there is instead of a scale of scores."""
     if scale is None:
         return [f"{unit} has no score map: it looks at no image"]
+    if all(row.sketch is not None and not len(row.sketch.classes) for row in rows):
+        return ["score map: no object to score"]
     return [f"score map: {unit} is {scale.vmin:.3g} everywhere"] if scale.vmin == scale.vmax else []
 
 

@@ -146,7 +146,7 @@ def words_of(seen: Seen) -> str:
 def explained(drawn: Sequence[Sketch]) -> list[str]:
     """What the lines and numbers of the pictures mean."""
     notes = []
-    if any(one.several for one in drawn):
+    if any(one.several and len(one.classes) for one in drawn):
         notes.append("thin lines: an object in each pass, fainter where less certain")
     if any(one.likely.any() for one in drawn):
         notes.append(f"thick: likely objects (mean certainty of at least {LIKELY:g})")
