@@ -210,6 +210,9 @@ class CheckSweep(Callback):
             overrides = OverridesParser.create(loader).parse_overrides([*swept, *config.hydra.overrides.task])
             limited(overrides)
             words = BasicSweeper.split_arguments(overrides, None)[0]
+            if not words:  # a glob that matches no option
+                swept = [str(one.input_line) for one in overrides if one.is_sweep_override()]
+                sys.exit(f"\nerror: this sweep has no job: {', '.join(swept)} matches no option of a group")
             self.sweep = self._checked(words, config, loader)
             jobs = len(words)
             log.info("%d jobs, all checked", jobs)
@@ -296,6 +299,8 @@ MOST_JOBS = 10_000
 def limited(overrides: Sequence[Override]) -> None:
     """Exits where a sweep has no job, or more than MOST_JOBS; counted without making them."""
     values = [(one.input_line, one.value()) for one in overrides if one.is_sweep_override()]
+    if still := [line for line, one in values if isinstance(one, RangeSweep) and one.step == 0]:
+        sys.exit(f"\nerror: {still[0]} never ends: give it a step other than 0, as in range(0,3,1)")
     lists = [(line, one.list) for line, one in values if isinstance(one, ChoiceSweep)]
     counts = {line: len(one) for line, one in lists}
     counts |= {line: len(one.range()) for line, one in values if isinstance(one, RangeSweep) and whole(one)}

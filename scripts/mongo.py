@@ -74,6 +74,8 @@ def main() -> int:
     given = arguments()
     folder = given.folder.resolve()
     try:
+        if folder.exists() and not folder.is_dir():
+            raise ValueError(f"{folder} is not a folder; choose another --folder")
         match given.command:
             case "up":
                 return up(folder, given.port, given.mongod)

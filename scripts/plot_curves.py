@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seg_al.results.figures import draw
-from seg_al.results.sources import add_arguments, metric_from, study_from
+from seg_al.results.sources import add_arguments, metric_from, require_writable, study_from
 
 
 def main() -> int:
@@ -24,7 +24,9 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         study = study_from(arguments)
-        drawing = draw(study.table, metric_from(arguments, study), arguments.cost, arguments.out)
+        metric = metric_from(arguments, study)
+        require_writable(arguments.out.parent)
+        drawing = draw(study.table, metric, arguments.cost, arguments.out)
     except (ValueError, OSError) as error:
         print(f"plot_curves: {error}", file=sys.stderr)
         return 1

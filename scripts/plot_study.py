@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seg_al.results.plates import plates
-from seg_al.results.sources import add_arguments, metric_from, study_from
+from seg_al.results.sources import add_arguments, metric_from, require_writable, study_from
 from seg_al.results.table_files import write_tables
 
 ENDINGS = (".png", ".pdf", ".csv", ".tex")
@@ -27,6 +27,7 @@ def main() -> int:
     try:
         study = study_from(arguments)
         metric = metric_from(arguments, study)
+        require_writable(arguments.out)
         paths = write_tables(study, metric, arguments.cost, arguments.out)
         for plate in plates(study, metric, arguments.cost):
             paths += plate.save(arguments.out)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seg_al.results.report import write_report
-from seg_al.results.sources import add_arguments, metric_from, study_from
+from seg_al.results.sources import add_arguments, metric_from, require_writable, study_from
 
 
 def main() -> int:
@@ -26,6 +26,9 @@ def main() -> int:
     try:
         study = study_from(arguments)
         metric = metric_from(arguments, study)
+        if path.is_dir():
+            raise ValueError(f"--out: {path} is a folder; name a file, such as {path / 'report.html'}")
+        require_writable(path.parent)
         findings = write_report(study, metric, arguments.cost, path)
     except (ValueError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 from joblib import cpu_count, effective_n_jobs  # type: ignore[import-untyped]
+from joblib.parallel import BACKENDS  # type: ignore[import-untyped]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ def launcher_problems(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -
         for key, least in LEAST.items()
         if isinstance(launcher.get(key), int | float) and launcher[key] < least
     ]
+    backend = launcher.get("backend")
+    if backend not in (None, *BACKENDS):
+        wrong.append(f"hydra.launcher.backend={backend}: joblib has {', '.join(BACKENDS)}")
     if launcher.get("n_jobs") == 0:
         wrong.append("hydra.launcher.n_jobs=0: at least 1 run at a time; -1 for as many as there are cores")
     batch = sweeper.get("max_batch_size")

@@ -91,7 +91,7 @@ def mongo_study(url: str, database: str, where: Where | None = None) -> Study:
     Raises ValueError if no server answers or if no run that asks remains.
     """
     import pymongo
-    from pymongo.errors import PyMongoError
+    from pymongo.errors import InvalidName, PyMongoError
 
     wanted = {"config": 1, "status": 1, "start_time": 1}
     try:
@@ -102,6 +102,8 @@ def mongo_study(url: str, database: str, where: Where | None = None) -> Study:
             series: dict[Any, list[Mapping[str, Any]]] = {}
             for entry in client[database]["metrics"].find({"run_id": {"$in": ids}}, columns):
                 series.setdefault(entry["run_id"], []).append(entry)
+    except InvalidName as error:
+        raise ValueError(f"--database {database} cannot name a database ({error}); choose another") from error
     except PyMongoError as error:
         hosts = re.sub(r"^.*@", "", url.removeprefix("mongodb://"))  # without user and password
         raise ValueError(

@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from seg_al.core import COST_UNITS
 from seg_al.results.nearest_names import nearest_names
@@ -56,6 +57,16 @@ def metric_from(arguments: argparse.Namespace, study: Study) -> str:
     raise ValueError(
         f"no run has the metric {' or '.join(map(repr, wanted))}{remedy}; there are {nearest_names(wanted[0], there)}"
     )
+
+
+def require_writable(folder: Path) -> None:
+    """Makes the folder that --out names; told before hours of drawing. Raises ValueError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"--out: {folder} cannot be written ({error.strerror}); choose another place") from error
 
 
 def existing(patterns: Sequence[str]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bad_inputs.damage import write
 from bad_inputs.goods import Bad
 
 OBJECTS = "scores objects, which task=semantic does not find; choose model=mask_rcnn_small"
@@ -51,6 +52,11 @@ TYPED = (
     ("--cfg", "expected one argument"),
     ("--info nothing", "invalid choice: 'nothing'"),
     ("-m run=choice()", "empty choice is not legal"),
+    ("-m run=range(0,3,0)", "never ends: give it a step other than 0"),
+    ("-m run=glob(*)", "this sweep has no job: run=glob(*) matches no option"),
+    ("-m hydra/launcher=joblib hydra.launcher.backend=nothing run=0,1", "backend=nothing: joblib has", "loky"),
+    ("precision=float16", "precision=float16 needs a GPU"),
+    ("trainer.batch_size=3 devices=2", "does not divide among devices=2"),
     ("-m run=0,,1", "extraneous input ','"),
     ("-m run=0,x,1", "no job of this sweep was started", "run=x: a whole number is needed"),
     ("-m run=0,1 budget=1,x", "no job of this sweep was started", "budget=x: a number is needed"),
@@ -81,7 +87,23 @@ SENSELESS = (
     ("-m hydra/launcher=submitit_local hydra.launcher.timeout_min=0 run=0,1", "hydra.launcher.timeout_min=0"),
     ("-m hydra/launcher=submitit_slurm run=0,1", "sbatch, which is not on this machine"),
 )
+STUDIES = (
+    (
+        "-cn broken",
+        "broken.yaml",
+        "a: [1",
+    ),
+    ("-cn broken", "broken.yaml", "\ta: 1"),
+    ("-cn broken", "broken.yaml", "- 1"),
+    ("-cn broken", "broken.yaml", b"\xff\xfe\x00"),
+    ("-cn broken", "broken.yaml", "defaults: 5"),
+    ("-cn broken", "broken.yaml", "defaults: [nothing]"),
+    ("-cn broken", "broken.yaml", "defaults: [config, {heuristic: [1, 2"),
+    ("-cn broken", "broken.yaml", "a: 1\na: 2"),
+)
+"""A study, and the name and the content of its damaged file; its message names one of both."""
 LINES = [
+    *(Bad(line, "broken", damage=write(name, content)) for line, name, content in STUDIES),
     *(Bad(line, *words) for line, *words in TYPED),
     *(Bad(line, *words) for line, *words in SENSELESS),
 ]
