@@ -357,6 +357,10 @@ def program() -> None:
             raise
         unread = error.override if isinstance(error, OverrideParseException) else None
         sys.exit("\n".join([f"\nerror: {words_of_hydra(error, unread)}", *remedies(sys.argv[1:], CONF, GROUPS)]))
+    except RecursionError:
+        if whole:
+            raise
+        sys.exit("\nerror: a config holds itself: look for a file that its own list of defaults names")
     except KeyboardInterrupt as stop:  # of a sweep `_tell_after_a_launcher_failed` tells
         sys.exit(128 + number_of(stop))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -112,7 +113,12 @@ def _without_option(words: Sequence[str], conf: Path, groups: Sequence[str]) -> 
 
 def _mistake(path: Path) -> str:
     try:
-        return _doubled(path, yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader))
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        if node is not None and not isinstance(node, yaml.MappingNode):
+            return f"{path} holds no keys with values, such as budget: 3"
+        if node is not None and _size(node, {}) > MOST_VALUES:
+            return f"{path} holds more than {MOST_VALUES} values, by aliases of aliases (*NAME): write them out"
+        return _doubled(path, node)
     except yaml.MarkedYAMLError as error:
         lines = [mark.line + 1 for mark in (error.context_mark, error.problem_mark) if mark]
         seen = f" in line {lines[-1]}" if len(set(lines)) > 1 else ""
@@ -120,6 +126,20 @@ def _mistake(path: Path) -> str:
         return f"{path}, line {lines[0] if lines else 1}: {found}{seen}"
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return f"{path} is no YAML: {' '.join(str(error).split())}"
+
+
+MOST_VALUES = 100_000
+"""Of one file, each alias (*NAME) counted as all that it repeats: a short file can hold billions."""
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """The values that the node stands for, infinite where it holds itself; each node is visited once."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until all below it is counted
+        below = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else []
+        below = node.value if isinstance(node, yaml.SequenceNode) else below
+        known[id(node)] = 1 + sum(_size(one, known) for one in below)
+    return known[id(node)]
 
 
 def _doubled(path: Path, node: yaml.Node | None) -> str:

@@ -87,6 +87,9 @@ SENSELESS = (
     ("-m hydra/launcher=submitit_local hydra.launcher.timeout_min=0 run=0,1", "hydra.launcher.timeout_min=0"),
     ("-m hydra/launcher=submitit_slurm run=0,1", "sbatch, which is not on this machine"),
 )
+BOMB = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
+    f"{y}: &{y} [{','.join(['*' + x] * 9)}]\n" for x, y in zip("abcdefgh", "bcdefghi", strict=True)
+)
 STUDIES = (
     (
         "-cn broken",
@@ -94,6 +97,9 @@ STUDIES = (
         "a: [1",
     ),
     ("-cn broken", "broken.yaml", "\ta: 1"),
+    ("-cn broken", "broken.yaml", BOMB),
+    ("-cn broken", "broken.yaml", "a: &a [*a]"),
+    ("-cn broken", "broken.yaml", "x"),
     ("-cn broken", "broken.yaml", "- 1"),
     ("-cn broken", "broken.yaml", b"\xff\xfe\x00"),
     ("-cn broken", "broken.yaml", "defaults: 5"),
@@ -103,6 +109,7 @@ STUDIES = (
 )
 """A study, and the name and the content of its damaged file; its message names one of both."""
 LINES = [
+    Bad("-cn broken", "a config holds itself", damage=write("broken.yaml", "defaults: [config, broken]")),
     *(Bad(line, "broken", damage=write(name, content)) for line, name, content in STUDIES),
     *(Bad(line, *words) for line, *words in TYPED),
     *(Bad(line, *words) for line, *words in SENSELESS),
