@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seg_al.core import IGNORE, ByteImage
+from seg_al.ranges import Hue, Weight
 
 if TYPE_CHECKING:
     from seg_al.examples import Labelled
@@ -38,11 +39,11 @@ class Augmentation:
     """Whether images are turned by 0, 90, 180 or 270 degrees."""
     flip: float
     """Probability of a horizontal flip."""
-    brightness: float
+    brightness: Weight
     """Largest relative change; likewise the next two."""
-    contrast: float
-    saturation: float
-    hue: float
+    contrast: Weight
+    saturation: Weight
+    hue: Hue
     """Largest change as a share of the colour circle, at most 0.5."""
     flip_vertical: float = 0.0
     """Probability of a vertical flip."""

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from seg_al.ranges import Count, CountOrNone, Share, ShareBelowOne, Weight
+
 
 class Steps(Protocol):
     """How many steps a round trains on so many labelled images."""
@@ -17,11 +19,11 @@ class Steps(Protocol):
 class Pace:
     """How many steps a round trains, recomputed each round: a fixed number, plus epochs over the labelled images."""
 
-    steps: int
+    steps: CountOrNone
     """The fixed part, which keeps rounds comparable as the labelled set grows."""
-    epochs: int
+    epochs: CountOrNone
     """The growing part: in each epoch every labelled image appears `repeats` times."""
-    repeats: int
+    repeats: Count
 
     def __call__(self, labelled: int, batch_size: int) -> int:
         return self.steps + self.epochs * math.ceil(labelled * self.repeats / batch_size)
@@ -61,9 +63,9 @@ class StepDecay:
     Over the share `warmup` it first rises linearly from near 0.
     """
 
-    at: tuple[float, ...]
-    factor: float
-    warmup: float = 0.0
+    at: tuple[Share, ...]
+    factor: Weight
+    warmup: ShareBelowOne = 0.0
 
     def __call__(self, share: float) -> float:
         if share < self.warmup:
@@ -75,7 +77,7 @@ class StepDecay:
 class PolyDecay:
     """From 1 to 0 as (1 - share) ** power; DeepLab trains with 0.9 (arXiv 1606.00915)."""
 
-    power: float
+    power: Weight
 
     def __call__(self, share: float) -> float:
         return math.pow(1 - share, self.power)
@@ -85,8 +87,8 @@ class PolyDecay:
 class CosineDecay:
     """From 1 to `floor` along half a cosine, after a linear warm-up over the share `warmup`."""
 
-    warmup: float
-    floor: float
+    warmup: ShareBelowOne
+    floor: Share
 
     def __call__(self, share: float) -> float:
         if share < self.warmup:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from seg_al.acquire import first_names
 from seg_al.dropout import dropouts
+from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.instances.certainty import ObjectHeuristic
 from seg_al.pool import Pool
+from seg_al.selectors.clasp import ClaspPE
+from seg_al.selectors.foreground import RandomForeground
 from seg_al.selectors.spending import ROUNDING
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ TRIED = 8
 
 def problems_of(experiment: Experiment) -> list[str]:
     """One sentence for each, with its remedy; none for an experiment that can run."""
-    problems = [*_of_budget(experiment), *_of_passes(experiment)]
+    problems = [*_of_budget(experiment), *_of_passes(experiment), *_of_class_ids(experiment)]
     batch, devices = experiment.trainer.batch_size, experiment.compute.devices
     if batch % devices:
         problems.append(
@@ -56,6 +59,21 @@ def _of_task(experiment: Experiment) -> list[str]:
             "model=mask_rcnn_small, or a heuristic that reads class maps, such as bald"
         )
     return problems
+
+
+def _of_class_ids(experiment: Experiment) -> list[str]:
+    """Backgrounds that are no class of the dataset."""
+    asking, classes = experiment.asking, experiment.dataset.classes
+    named = [
+        (f"{group}.background", part.background)
+        for group, part in (("heuristic", asking.heuristic), ("selector", asking.selector))
+        if isinstance(part, VoteVariance | ClaspPE | RandomForeground)
+    ]
+    return [
+        f"{key}={identity} is no class id; choose 0 to {len(classes) - 1} ({', '.join(classes)})"
+        for key, identity in named
+        if identity is not None and not 0 <= identity < len(classes)
+    ]
 
 
 def _of_budget(experiment: Experiment) -> list[str]:

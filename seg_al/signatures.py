@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
@@ -11,8 +12,10 @@ from importlib import import_module
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from torch.optim import Optimizer
 from typeguard import TypeCheckError, check_type
 
+from seg_al.ranges import OPTIMIZER, Range, out_of, ranges_in
 from seg_al.roles import Role, misfit, role_of
 
 TARGET, PARTIAL = "_target_", "_partial_"
@@ -77,6 +80,8 @@ def _found(target: Any) -> Callable[..., Any]:
     if not isinstance(target, str):
         raise ValueError("the name of a class or function is needed, such as seg_al.heuristics.bald.BALD")
     module, _, name = target.rpartition(".")
+    if module.partition(".")[0] in (*sys.stdlib_module_names, "builtins"):
+        raise ValueError("it is of Python itself, and no part of an experiment; name a class of seg_al or of your own")
     found: Callable[..., Any] = getattr(import_module(module), name)
     if not callable(found):
         raise ValueError(f"it is no class or function, but {type(found).__name__}")
@@ -85,7 +90,20 @@ def _found(target: Any) -> Callable[..., Any]:
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     """Of a dataclass by the class, so that inherited fields are read in their own modules."""
-    return get_type_hints(target.__init__ if inspect.isclass(target) and not is_dataclass(target) else target)
+    return get_type_hints(_annotated(target))
+
+
+def _annotated(target: Callable[..., Any]) -> Callable[..., Any]:
+    return target.__init__ if inspect.isclass(target) and not is_dataclass(target) else target
+
+
+def _ranges(target: Callable[..., Any]) -> dict[str, list[Range]]:
+    """The numbers that arguments may be, by name; of optimizers those that PyTorch states in no annotation."""
+    hints = get_type_hints(_annotated(target), include_extras=True)
+    ranges = {key: ranges_in(hint) for key, hint in hints.items()}
+    if inspect.isclass(target) and issubclass(target, Optimizer):
+        return {**ranges, **{key: [one] for key, one in OPTIMIZER.items()}}
+    return ranges
 
 
 def _against(
@@ -99,8 +117,9 @@ def _against(
     if not settings.get(PARTIAL):
         missing = [name for name in named if parameters[name].default is inspect.Parameter.empty and name not in given]
         yield from (f"{path}{name} is missing: {settings[TARGET]} needs it" for name in sorted(missing))
+    ranges = _ranges(target)
     for key in sorted(given.keys() & hints.keys()):
-        wrong = _wrong_type(given[key], hints[key])
+        wrong = _wrong_type(given[key], hints[key]) or out_of(ranges.get(key, []), given[key])
         if wrong:
             yield f"{path}{key}={given[key]}: {wrong}"
 

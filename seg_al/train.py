@@ -24,6 +24,7 @@ from seg_al.examples import Labelled, MakeExample, PlannedExamples, plan
 from seg_al.losses import Loss
 from seg_al.pace import Schedule, Steps
 from seg_al.randomness import Address, torch_seeded
+from seg_al.ranges import Count
 from seg_al.rates import MakeOptimizer, optimizer_of
 from seg_al.sampling import Sampling
 
@@ -41,7 +42,7 @@ class Validation:
 
     keep: Literal["val", "last"]
     """"val": the state with the best val score (the later of equals); "last": the last, without judging."""
-    times: int
+    times: Count
     """Judgements per training, evenly spaced, the last step included."""
     metric: str = "miou"
     """The metric of val that judges, of those that the task can compute: "miou" (IoU over the pooled pixels, mean over

@@ -1,4 +1,4 @@
-"""Bad inputs, line by line: each is refused in words that help, without a traceback, and leaves nothing behind."""
+"""Bad commands, line by line: each is refused in words that help, without a traceback, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -7,64 +7,34 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 
-import bad_inputs
 import pytest
 from bad_inputs.goods import GOODS, WORDS, Bad
-from bad_inputs.line import ROOT, Good, ended, message
+from bad_inputs.line import ROOT, Good, ended
+from bad_inputs.refusal import DATA, PROGRAM, SECONDS, good, left, lines_of, refused
 
-SECONDS = 60
-"""A line that takes so long hangs: it takes half a second."""
-AREAS = {one.name: import_module(f"bad_inputs.{one.name}") for one in iter_modules(bad_inputs.__path__)}
-LINES = [(area, bad) for area, module in AREAS.items() for bad in getattr(module, "LINES", ())]
+__all__ = ["good"]
 MESSAGES: dict[str, str] = {}
 """What each line was told; the last test counts the different ones."""
+LINES = lines_of(PROGRAM)
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Good], Path]:
-    """The directory of a good input, made once; nobody may change it."""
-    made: dict[str, Path] = {}
-
-    def make(one: Good) -> Path:
-        if one.name not in made:
-            made[one.name] = tmp_path_factory.mktemp(one.name)
-            one.make(made[one.name])
-        return made[one.name]
-
-    return make
-
-
-def left(place: Path) -> set[str]:
-    """The folders of runs."""
-    return {path.name for path in (place / "runs").glob("[!.]*")}
-
-
 @pytest.mark.parametrize(("area", "bad"), LINES, ids=[f"{area}: {bad}" for area, bad in LINES])
 def test_a_bad_line_is_refused_in_words_that_help(
-    area: str,
-    bad: Bad,
-    good: Callable[[Good], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    area: str, bad: Bad, good: Callable[[Good], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = good(bad.on)
-    if bad.damage:
-        place = Path(shutil.copytree(place, tmp_path / "place"))
-        bad.damage(place)
-    monkeypatch.chdir(place)
-    before = left(place)
-    code, text = ended(bad.line, bad.on)
-    MESSAGES[f"{area}: {bad}"] = message(text)
-    assert code != 0, text
-    assert "Traceback" not in text, text
-    assert [word for word in bad.words if word not in text] == [], text
-    assert left(place) == before
+    MESSAGES[f"{area}: {bad}"] = refused(bad, good, tmp_path, monkeypatch)
+
+
+def test_the_table_has_many_lines_damaged_files_and_messages(request: pytest.FixtureRequest) -> None:
+    every = lines_of((*PROGRAM, *DATA))
+    assert len(every) >= 250
+    assert sum(bad.damage is not None for _, bad in every) >= 60
+    if len(MESSAGES) == len(LINES):  # else some were not chosen to run
+        assert len(set(MESSAGES.values())) >= 40
 
 
 @pytest.mark.parametrize("one", GOODS, ids=lambda one: one.name)

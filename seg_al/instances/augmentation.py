@@ -17,6 +17,7 @@ from seg_al.augmentation import Placement
 from seg_al.core import BoolMask, ByteImage
 from seg_al.instances.nouns import Instances
 from seg_al.instances.targets import Target, flipped, target_of
+from seg_al.ranges import Hue, Weight
 
 if TYPE_CHECKING:
     from seg_al.examples import Labelled
@@ -42,11 +43,11 @@ class InstanceAugmentation:
     """Largest further turn in degrees, drawn uniformly to either side; 0: none."""
     scale: tuple[float, float] | None
     """Smallest and largest factor by which an image is resized, drawn uniformly; None: not resized."""
-    brightness: float
+    brightness: Weight
     """Largest relative change; likewise the next two."""
-    contrast: float
-    saturation: float
-    hue: float
+    contrast: Weight
+    saturation: Weight
+    hue: Hue
     """Largest change as a share of the colour circle, at most 0.5."""
     least: float = 0.25
     """Share of its area below which an object cut by the border of the crop is unknown, not a target: what little is

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seg_al.dropout import CountedDropout
+from seg_al.ranges import Width
 
 LEVELS = 5
 Sites = Literal["all", "decoder", "bottleneck", "head", "none"]
@@ -94,7 +95,7 @@ class UNet(nn.Module):
     encoder level only ("bottleneck"), the last join only, before the classifier ("head"), or nothing ("none").
     """
 
-    def __init__(self, *, width: int, dropout: float, sites: Sites, classes: int) -> None:
+    def __init__(self, *, width: Width, dropout: float, sites: Sites, classes: int) -> None:
         super().__init__()
         if width < 1 or classes < 1:
             raise ValueError(f"model.width and the number of classes are at least 1, not {width} and {classes}")
