@@ -192,7 +192,7 @@ def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(content: str, to
     path.parent.mkdir()
     path.write_text(content)
     for words, study in ((["trainer=quick,mine"], None), ([], "trainer/mine")):
-        found = mistakes(words, run.CONF, str(tmp_path), study)
+        found = mistakes(words, run.CONF, run.GROUPS, str(tmp_path), study)
         assert found.startswith(str(path) if told else "")
         assert told in found
         assert bool(found) == bool(told)
