@@ -50,6 +50,8 @@ Hue = Annotated[float, Range(0, 0.5)]
 """A share of the colour circle, to either side."""
 Width = Annotated[int, Range(1, 1024)]
 """Channels of a network's finest level; more fit no memory."""
+Batch = Annotated[int, Range(1, 65536)]
+"""Images of one step."""
 
 OPTIMIZER = {
     "lr": Range(0, above=True, below=True),

@@ -24,7 +24,7 @@ from seg_al.examples import Labelled, MakeExample, PlannedExamples, plan
 from seg_al.losses import Loss
 from seg_al.pace import Schedule, Steps
 from seg_al.randomness import Address, torch_seeded
-from seg_al.ranges import Count
+from seg_al.ranges import Batch, Count
 from seg_al.rates import MakeOptimizer, optimizer_of
 from seg_al.sampling import Sampling
 
@@ -60,7 +60,7 @@ class Trainer:
     loss: Loss
     augmentation: MakeExample
     pace: Steps
-    batch_size: int
+    batch_size: Batch
     """Images per step, over all devices together."""
     validation: Validation
     start: Literal["fresh", "warm"]

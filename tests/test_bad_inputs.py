@@ -12,28 +12,27 @@ from pathlib import Path
 import pytest
 from bad_inputs.goods import GOODS, WORDS, Bad
 from bad_inputs.line import ROOT, Good, ended
-from bad_inputs.refusal import DATA, PROGRAM, SECONDS, good, left, lines_of, refused
+from bad_inputs.refusal import DATA, PROGRAM, SECONDS, good, left, lines_of, parameters, quick, refused
 
 __all__ = ["good"]
 MESSAGES: dict[str, str] = {}
 """What each line was told; the last test counts the different ones."""
-LINES = lines_of(PROGRAM)
 
 pytestmark = pytest.mark.timeout(SECONDS)
 
 
-@pytest.mark.parametrize(("area", "bad"), LINES, ids=[f"{area}: {bad}" for area, bad in LINES])
+@pytest.mark.parametrize(("area", "bad"), parameters(PROGRAM))
 def test_a_bad_line_is_refused_in_words_that_help(
     area: str, bad: Bad, good: Callable[[Good], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     MESSAGES[f"{area}: {bad}"] = refused(bad, good, tmp_path, monkeypatch)
 
 
-def test_the_table_has_many_lines_damaged_files_and_messages(request: pytest.FixtureRequest) -> None:
-    every = lines_of((*PROGRAM, *DATA))
+def test_the_table_has_many_lines_damaged_files_and_messages() -> None:
+    every = [bad for area, bad in lines_of((*PROGRAM, *DATA)) if quick(area, bad)]
     assert len(every) >= 250
-    assert sum(bad.damage is not None for _, bad in every) >= 60
-    if len(MESSAGES) == len(LINES):  # else some were not chosen to run
+    assert sum(bad.damage is not None for bad in every) >= 60
+    if len(MESSAGES) > 100:  # else few were chosen to run
         assert len(set(MESSAGES.values())) >= 40
 
 

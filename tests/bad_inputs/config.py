@@ -19,6 +19,7 @@ LINES = [
     Bad("trainer.optimizer.weight_decay=-1", "trainer.optimizer.weight_decay=-1: a number at least 0"),
     Bad("trainer.augmentation.brightness=-1", "trainer.augmentation.brightness=-1: a number at least 0"),
     Bad("trainer.augmentation.hue=3", "trainer.augmentation.hue=3: a number from 0 to 0.5"),
+    Bad("trainer.batch_size=1000000000", "trainer.batch_size=1000000000: a number from 1 to 65536"),
     Bad("model.width=1000000", "model.width=1000000: a number from 1 to 1024"),
     Bad("heuristic=axon_myelin heuristic.background=9", "heuristic.background=9 is no class id; choose 0 to 1"),
     Bad("selector=clasp_pe selector.background=9", "selector.background=9 is no class id; choose 0 to 1 (background"),
