@@ -25,8 +25,8 @@ def lines_of(areas: Sequence[str]) -> list[tuple[str, Bad]]:
 
 
 def quick(area: str, bad: Bad) -> bool:
-    """Eleven lines of twenty, drawn by what they say, which take less than a minute in all."""
-    return zlib.crc32(f"{area}: {bad} {bad.words}".encode()) % 20 < 11
+    """Nine lines of twenty, drawn by what they say."""
+    return zlib.crc32(f"{area}: {bad} {bad.words}".encode()) % 20 < 9
 
 
 def parameters(areas: Sequence[str]) -> list[object]:
