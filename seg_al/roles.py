@@ -61,7 +61,7 @@ def role_of(hint: Any) -> Role:
     hints = [one for one in (get_args(hint) if get_origin(hint) is not None else (hint,)) if one is not type(None)]
     if get_origin(hint) is Callable or str(hint).startswith("collections.abc.Callable"):
         return Role((hints[-1],), later=True)
-    return Role(tuple(one for one in hints if inspect.isclass(one)))
+    return Role(tuple(one for one in hints if inspect.isclass(one) and one not in (object, Any)))
 
 
 def misfit(target: Callable[..., Any], role: Role) -> str | None:
@@ -86,7 +86,8 @@ def _lacking(made: type[Any], kind: type[Any]) -> str | None:
     has = {name for one in made.__mro__ for name in (*vars(one), *vars(one).get("__annotations__", {}))}
     lacks = sorted(_members(kind) - has)
     if lacks:
-        return f"is no {kind.__name__}: it has no {', '.join(lacks)}"
+        declared = "what is set in __init__ is declared in the class as well, as in min_passes: int"
+        return f"is no {kind.__name__}: it has no {', '.join(lacks)} ({declared})"
     return _called_otherwise(made, kind) if "__call__" in _members(kind) else None
 
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-_LOGIN = re.compile(r"(\w+(?:\+\w+)?://)(?:[^\s@]*:\S*@|(?<=http://)[^\s/@]+@|(?<=https://)[^\s/@]+@)")
+_LOGIN = re.compile(r"(?i)(\w+(?:\+\w+)?://)(?:[^\s@]*:\S*@|(?<=http://)[^\s/@]+@|(?<=https://)[^\s/@]+@)")
 """User and password, or a token alone, before the host of a URL."""
 _OPTION = re.compile(
-    r"(?i)((?:^|(?<=[^a-z]))[a-z]*(?:password|passwd|pwd|secret|token|api_?key|access_?key|authMechanismProperties)=)"
+    r"(?i)((?:^|(?<=[^a-z]))[a-z]*"
+    r"(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|authMechanismProperties)=)"
     r"[^&;\s]+"
 )
 """name=value, as in the options of a URL."""
+_TOLD = re.compile(
+    r"(?i)((?:passphrase|password|passwd|pwd|secret|api[ _-]?key|access[ _-]?key)[\"']?"
+    r"(?:\s*:\s*|\s*=\s+|\s+=\s*)[\"']?)"
+    r"[^&;\s*]\S*"
+)
+"""name: value or name = value, as people write it into notes."""
 
 
 def holds_secret(text: str) -> bool:
-    return bool(_LOGIN.search(text) or _OPTION.search(text))
+    return any(kind.search(text) for kind in (_LOGIN, _OPTION, _TOLD))
 
 
 def blotted(text: str) -> str:
     """The text without the passwords and tokens in it."""
-    return _OPTION.sub(r"\1***", _LOGIN.sub(r"\1***@", text))
+    return _TOLD.sub(r"\1***", _OPTION.sub(r"\1***", _LOGIN.sub(r"\1***@", text)))
 
 
 def secret_keys(value: object, key: str) -> Iterator[str]:

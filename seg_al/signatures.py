@@ -31,11 +31,11 @@ def problems(settings: Mapping[str, Any], path: str = "", roles: Mapping[str, Ro
         return
     roles = roles or {}
     for key, value in settings.items():
-        if isinstance(value, list):
-            inner = {f"{key}[{place}]": one for place, one in enumerate(value) if isinstance(one, Mapping)}
-            yield from problems(inner, path, {name: roles[key] for name in inner if key in roles})
-        elif isinstance(value, Mapping):
+        if isinstance(value, Mapping):
             yield from _of_node(value, f"{path}{key}", roles.get(key))
+        elif isinstance(value, list):
+            for place, node in _nodes(value, f"{path}{key}"):
+                yield from _of_node(node, place, roles.get(key))
         elif key in roles:
             yield f"{path}{key}={value} is no option: one has a {TARGET}; choose a file of conf/{key}, without .yaml"
 
@@ -58,16 +58,22 @@ def _of_node(settings: Mapping[str, Any], path: str, role: Role | None) -> Itera
     if wrong:
         yield f"{prefix}{TARGET}={settings[TARGET]} {wrong}"
         return
-    nested = {key: role_of(hints.get(key)) for key, value in settings.items() if _holds_target(value)}
-    inner = {key: value for key, value in settings.items() if isinstance(value, Mapping | list)}
-    yield from problems(inner, prefix, nested)
+    for key, value in settings.items():
+        for place, node in _nodes(value, f"{prefix}{key}"):
+            yield from _of_node(node, place, role_of(hints.get(key)))
     yield from _against(target, hints, settings, prefix)
 
 
-def _holds_target(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(map(_holds_target, value))
-    return isinstance(value, Mapping) and TARGET in value
+def _nodes(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What Hydra would make of a value: each outermost node with a `_target_`, however deep in lists and mappings."""
+    if isinstance(value, Mapping) and TARGET in value:
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _nodes(one, f"{path}.{key}")
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            yield from _nodes(one, f"{path}[{place}]")
 
 
 def _timing(settings: Mapping[str, Any], role: Role, prefix: str) -> str | None:
@@ -126,7 +132,7 @@ def _against(
 
 def _wrong_type(value: Any, hint: Any) -> str | None:
     """A sentence where a plain value does not fit the annotation; what is built from a `_target_` checks itself."""
-    if isinstance(value, Mapping) and TARGET in value:
+    if any(_nodes(value, "")):
         return None
     value = tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value
     if isinstance(value, bool) and _is_plain(hint) and bool not in (hint, *get_args(hint)):  # to Python it is a number

@@ -135,6 +135,7 @@ WITHOUT = "remove it and run the same command again; the round then counts witho
 
 def loaded(path: Path, form: Format[T], remedy: str = MADE_ANEW) -> T:
     """The file's value. Raises ValueError where it cannot be read or was changed, FileNotFoundError for none."""
+    checksums_in(path.parent)  # where these cannot be read, their own remedy is told, not that of the file
     try:
         value = form.load(path)
         if not is_whole(path):

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -19,6 +20,7 @@ from seg_al.core import Windowed
 from seg_al.datasets.cached import Cached
 from seg_al.datasets.coco import read_coco
 from seg_al.datasets.files.kept_window import keep_window
+from seg_al.datasets.files.pixels import read_values
 from seg_al.datasets.files.window import Window
 from seg_al.datasets.folder import FolderDataset, read_folder
 from seg_al.datasets.glas import GlaS, read_glas
@@ -310,3 +312,12 @@ def test_a_dataset_without_windows_has_none(tmp_path: Path) -> None:
     assert data.window is None
     keep_window(data, tmp_path)
     assert not (tmp_path / "window.json").exists()
+
+
+@pytest.mark.parametrize("compression", [cv2.IMWRITE_TIFF_COMPRESSION_LZW, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE])
+@pytest.mark.parametrize("kind", ["uint16", "uint32", "float32"])
+def test_numbers_of_16_and_32_bits_are_read_as_they_were_written(kind: str, compression: int, tmp_path: Path) -> None:
+    values = (np.random.default_rng(0).random(SIZE) * (1 if kind == "float32" else np.iinfo(kind).max)).astype(kind)
+    path = tmp_path / "a.tif"
+    assert cv2.imwrite(str(path), values, [cv2.IMWRITE_TIFF_COMPRESSION, compression])
+    assert (read_values(path) == values).all()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
 
+from seg_al.roles import ROLES, misfit
 from seg_al.signatures import problems
 
 
@@ -92,3 +93,57 @@ def test_nested_problems_come_with_their_whole_path_and_all_at_once() -> None:
 def test_an_option_far_from_all_names_is_answered_with_their_list() -> None:
     (found,) = told(xyz=1)
     assert found.endswith("its options are colour, name, on, rooms, size, switches, watts")
+
+
+def test_what_init_alone_sets_is_told_with_what_makes_it_known() -> None:
+    class Own:
+        def __init__(self) -> None:
+            self.min_passes = 1
+
+        def __call__(self, beliefs: Any) -> Any: ...
+
+    class Declared(Own):
+        min_passes: int
+
+    told = misfit(Own, ROLES["heuristic"])
+    assert told is not None
+    assert "it has no min_passes (what is set in __init__ is declared in the class as well" in told
+    assert misfit(Declared, ROLES["heuristic"]) is None
+
+
+@dataclass(frozen=True)
+class Shelf:
+    anything: object
+    whatever: Any = None
+    lamps: Sequence[Lamp] = ()
+    by_name: Mapping[str, Lamp] = field(default_factory=dict)
+
+
+LOAD = {"_target_": "joblib.load", "filename": "x.pkl"}
+MODULE = {"_target_": "torch.nn.Identity"}
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"anything": LOAD}, "shelf.anything"),
+        ({"anything": MODULE}, "shelf.anything"),
+        ({"anything": 1, "whatever": MODULE}, "shelf.whatever"),
+        ({"anything": {"deep": LOAD}}, "shelf.anything.deep"),
+        ({"anything": [[LOAD]]}, "shelf.anything[0][0]"),
+        ({"anything": ["a", {"deep": [MODULE]}]}, "shelf.anything[1].deep[0]"),
+        ({"anything": 1, "lamps": [LOAD]}, "shelf.lamps[0]"),
+        ({"anything": 1, "by_name": {"a": LOAD}}, "shelf.by_name.a"),
+        ({"anything": 1, "by_name": {"a": MODULE}}, "shelf.by_name.a"),
+    ],
+)
+def test_a_target_that_no_argument_asks_for_is_refused_however_deep_it_lies(
+    options: dict[str, Any], place: str
+) -> None:
+    found = list(problems({"shelf": {"_target_": f"{__name__}.Shelf", **options}}))
+    assert any(one.startswith(f"{place}._target_=") for one in found)
+
+
+def test_targets_in_lists_and_mappings_of_what_is_asked_for_are_right() -> None:
+    options = {"anything": [[1]], "lamps": [LAMP, LAMP], "by_name": {"a": LAMP}}
+    assert list(problems({"shelf": {"_target_": f"{__name__}.Shelf", **options}})) == []

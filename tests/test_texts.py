@@ -20,6 +20,11 @@ SECRETS = (
     "mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:s3cret",
     "password=s3cret",
     "API_KEY=s3cret",
+    "api-key=s3cret",
+    "HTTPS://s3cret@example.org/x.git",
+    "the password: s3cret",
+    "Password = s3cret",
+    '{"password": "s3cret"}',
 )
 
 
@@ -37,6 +42,8 @@ def test_secrets_are_found_and_blotted(text: str) -> None:
         "at 10:30 ask me@example.org",
         "{split}/images/{name}.*",
         "5 tokens",
+        "no password",
+        "password: ***",
     ],
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:

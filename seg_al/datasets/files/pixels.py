@@ -166,14 +166,16 @@ def _of_tiff(file: Opened, page: int) -> npt.NDArray[Any]:
     file.stream.seek(0)
     with tifffile.TiffFile(file.stream) as tiff:
         found = tiff.pages[page]
-        if found.compression in PLAIN:
+        if found.compression in PLAIN and tiff.pages.first.predictor != tifffile.PREDICTOR.FLOATINGPOINT:
             values = np.asarray(found.asarray())
             if values.ndim == 3 and tiff.pages.first.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
                 values = np.moveaxis(values, 0, -1)
             return _turned(_without_alpha(values, header), header.orientation)
     if picture is not None and header.channels == 1:
         picture.seek(page)
-        return _without_alpha(np.asarray(picture), header)
+        values = _without_alpha(np.asarray(picture), header)
+        unsigned = header.numbers == "whole" and values.dtype == np.int32  # Pillow has 32 bits with a sign only
+        return values.view(np.uint32) if unsigned else values
     return _turned(_of_opencv(file, page), header.orientation)
 
 
