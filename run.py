@@ -33,28 +33,30 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seg_al.acquire import Asking
-from seg_al.beside import launcher_problems, share_threads, take_gpu
-from seg_al.compute import Compute
+from seg_al.asking.asking import Asking
+from seg_al.asking.memory import keep_freed_memory, keep_imports
 from seg_al.core import Budget, Heuristic, Tracker
 from seg_al.datasets.cached import Cached
-from seg_al.datasets.files.kept_window import keep_window, kept_window
-from seg_al.deciding import GROUPS, first_round, place_of
-from seg_al.environment import environment
-from seg_al.folder import claimed, finished, gone_if_refused, identity_of, writable
 from seg_al.loop import Experiment
-from seg_al.memory import keep_freed_memory, keep_imports
-from seg_al.roles import ROLES
-from seg_al.secrets import blotted
-from seg_al.settings import Settings
-from seg_al.signatures import problems
-from seg_al.spelling import mistakes, remedies, words_of_hydra
-from seg_al.stopping import WORKER, end_workers, job, listen, number_of, raised, words_of, work_for
-from seg_al.sweep import Job, Sweep, none_started, note_refusal, repeated, split_run, study_of, succeeded, told
-from seg_al.texts import text_problems
+from seg_al.recording.stages import finished
+from seg_al.running.checks import check
+from seg_al.running.compute import LocalCompute
+from seg_al.running.environment import environment
+from seg_al.running.folder import claimed, gone_if_refused, identity_of, writable
+from seg_al.running.identity import GROUPS, first_round, place_of
+from seg_al.running.kept_window import keep_window, kept_window
+from seg_al.running.roles import ROLES
+from seg_al.running.settings import Settings
+from seg_al.running.sharing import launcher_problems, share_threads, take_gpu
+from seg_al.running.signatures import problems
+from seg_al.running.spelling import mistakes, remedies, words_of_hydra
+from seg_al.running.stopping import WORKER, end_workers, job, listen, number_of, raised, words_of, work_for
+from seg_al.running.sweep import Job, Sweep, none_started, note_refusal, repeated, split_run, study_of, succeeded, told
+from seg_al.running.texts import text_problems
+from seg_al.tracking.backends import URL_VARIABLE
+from seg_al.tracking.run_document import columns_of
+from seg_al.tracking.secrets import blotted
 from seg_al.tracking.stopped import noted
-from seg_al.tracking.tracked import columns_of
-from seg_al.tracking.ways import URL_VARIABLE
 
 if PROGRAM:
     keep_imports()
@@ -98,7 +100,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
         raise ValueError(f"{' and '.join(absent)} stands nowhere in the config; choose one, as in {absent[0]}=OPTION")
     values = {key: value for key, value in settings.items() if key not in GROUPS}
     wrong = [*problems({key: settings[key] for key in GROUPS}, roles=ROLES)]
-    wrong += problems({**values, "_target_": "seg_al.settings.Settings"})
+    wrong += problems({**values, "_target_": "seg_al.running.settings.Settings"})
     wrong += text_problems(settings, URL_VARIABLE)
     if wrong:
         raise ValueError("the config is wrong:\n" + "\n".join(f"  - {blotted(problem)}" for problem in wrong))
@@ -121,7 +123,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
         root.subset,
         root.shortlist,
     )
-    compute = Compute(root.device, root.precision, root.devices, root.workers, root.threads, root.scoring)
+    compute = LocalCompute(root.device, root.precision, root.devices, root.workers, root.threads, root.scoring)
     experiment = Experiment(
         run=root.run,
         rounds=root.rounds,
@@ -138,7 +140,7 @@ def build(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
         keep_weights=root.keep_weights,
         gallery=root.gallery,
     )
-    experiment.check()
+    check(experiment)
     return experiment
 
 

@@ -25,16 +25,16 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from seg_al.dropout import drawing
-from seg_al.instances.found import placed
-from seg_al.instances.matching import BestMatch
-from seg_al.instances.passes import Found, Passed
-from seg_al.instances.rle import Size
-from seg_al.memory import keep_freed_memory
+from seg_al.asking.memory import keep_freed_memory
 from seg_al.models.mask_rcnn import MaskRCNN
 from seg_al.models.partial_labels import Learning, Proposals, Sampling
 from seg_al.models.pyramids import ResNet50
 from seg_al.models.roi_heads import Detecting, Widths
+from seg_al.predictors.dropout import drawing
+from seg_al.tasks.objects.matching import BestMatch
+from seg_al.tasks.objects.passes import Found, Passed
+from seg_al.tasks.objects.placement import placed
+from seg_al.tasks.objects.rle import Size
 
 
 @dataclass(frozen=True)

@@ -20,20 +20,20 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import nn
 
-from seg_al.acquire import Asking
-from seg_al.annotators import Oracle
-from seg_al.compute import Compute
+from seg_al.annotators.oracle import Oracle
+from seg_al.asking.asking import Asking
+from seg_al.asking.memory import keep_freed_memory
+from seg_al.asking.pool import Pool
+from seg_al.asking.round_view import RoundView
 from seg_al.core import Budget, Granularity, Heuristic
-from seg_al.granularity import Image, Pixel
+from seg_al.granularities.joining import Image, Pixel
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy
-from seg_al.look import Look
-from seg_al.memory import keep_freed_memory
 from seg_al.models.drn import DRN
 from seg_al.models.unet import UNet
-from seg_al.pool import Pool
-from seg_al.predictors import Predictor
+from seg_al.predictors.predictor import Predictor
 from seg_al.randomness import torch_seeded
+from seg_al.running.compute import LocalCompute
 from seg_al.selectors.top import Top
 from seg_al.tasks.semantic import SemanticSegmentation
 
@@ -68,18 +68,18 @@ def query(
     pool: Noise, model: nn.Module, classes: int, passes: int, granularity: Granularity, also: dict[str, Heuristic]
 ) -> dict[str, float]:
     """Memory that a whole query adds to what the process has when its model has seen one small image."""
-    compute = Compute("cpu", "float32", 1, 0, "auto")
+    compute = LocalCompute("cpu", "float32", 1, 0, "auto")
     with torch_seeded("benchmark"):
         model = compute.place(model.eval())
     predictor = Predictor(passes, True, None, 1, 1, 8)
     asking = Asking(BALD(), "bald", also, granularity, Top(), predictor, None, 1000)
     names = tuple(str(number) for number in range(classes))
     task = SemanticSegmentation(objects=False, bayesian=False)
-    look = Look(Pool(pool.names, pool), lambda: [model], predictor, compute, names, 0, 1, task)
+    round_view = RoundView(Pool(pool.names, pool), lambda: [model], predictor, compute, names, 0, 1, task)
     budget = Budget(10, "pixels", "image") if isinstance(granularity, Pixel) else Budget(1, "images", "pool")
     predictor([model], torch.rand(1, 3, 64, 96), compute, ("warm up",))  # loads the libraries' own memory
     before, start = resident_mib("VmRSS"), time.perf_counter()
-    asked = asking(look, Oracle(pool, "true"), budget)  # type: ignore[arg-type]
+    asked = asking(round_view, Oracle(pool, "true"), budget)  # type: ignore[arg-type]
     peak = resident_mib("VmHWM")
     seconds = time.perf_counter() - start
     return {"growth_mib": peak - before, "peak_mib": peak, "seconds": seconds, "asked": len(asked.queries)}

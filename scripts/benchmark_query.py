@@ -24,15 +24,15 @@ import torch
 from scipy.special import xlogy
 from torch import Tensor, nn
 
-from seg_al.beliefs import Beliefs
-from seg_al.compute import Compute
-from seg_al.dropout import CountedDropout, drawing
-from seg_al.granularity import join
+from seg_al.asking.memory import keep_freed_memory
+from seg_al.granularities.joining import join
 from seg_al.heuristics.bald import BALD
-from seg_al.memory import keep_freed_memory
 from seg_al.models.unet import UNet
-from seg_al.predictors import Predictor
+from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.dropout import CountedDropout, drawing
+from seg_al.predictors.predictor import Predictor
 from seg_al.randomness import torch_seeded
+from seg_al.running.compute import LocalCompute
 
 # case: (image height, width, classes, UNet width, dropout sites, passes)
 CASES = {
@@ -69,7 +69,7 @@ def with_plain_dropout(model: nn.Module) -> nn.Module:
 
 
 def ours(case: str, number_type: str = "float32") -> Callable[[], float]:
-    compute = Compute("cpu", number_type, 1, 0, "auto")  # type: ignore[arg-type]
+    compute = LocalCompute("cpu", number_type, 1, 0, "auto")  # type: ignore[arg-type]
     model = compute.place(network(case))
     image = picture(case).contiguous(memory_format=torch.channels_last)
     predictor = Predictor(CASES[case][-1], True, None, 1, 1, 8)
@@ -166,7 +166,7 @@ def same_ranking(case: str) -> dict[str, float]:
         return join(score_map, ids, count, "mean", 0.1).numpy()
 
     def beliefs(number_type: str) -> Beliefs:
-        compute = Compute("cpu", number_type, 1, 0, "auto")  # type: ignore[arg-type]
+        compute = LocalCompute("cpu", number_type, 1, 0, "auto")  # type: ignore[arg-type]
         one = compute.place(deepcopy(model))
         return Predictor(passes, True, None, 1, 1, 8)([one], image, compute, (0, 0, "image"))
 

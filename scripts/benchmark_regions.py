@@ -25,10 +25,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from seg_al.asking.memory import keep_freed_memory
+from seg_al.granularities.joining import join
 from seg_al.granularities.superpixels import Slic
 from seg_al.granularities.windows import greedy
-from seg_al.granularity import join
-from seg_al.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)

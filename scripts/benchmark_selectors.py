@@ -15,9 +15,9 @@ import pandas as pd
 from sklearn.metrics import pairwise_distances
 
 from seg_al.core import Candidates
-from seg_al.descriptors import ClassConfusion, MeanFeature
 from seg_al.selectors.cdal import CDAL
 from seg_al.selectors.core_set import CoreSet
+from seg_al.selectors.descriptors import ClassConfusion, MeanFeature
 
 
 def candidates(descriptors: np.ndarray, known: np.ndarray) -> Candidates:

@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from seg_al import references
-from seg_al.beliefs import beliefs_of
-from seg_al.cases import Array
-from seg_al.conformance import Finding, Score, check
+from seg_al.conformance import references
+from seg_al.conformance.heuristics import Finding, Score, check
+from seg_al.conformance.synthetic_passes import Array
 from seg_al.core import Heuristic
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy
@@ -35,6 +34,7 @@ from seg_al.heuristics.mean_std import MeanSTD
 from seg_al.heuristics.variation_ratio import VariationRatio
 from seg_al.heuristics.vote_entropy import VoteEntropy
 from seg_al.heuristics.vote_variance import VoteVariance
+from seg_al.predictors.class_maps import beliefs_of
 
 LEAST_LOGIT = -30.0
 """What a network puts out for a class that it is sure is not there; float16 holds it, and exp of it is 1e-13."""
@@ -148,7 +148,7 @@ def main() -> int:
     except ImportError as error:
         print(f"check_baal: baal cannot be imported ({error}); pip install -e '.[benchmark]'", file=sys.stderr)
         return 2
-    print(f"the suite of seg_al.conformance on seg_al and baal {version('baal')}\n")
+    print(f"the suite of seg_al.conformance.heuristics on seg_al and baal {version('baal')}\n")
     return 0 if report(subjects) else 1
 
 

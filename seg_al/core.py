@@ -7,7 +7,9 @@ Images are known by name. A score says how much a question is wanted: higher = m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
@@ -16,14 +18,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.region import Region
-
 if TYPE_CHECKING:
-    from seg_al.beliefs import Beliefs
-    from seg_al.datasets.files.window import Window
-    from seg_al.descriptors import Descriptor
-    from seg_al.instances.nouns import Instances
-    from seg_al.instances.passes import Objects
+    from lightning_fabric import Fabric
+
+    from seg_al.predictors.class_maps import Beliefs
+    from seg_al.selectors.descriptors import Descriptor
+    from seg_al.tasks.objects.objects import Instances
+    from seg_al.tasks.objects.passes import Objects
 
 IGNORE = 255
 """The class id of a pixel without a label: unknown, void, or outside the image."""
@@ -54,6 +55,64 @@ class Budget:
     unit: BudgetUnit
     per: Literal["pool", "image"]
     """Whether it is for the whole pool, or the same for each image of it."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """The pixels that one question is about, as half-open runs [start, stop) of the image's row-major order."""
+
+    size: tuple[int, int]
+    """Height and width of the image in pixels."""
+    runs: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def whole(cls, size: tuple[int, int]) -> Region:
+        return cls(size, ((0, size[0] * size[1]),))
+
+    @classmethod
+    def of(cls, mask: npt.NDArray[np.bool_]) -> Region:  # [H, W]
+        return cls.of_pixels((mask.shape[0], mask.shape[1]), np.flatnonzero(mask))
+
+    @classmethod
+    def of_pixels(cls, size: tuple[int, int], pixels: npt.NDArray[np.intp]) -> Region:  # [area], ascending
+        """The pixels at these places of the row-major order."""
+        if len(pixels) == 0:
+            return cls(size, ())
+        breaks = np.flatnonzero(np.diff(pixels) > 1)
+        starts, stops = pixels[np.r_[0, breaks + 1]], pixels[np.r_[breaks, len(pixels) - 1]] + 1
+        return cls(size, tuple(zip(starts.tolist(), stops.tolist(), strict=True)))
+
+    def mask(self) -> npt.NDArray[np.bool_]:  # [H, W]
+        mask = np.zeros(self.size, dtype=np.bool_)
+        self.fill(mask, True)
+        return mask
+
+    def pixels_of(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:  # [H, W] -> [area]
+        """The array's values in the region, in row-major order."""
+        flat = np.asarray(array).reshape(-1)
+        parts = [flat[start:stop] for start, stop in self.runs]
+        return np.concatenate(parts) if parts else flat[:0]
+
+    def copy(self, source: npt.NDArray[Any], array: npt.NDArray[Any]) -> None:
+        """Copies the region's pixels from one contiguous array [H, W] to another."""
+        assert array.flags.c_contiguous
+        assert array.shape == source.shape == self.size
+        flat, values = array.reshape(-1), np.asarray(source).reshape(-1)
+        for start, stop in self.runs:
+            flat[start:stop] = values[start:stop]
+
+    def fill(self, array: npt.NDArray[Any], value: Any) -> None:
+        """Writes the value into the region's pixels of a contiguous array [H, W]."""
+        assert array.flags.c_contiguous
+        assert array.shape == self.size
+        flat = array.reshape(-1)
+        for start, stop in self.runs:
+            flat[start:stop] = value
+
+    @cached_property
+    def area(self) -> int:
+        """Pixels."""
+        return sum(stop - start for start, stop in self.runs)
 
 
 @dataclass(frozen=True)
@@ -129,14 +188,6 @@ class Dataset(Images, Protocol):
     def column(self, key: str) -> Mapping[str, str]: ...  # image-level column of the pool by image name
 
 
-@runtime_checkable
-class Windowed(Protocol):
-    """A dataset whose files may hold more than 8 bits."""
-
-    @property
-    def window(self) -> Window | None: ...  # which grey levels are black and white; None: 8 bits as they are
-
-
 Colour = tuple[int, int, int]
 """Red, green and blue from 0 to 255."""
 
@@ -155,6 +206,33 @@ class Model(Protocol):
     def encode(self, images: Tensor) -> Any: ...  # [B, 3, H, W] in 0..1 -> state
     def decode(self, state: Any) -> Any: ...  # -> logits [B, C, H, W], or what else its task reads, B of them
     def repeat(self, state: Any, times: int) -> Any: ...  # the state of each image `times` over, along B
+
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+class Compute(Protocol):
+    """Where tensors live, and in which precision networks run."""
+
+    @property
+    def torch_device(self) -> torch.device: ...
+    @property
+    def number_type(self) -> Precision: ...  # of the passes and of the training
+    @property
+    def scoring(self) -> Precision | Literal["same"]: ...  # what queries may take if it ranks alike; "same": as trained
+    @property
+    def devices(self) -> int: ...  # GPUs, or processes on a CPU, that share each training batch
+    @property
+    def loaders(self) -> int: ...  # loading processes of each training process
+    @property
+    def loader_start(self) -> Literal["fork", "spawn"] | None: ...  # how they begin; None: there are none
+    def scoring_in(self, precision: Precision) -> Compute: ...  # the same in another precision
+    def claim_threads(self, processes: int = 1) -> None: ...  # its share of the processor, which `processes` divide
+    def fabric(self) -> Fabric: ...  # Lightning Fabric for one training
+    def autocast(self) -> AbstractContextManager[None]: ...
+    def tensor(self, image: ByteImage) -> Tensor: ...  # [H, W, 3] -> [1, 3, H, W] in 0..1
+    def picture(self, image: ByteImage) -> Tensor: ...  # [H, W, 3] -> [1, 3, H, W] bytes
+    def place(self, model: torch.nn.Module) -> torch.nn.Module: ...  # the model on the device
 
 
 class ModelFactory(Protocol):

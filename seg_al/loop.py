@@ -11,20 +11,19 @@ from typing import Literal
 
 from torch import nn
 
-from seg_al.acquire import Asking, first_queries
-from seg_al.agreement import agreement
-from seg_al.compute import Compute
-from seg_al.core import COST_UNITS, Annotator, Budget, Coloured, Dataset, ModelFactory, Query, Tracker
-from seg_al.examples import Labelled
-from seg_al.first_round import FirstRound
-from seg_al.look import Look
-from seg_al.pool import Pool
-from seg_al.precision import ranks_alike
-from seg_al.problems import problems_of
-from seg_al.record import Recorder
-from seg_al.stages import JSON, METRICS, QUERIES, SCORES, WEIGHTS, loaded, stage, write_json, write_record
+from seg_al.asking.asking import Asking, first_queries
+from seg_al.asking.pool import Pool
+from seg_al.asking.precision import ranks_alike
+from seg_al.asking.round_view import RoundView
+from seg_al.core import COST_UNITS, Annotator, Budget, Coloured, Compute, Dataset, ModelFactory, Query, Tracker
+from seg_al.recording.agreement import agreement
+from seg_al.recording.files import JSON, METRICS, QUERIES, SCORES, WEIGHTS, loaded, write_json, write_record
+from seg_al.recording.first_round import FirstRound
+from seg_al.recording.recorder import Recorder
+from seg_al.recording.stages import stage
 from seg_al.tasks.task import Task
-from seg_al.train import Trainer, Weights, build, load
+from seg_al.trainers.trainer import Trainer, Weights, build, load
+from seg_al.training.examples import Labelled
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +70,6 @@ class Experiment:
     keep_weights: Literal["last", "all"]
     gallery: int
     """Most asked images that are drawn per round."""
-
-    def check(self) -> None:
-        """Raises ValueError, naming the keys, for what would fail or mean nothing hours later."""
-        if problems := problems_of(self):
-            raise ValueError("this experiment cannot run:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
     def __call__(self, tracker: Tracker, folder: Path) -> float | None:
         """Runs or resumes the experiment in its folder; returns the task's headline of the last round's test."""
@@ -132,7 +126,9 @@ class Experiment:
         queries = stage(place / "queries.jsonl", asked, QUERIES)()
         answers = self.annotator.answer(queries, pool.known, place)
         if models is not None:
-            recorder.gallery(number, queries, self.asking, self.look(number, pool, models), self.annotator, answers)
+            recorder.gallery(
+                number, queries, self.asking, self.round_view(number, pool, models), self.annotator, answers
+            )
         pool.reveal(answers)
         trained = partial(self._trained, number, pool, models)
         if number == 0 and self.first_round is not None and not (place / "metrics.json").exists():
@@ -154,15 +150,15 @@ class Experiment:
         new = Held(lambda: self._load(weights()))
         return new, stage(place / "metrics.json", partial(self.evaluate, number, known, new), METRICS, [new])
 
-    def look(self, number: int, pool: Pool, models: Models) -> Look:
+    def round_view(self, number: int, pool: Pool, models: Models) -> RoundView:
         asking, classes = self.asking, self.dataset.classes
-        return Look(pool, models, asking.predictor, self.compute, classes, self.run, number, self.task)
+        return RoundView(pool, models, asking.predictor, self.compute, classes, self.run, number, self.task)
 
     def ask(self, number: int, pool: Pool, models: Models | None, place: Path) -> list[Query]:
         if models is None:
             return self._first_queries(number, pool)
-        look = ranks_alike(self.look(number, pool, models), self.asking.heuristic)
-        asked = self.asking(look, self.annotator, self.budget)
+        round_view = ranks_alike(self.round_view(number, pool, models), self.asking.heuristic)
+        asked = self.asking(round_view, self.annotator, self.budget)
         write_record(place / "scores.parquet", asked.scores, SCORES)
         write_record(place / "truths_read.json", asked.truths_read, JSON)
         agreed = agreement(asked.scores[asked.scores["drawn"]], self.asking.name, asked.passes)
@@ -173,7 +169,7 @@ class Experiment:
     def _first_queries(self, number: int, pool: Pool) -> list[Query]:
         if self.initial == "budget":
             log.info("round %d: random %s to begin with", number, self.budget.unit)
-            return self.asking.first(self.look(number, pool, list), self.annotator, self.budget)
+            return self.asking.first(self.round_view(number, pool, list), self.annotator, self.budget)
         count = len(pool.names) if self.initial == "all" else self.initial
         log.info("round %d: %d images of %d to begin with", number, count, len(pool.names))
         return first_queries(pool, count, self.run)

@@ -1,6 +1,6 @@
 """Which numbers a setting may be: stated in the annotation of what it is for, and checked before anything is built.
 
-`width: Count` in a class that a `_target_` names is all that it takes: seg_al.signatures reads it, and tells the key.
+`width: Count` in a class that a `_target_` names is all it takes; running/signatures.py reads it and tells the key.
 """
 
 from __future__ import annotations

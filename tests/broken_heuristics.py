@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from seg_al import references
-from seg_al.cases import Array
+from seg_al.conformance import references
+from seg_al.conformance.synthetic_passes import Array
 
 
 def entropy_of(p: Array, axis: int) -> Array:

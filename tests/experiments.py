@@ -19,8 +19,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 import run
+from seg_al.core import Region
 from seg_al.loop import Experiment
-from seg_al.region import Region
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,7 +91,7 @@ class Ended:
 def command(place: Path, *words: str, environment: Mapping[str, str] | None = None) -> Ended:
     """`python run.py WORDS` in the folder `place`, in a process forked from one that has the imports behind it."""
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["hydra", "seg_al.loop", "seg_al.signatures"])
+    forks.set_forkserver_preload(["hydra", "seg_al.loop", "seg_al.running.signatures"])
     out = place / "printed.txt"
     process = forks.Process(target=_main, args=(words, place, out, dict(environment or {})))
     process.start()

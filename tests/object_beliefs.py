@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from seg_al.beliefs import Beliefs, beliefs_of
-from seg_al.instances.passes import Crop, Group, Objects
+from seg_al.predictors.class_maps import Beliefs, beliefs_of
+from seg_al.tasks.objects.passes import Crop, Group, Objects
 
 SIZE = (30, 40)
 

@@ -13,7 +13,7 @@ import pytest
 
 from experiments import perform, tiny
 from seg_al.models import roi_heads
-from seg_al.stages import QUERIES
+from seg_al.recording.files import QUERIES
 
 SMALL = (
     "model=mask_rcnn_small", "model.weights=null", "dataset.size=[48,64]", "model.proposals.after=40",

@@ -14,15 +14,14 @@ import pytest
 
 import run
 from experiments import Notes, masks, metrics, perform, queries, record, scores, tiny
-from seg_al.core import IGNORE, Answer, Budget
-from seg_al.drawing import pieces
-from seg_al.examples import Labelled
-from seg_al.instances.certainty import ObjectHeuristic
+from seg_al.asking.pool import Pool
+from seg_al.core import IGNORE, Answer, Budget, Region
 from seg_al.loop import Experiment
 from seg_al.models.unet import UNet
-from seg_al.pool import Pool
-from seg_al.region import Region
-from seg_al.train import Trainer
+from seg_al.tasks.objects.certainty import ObjectHeuristic
+from seg_al.tasks.outlines import pieces
+from seg_al.trainers.trainer import Trainer
+from seg_al.training.examples import Labelled
 
 GRID = ("granularity=grid", "granularity.tile=16")  # 32x40 pixels make 2x3 tiles of 16x16, 16x16 and 16x8
 
@@ -181,16 +180,16 @@ def test_a_half_known_image_is_scored_asked_and_priced_on_the_rest(heuristic: st
     name, *others = pool.names
     pool.reveal([Answer(name, Region.of(half), 1, 0), *(Answer(one, Region.whole((32, 40)), 1, 0) for one in others)])
     model = experiment.fresh_model(0).eval()
-    look = experiment.look(1, pool, lambda: [model])
-    asked = experiment.asking(look, experiment.annotator, Budget(0.25, "images", "pool"))
+    round_view = experiment.round_view(1, pool, lambda: [model])
+    asked = experiment.asking(round_view, experiment.annotator, Budget(0.25, "images", "pool"))
     (query,) = asked.queries
     assert (query.region.mask() == ~half).all()
     assert query.region.area == 32 * 10
     assert asked.scores["area"].tolist() == [32 * 10]
     with pytest.raises(ValueError, match=r"budget=0\.2 images buys none of the 1 units: the cheapest costs 0\.25"):
-        experiment.asking(look, experiment.annotator, Budget(0.2, "images", "pool"))
+        experiment.asking(round_view, experiment.annotator, Budget(0.2, "images", "pool"))
     if heuristic == "entropy":
-        beliefs = look.beliefs(name, features=False)
+        beliefs = round_view.beliefs(name, features=False)
         expected = experiment.asking.heuristic(beliefs).numpy()[~half].mean(dtype=np.float64)
         assert query.score == pytest.approx(expected, rel=1e-6)
 

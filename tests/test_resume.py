@@ -15,9 +15,9 @@ import pytest
 from filelock import FileLock
 
 from experiments import ROOT, TINY, metrics, perform, queries, record, tiny
-from seg_al.checksums import SUMS
-from seg_al.stages import WEIGHTS
-from seg_al.train import Trainer
+from seg_al.recording.checksums import SUMS
+from seg_al.recording.files import WEIGHTS
+from seg_al.trainers.trainer import Trainer
 
 TWO_ROUNDS = ("rounds=2", "gallery=1")
 

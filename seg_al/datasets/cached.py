@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import BoolMask, ByteImage, Colour, Coloured, Dataset, Windowed
-from seg_al.datasets.files.window import Window
-from seg_al.instances.nouns import Instances, instances_of
+from seg_al.core import BoolMask, ByteImage, Colour, Coloured, Dataset
+from seg_al.datasets.files.window import Window, Windowed
+from seg_al.tasks.objects.objects import Instances, instances_of
 
 
 class Cached:

@@ -20,7 +20,7 @@ from seg_al.datasets.files.rules import Pages, Reading
 from seg_al.datasets.files.window import numbers_of, percentiles_of
 from seg_al.datasets.folder_splits import By, Wanted, Where
 from seg_al.datasets.object_dataset import ObjectDataset, filled, split_up
-from seg_al.instances.nouns import Instances
+from seg_al.tasks.objects.objects import Instances
 
 BOX_ONLY = "without a mask: its box is void, as a crowd"
 

@@ -12,7 +12,7 @@ from pycocotools import mask as coco
 
 from seg_al.datasets.coco_checks import Notes
 from seg_al.datasets.coco_fields import numbers_of_box, shown
-from seg_al.instances import rle
+from seg_al.tasks.objects import rle
 
 FAR = 10.0
 """Sizes of the image beyond which a corner is moved back: pycocotools lays out memory for each pixel of an outline."""

@@ -17,8 +17,8 @@ from skimage.measure import approximate_polygon, find_contours
 
 from seg_al.core import BoolMask
 from seg_al.datasets.files.pixels import read_ids
-from seg_al.instances import rle
-from seg_al.instances.nouns import tight_boxes
+from seg_al.tasks.objects import rle
+from seg_al.tasks.objects.objects import tight_boxes
 
 Coding = Literal["rle", "polygon"]
 

@@ -21,7 +21,6 @@ from seg_al.datasets.files.percentiles import Page, window_of
 from seg_al.datasets.files.pixels import read_ids, read_picture
 from seg_al.datasets.files.resize import nearest, resized
 from seg_al.datasets.files.rules import Pages, Reading
-from seg_al.datasets.files.slices import slices_of
 from seg_al.datasets.files.window import Window
 from seg_al.datasets.folder_checks import (
     LONGEST,
@@ -39,6 +38,7 @@ from seg_al.datasets.folder_table import with_table
 from seg_al.datasets.folder_values import pattern_problems, refuse_other_kinds, size_problems
 from seg_al.datasets.mask_counts import Counts, mask_counts
 from seg_al.datasets.packed_masks import PackedMasks
+from seg_al.datasets.slices import slices_of
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,8 @@ from typing import Literal, get_args
 
 from tqdm import tqdm
 
+from seg_al.annotators.formats.labelme import Labelled, labelled
+from seg_al.annotators.formats.shapes import objects_of
 from seg_al.datasets.coco_checks import Findings
 from seg_al.datasets.coco_file import MOST_CLASSES, Listed
 from seg_al.datasets.file_listing import Listing
@@ -25,9 +27,7 @@ from seg_al.datasets.files.window import numbers_of, percentiles_of
 from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.folder_splits import By, Wanted, Where
 from seg_al.datasets.object_dataset import ObjectDataset, filled, split_up
-from seg_al.formats.labelme import Labelled, labelled
-from seg_al.formats.shapes import objects_of
-from seg_al.instances.nouns import Instances
+from seg_al.tasks.objects.objects import Instances
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from seg_al.datasets.files.window import Window
 from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.folder_splits import Wanted
 from seg_al.datasets.picture_kind import kind_of
-from seg_al.instances.nouns import Instances, class_map, object_map
+from seg_al.tasks.objects.objects import Instances, class_map, object_map
 
 logger = logging.getLogger(__name__)
 

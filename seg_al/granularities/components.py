@@ -12,7 +12,7 @@ from skimage.measure import label
 from torch import Tensor
 
 from seg_al.core import Scene
-from seg_al.granularity import Joined
+from seg_al.granularities.joining import Joined
 
 Ids = npt.NDArray[np.int64]
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from seg_al.core import BoolMask, Painted, Scene
-from seg_al.granularity import Joined, join
-from seg_al.instances.passes import Group
+from seg_al.granularities.joining import Joined, join
+from seg_al.tasks.objects.passes import Group
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from skimage.segmentation import slic, watershed
 from torch import Tensor
 
 from seg_al.core import ByteImage, Scene
-from seg_al.granularity import Joined
-from seg_al.stages import write_whole
+from seg_al.granularities.joining import Joined
+from seg_al.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 

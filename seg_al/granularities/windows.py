@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from seg_al.core import BoolMask, Scene
-from seg_al.granularity import Joined
+from seg_al.granularities.joining import Joined
 
 
 def greedy(scores: npt.NDArray[Any], allowed: BoolMask, most: int, suppress: int) -> list[int]:  # [H, W], [H, W]

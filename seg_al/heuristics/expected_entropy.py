@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from seg_al.beliefs import Beliefs
+from seg_al.predictors.class_maps import Beliefs
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg_al.beliefs import Beliefs
-from seg_al.instances.certainty import (
+from seg_al.predictors.class_maps import Beliefs
+from seg_al.tasks.objects.certainty import (
     BoxAreas,
     MaskAgreement,
     Occurrence,
@@ -22,7 +22,7 @@ from seg_al.instances.certainty import (
     occurrence_certainty,
     semantic_certainty,
 )
-from seg_al.instances.passes import Group
+from seg_al.tasks.objects.passes import Group
 
 
 @dataclass(frozen=True)

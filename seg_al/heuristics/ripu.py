@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from seg_al.beliefs import Beliefs
 from seg_al.heuristics.entropy import Entropy
+from seg_al.predictors.class_maps import Beliefs
 
 
 def box_sums(values: Tensor, radius: int) -> Tensor:  # [H, W] -> [H, W]

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from seg_al.beliefs import Beliefs
-from seg_al.uncertainty import entropy, pixelwise
+from seg_al.heuristics.uncertainty import entropy, pixelwise
+from seg_al.predictors.class_maps import Beliefs
 
 
 @dataclass(frozen=True)

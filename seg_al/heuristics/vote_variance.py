@@ -9,8 +9,8 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from seg_al.beliefs import Beliefs
-from seg_al.uncertainty import pixelwise, vote_variance
+from seg_al.heuristics.uncertainty import pixelwise, vote_variance
+from seg_al.predictors.class_maps import Beliefs
 
 
 @dataclass(frozen=True)

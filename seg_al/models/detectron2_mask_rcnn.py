@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from seg_al.dropout import by_row
-from seg_al.instances.passes import Passed
 from seg_al.models.mask_rcnn import LEAST_SIDE as LEAST_IMAGE
 from seg_al.models.partial_labels import Target, check_targets
 from seg_al.models.roi_heads import LEAST_SIDE, Detecting, Detections, Dropout, Site
+from seg_al.predictors.dropout import by_row
+from seg_al.tasks.objects.passes import Passed
 
 BUILD = (
     'pip install "setuptools<82" wheel ninja && '

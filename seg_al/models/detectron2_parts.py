@@ -23,10 +23,10 @@ from detectron2.utils.events import EventStorage
 from detectron2.utils.memory import retry_if_cuda_oom
 from torch import Tensor
 
-from seg_al.dropout import CountedDropout
 from seg_al.models.detectron2_weights import GivenWeights
 from seg_al.models.partial_labels import Target, share_unknown
 from seg_al.models.roi_heads import Dropout
+from seg_al.predictors.dropout import CountedDropout
 
 CUT = {
     "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN",),

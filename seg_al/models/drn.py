@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seg_al.dropout import CountedDropout
 from seg_al.models.inputs import Normalize, Statistics
 from seg_al.models.weights import Tensors, fill, read, tell
+from seg_al.predictors.dropout import CountedDropout
 
 STRIDE = 8
 WIDTHS = (16, 32, 64, 128, 256, 512, 512, 512)  # channels of the stages 1 to 8

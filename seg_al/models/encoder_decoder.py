@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg_al.dropout import CountedDropout
 from seg_al.models.encoders import check_names, fill_encoder, without_chance
 from seg_al.models.inputs import Normalize, Statistics
+from seg_al.predictors.dropout import CountedDropout
 
 Sites = Literal["none", "decoder", "head"]
 

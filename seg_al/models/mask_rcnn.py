@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
 
-from seg_al.dropout import by_row
-from seg_al.instances.passes import Passed
 from seg_al.models.inputs import Normalize, Statistics
 from seg_al.models.partial_labels import KnownProposals, Learning, Proposals, Target, check_targets
 from seg_al.models.pyramids import FIRST_STRIDE, LEVELS, STRIDE
 from seg_al.models.roi_heads import Detecting, Dropout, RegionHeads, Site, Widths
 from seg_al.models.weights import COUNTER, Tensors, fill, read, tell
+from seg_al.predictors.dropout import by_row
+from seg_al.tasks.objects.passes import Passed
 
 LEAST_SIDE = 32
 """Pixels of an image's shorter side below which its deepest map would be padding rather than image."""

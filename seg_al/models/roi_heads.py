@@ -13,9 +13,9 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image, remove_small_boxes
 
-from seg_al.dropout import CountedDropout
 from seg_al.models.partial_labels import Learning, Target, known_regions, mask_loss
 from seg_al.models.pyramids import LEVELS
+from seg_al.predictors.dropout import CountedDropout
 
 Site = Literal["box_head", "predictor", "deltas", "mask_head"]
 BOX_POINTS, MASK_POINTS = 7, 14

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seg_al.dropout import CountedDropout
+from seg_al.predictors.dropout import CountedDropout
 from seg_al.ranges import Width
 
 LEVELS = 5

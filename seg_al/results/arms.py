@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from seg_al.core import CostUnit
-from seg_al.deciding import FREE
+from seg_al.running.identity import FREE
 
 CHOICES = ("dataset", "model", "heuristic", "predictor", "selector", "granularity", "trainer", "annotator")
 A_THOUSANDTH = 0.001

@@ -11,10 +11,10 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import fields
 
-from seg_al.deciding import GROUPS
 from seg_al.results.arms import CIRCUMSTANCE, REPETITION
 from seg_al.results.records import Record, Study
-from seg_al.settings import Settings
+from seg_al.running.identity import GROUPS
+from seg_al.running.settings import Settings
 
 FIRST = ("dataset", "model", "heuristic")
 """What a reader looks for."""

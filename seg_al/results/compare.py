@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seg_al.tracking.mirror import Mirror, metric_id
-from seg_al.tracking.tracked import Curve, TrackedRun
+from seg_al.tracking.run_document import Curve, TrackedRun
 
 
 def differences(run: TrackedRun, mirror: Mirror) -> list[str]:

@@ -16,8 +16,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import CostUnit
-from seg_al.results.mean_lines import BANDED, mean_lines
-from seg_al.results.print_style import (
+from seg_al.recording.pictures.print_style import (
     COLUMN,
     LINE,
     PAGE,
@@ -31,6 +30,7 @@ from seg_al.results.print_style import (
     say,
     width_of,
 )
+from seg_al.results.mean_lines import BANDED, mean_lines
 from seg_al.results.ranks import Ranks
 
 PANELS = 20

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.integrate import trapezoid
 from scipy.special import stdtrit
 
 from seg_al.core import COST_UNITS, CostUnit
-from seg_al.instances.coco_metrics import PARTS
+from seg_al.measuring.coco_ap import PARTS
+from seg_al.measuring.curve import Curve
 from seg_al.results.arms import amount
 from seg_al.results.nearest_names import nearest_names
-
-Scale = Literal["linear", "log"]
 
 LEVEL = 0.95
 """The confidence level of every interval."""
@@ -66,37 +61,6 @@ def table_of(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> pd.
     means["order"] = means["label"].map(order)
     means = means.sort_values(["order", "point"], ignore_index=True)
     return means[["label", "cost", "mean", "sd", "n", "low", "high"]]
-
-
-AREA = "_area"
-"""Ends the name of a metric's area under the curve, which trackers are told and tables compute anew."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One run's evaluations."""
-
-    costs: npt.NDArray[np.float64]  # [P], increasing
-    values: npt.NDArray[np.float64]  # [P]
-
-    def at(self, cost: float) -> float:
-        """The metric at a cost inside the curve, linear between two evaluations."""
-        return float(np.interp(cost, self.costs, self.values))
-
-    def area(self, low: float, high: float, scale: Scale = "linear") -> float:
-        """The mean height between two costs inside the curve: its trapezoids' area by the width.
-
-        With "log" both the width and the lines between evaluations are those of a logarithmic cost axis, so that
-        the first labels weigh as much as a doubling later. Raises ValueError where a log has no meaning.
-        """
-        if scale == "log" and low <= 0:
-            raise ValueError(f"a logarithmic cost axis begins above 0, not at {low:g}; use the linear one")
-        costs = np.log(self.costs) if scale == "log" else self.costs
-        ends = np.log([low, high]) if scale == "log" else np.array([low, high], dtype=np.float64)
-        grid = np.concatenate(([ends[0]], costs[(costs > ends[0]) & (costs < ends[1])], [ends[1]]))
-        if grid[-1] <= grid[0]:
-            return float(np.interp(ends[0], costs, self.values))
-        return float(trapezoid(np.interp(grid, costs, self.values), grid) / (ends[1] - ends[0]))
 
 
 def curves_of(table: pd.DataFrame, metric: str, cost: CostUnit) -> dict[str, dict[int, Curve]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,30 +12,25 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from seg_al.core import CostUnit
-from seg_al.results.arms import missing
-from seg_al.results.curves import as_text, differences, differences_as_text, points_of, table_of
-from seg_al.results.mean_lines import BANDED, banded, frame, mean_lines
-from seg_al.results.nearest_names import nearest_names
-from seg_al.results.print_style import (
+from seg_al.recording.pictures.print_style import (
     CEILING,
-    COLOURS,
     COLUMN,
     SMALL,
     Style,
     caption,
     cost_axis,
     fill,
+    frame,
     legend,
     plain,
     save,
-    style_of,
-    styles_of,
-    title_of,
-    unit_of,
-    write,
 )
+from seg_al.results.arm_styles import styles_of, title_of, unit_of
+from seg_al.results.arms import missing
+from seg_al.results.curves import as_text, differences, differences_as_text, points_of, table_of
+from seg_al.results.mean_lines import BANDED, banded, mean_lines
 
-__all__ = ["COLOURS", "Drawing", "curves_figure", "draw", "learning_curves", "run_curve"]
+__all__ = ["Drawing", "curves_figure", "draw", "learning_curves"]
 
 
 @dataclass(frozen=True)
@@ -102,33 +97,6 @@ def ceilings(table: pd.DataFrame, metric: str) -> list[tuple[str, float, int]]:
     """Label, mean score and number of the full-data runs."""
     full = table[table["ceiling"] & (table["metric"] == metric)].groupby("label", sort=False)["value"]
     return [(str(label), float(values.mean()), len(values)) for label, values in full]
-
-
-def run_curve(
-    rounds: Sequence[Mapping[str, Mapping[str, float]]],
-    path: Path,
-    metrics: Sequence[str] = ("test/dice", "val/dice"),
-) -> None:
-    """One run's metrics over its labelled images, as a small PNG; `rounds` are its metrics.json objects.
-
-    Metrics that the run does not have are left out; raises ValueError if it has none of them.
-    """
-    there = {name for entry in rounds for name in entry["metrics"]}
-    drawn = [name for name in metrics if name in there]
-    if not drawn:
-        raise ValueError(f"no round has {' or '.join(metrics)}; there are {nearest_names(metrics[0], there)}")
-    figure = Figure(figsize=(5.0, 3.2), layout="constrained")
-    axes = figure.add_subplot()
-    for index, name in enumerate(drawn):
-        own = [entry for entry in rounds if name in entry["metrics"]]
-        costs, values = [e["cost"]["images"] for e in own], [e["metrics"][name] for e in own]
-        axes.plot(costs, values, label=name, clip_on=False, **style_of(index).line())
-    cost_axis(axes, "images", [entry["cost"]["images"] for entry in rounds])
-    frame(axes, [entry["metrics"][name] for entry in rounds for name in drawn if name in entry["metrics"]])
-    axes.set_ylabel(drawn[0].rpartition("/")[2] if len({n.rpartition("/")[2] for n in drawn}) == 1 else "metric")
-    plain(axes)
-    figure.legend(loc="outside upper center", ncols=len(drawn), fontsize=8, frameon=False)
-    write(figure, path, dpi=120)
 
 
 def _about(means: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from seg_al.results.print_style import Style
+from seg_al.recording.pictures.print_style import Style
 
 BANDED = 3
 """Least runs that an interval is drawn of: that of two is 9 standard deviations wide to either side."""
@@ -78,20 +78,3 @@ def seen_with_bands(means: pd.DataFrame) -> npt.NDArray[np.float64]:
     least = max(2 * low - high, 0.0) if low >= 0 else 2 * low - high
     most = min(2 * high - low, 1.0) if low >= 0 and high <= 1 else 2 * high - low
     return np.concatenate([values, ends.clip(least, most)])
-
-
-def frame(axes: Axes, values: npt.ArrayLike) -> tuple[float, float]:
-    """Limits of the y axis around the finite values that must be seen: with some room, and none where no value can be.
-
-    What is never negative has no room below 0, a fraction none above 1; equal values still have an axis.
-    """
-    seen = np.asarray(values, dtype=np.float64)
-    seen = seen[np.isfinite(seen)]
-    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
-    room = 0.15 * (high - low) or 0.1 * abs(high) or 0.1
-    bottom, top = low - room, high + room
-    if low >= 0:
-        bottom = max(bottom, 0.0)
-        top = min(top, 1.0) if high <= 1 else top
-    axes.set_ylim(bottom, top)
-    return bottom, top

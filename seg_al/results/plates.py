@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from seg_al.core import CostUnit
-from seg_al.pictures.plain_text import without_formulas
+from seg_al.recording.pictures.plain_text import without_formulas
+from seg_al.recording.pictures.print_style import save
+from seg_al.results.arm_styles import styles_of
 from seg_al.results.arms import missing
 from seg_al.results.comparable import lower_is_better
 from seg_al.results.comparison_figures import (
@@ -26,7 +28,6 @@ from seg_al.results.comparison_figures import (
 )
 from seg_al.results.figures import curves_figure
 from seg_al.results.mean_lines import BANDED
-from seg_al.results.print_style import save, styles_of
 from seg_al.results.ranks import grid_of, mean_ranks, penalties, rank_rounds
 from seg_al.results.records import Study
 from seg_al.results.savings import savings

@@ -16,8 +16,8 @@ from typing import Any
 
 import pandas as pd
 
+from seg_al.measuring.curve import AREA
 from seg_al.results.arms import missing
-from seg_al.results.curves import AREA
 from seg_al.results.records import Point, Record, Study, Where, record_of, study_of
 from seg_al.results.run_files import number, read_run
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seg_al.agreement import scalars as agreement_scalars
-from seg_al.asked import scalars as asked_scalars
-from seg_al.checksums import DIFFERENT, checksum, checksums_in
+from seg_al.recording.agreement import scalars as agreement_scalars
+from seg_al.recording.checksums import DIFFERENT, checksum, checksums_in
+from seg_al.recording.query_statistics import scalars as query_scalars
 from seg_al.results.records import Point, Record, choices_of, record_of
 
 AWAY = "move the folder away and run the same command"
@@ -91,7 +91,7 @@ def _point(path: str, name: str, entry: Mapping[str, Any], heuristic: str) -> Po
     file = f"rounds/{name}/asked.json"
     if asked := _optional(path, file, sums):
         with _named(file):
-            values |= _numbers(asked_scalars(asked), "it")
+            values |= _numbers(query_scalars(asked), "it")
     if truths := _truths_read(path, f"rounds/{name}/truths_read.json", sums):
         values["oracle/truths_read"] = truths
     return Point(float(name), cost, values)

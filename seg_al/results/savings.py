@@ -13,9 +13,10 @@ import pandas as pd
 from scipy.special import ndtr, stdtrit
 
 from seg_al.core import CostUnit
+from seg_al.measuring.curve import Curve
 from seg_al.results.arms import amount
 from seg_al.results.comparable import lower_is_better
-from seg_al.results.curves import LEVEL, Curve, baseline_of, curves_of
+from seg_al.results.curves import LEVEL, baseline_of, curves_of
 from seg_al.results.records import Study
 
 TARGETS = (0.90, 0.95, 1.00)

@@ -13,7 +13,7 @@ from seg_al.core import COST_UNITS
 from seg_al.results.nearest_names import nearest_names
 from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.records import Study
-from seg_al.tracking.ways import LOCAL_URL, URL_VARIABLE
+from seg_al.tracking.backends import LOCAL_URL, URL_VARIABLE
 
 METRICS = ("test/dice", "test/ap")
 """What is compared where nobody says what: the first that the study has."""

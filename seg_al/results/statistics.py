@@ -21,8 +21,9 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from seg_al.core import CostUnit
+from seg_al.measuring.curve import Curve, Scale
 from seg_al.results.arms import amount
-from seg_al.results.curves import LEVEL, Curve, Scale, curves_of, half_width
+from seg_al.results.curves import LEVEL, curves_of, half_width
 
 ALPHA = 1 - LEVEL
 POWER = 0.8

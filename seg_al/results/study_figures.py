@@ -11,9 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from seg_al.core import COST_UNITS, CostUnit
-from seg_al.results.curves import arms_of, class_metrics, table_of
-from seg_al.results.mean_lines import banded, frame, mean_lines, seen_with_bands
-from seg_al.results.print_style import (
+from seg_al.recording.pictures.print_style import (
     COLUMN,
     DASHES,
     LINE,
@@ -23,11 +21,13 @@ from seg_al.results.print_style import (
     Style,
     cost_axis,
     fill,
+    frame,
     legend,
     plain,
-    styles_of,
-    unit_of,
 )
+from seg_al.results.arm_styles import styles_of, unit_of
+from seg_al.results.curves import arms_of, class_metrics, table_of
+from seg_al.results.mean_lines import banded, mean_lines, seen_with_bands
 from seg_al.results.statistics import areas, summary
 
 PANELS = 12

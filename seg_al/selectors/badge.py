@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from seg_al.core import Candidates
-from seg_al.descriptors import Descriptor
-from seg_al.diversity import SquaredDistances, d_squared_seeding
+from seg_al.selectors.descriptors import Descriptor
+from seg_al.selectors.diversity import SquaredDistances, d_squared_seeding
 from seg_al.selectors.spending import count_for, select
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.descriptors import Descriptor
-from seg_al.diversity import k_center
+from seg_al.selectors.descriptors import Descriptor
+from seg_al.selectors.diversity import k_center
 from seg_al.selectors.spending import select
 
 SMALLEST = 1e-8

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.descriptors import Descriptor
+from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.spending import ROUNDING, at_least_zero, check_positive, select
 from seg_al.selectors.stochastic import log_scores, noisy_order
 

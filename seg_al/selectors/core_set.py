@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from seg_al.core import Candidates
-from seg_al.descriptors import Descriptor
-from seg_al.diversity import ExactSquaredDistances, SquaredDistances, k_center
+from seg_al.selectors.descriptors import Descriptor
+from seg_al.selectors.diversity import ExactSquaredDistances, SquaredDistances, k_center
 from seg_al.selectors.spending import select
 
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seg_al.core import Candidates
-from seg_al.descriptors import Descriptor
-from seg_al.diversity import Vectors
 from seg_al.randomness import torch_seeded
+from seg_al.selectors.descriptors import Descriptor
+from seg_al.selectors.diversity import Vectors
 from seg_al.selectors.spending import check_positive, count_for, select, spend
 
 LARGEST_SEED = 2**31

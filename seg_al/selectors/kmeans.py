@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.descriptors import Descriptor
-from seg_al.diversity import SquaredDistances, d_squared_seeding, k_means, nearest_members
+from seg_al.selectors.descriptors import Descriptor
+from seg_al.selectors.diversity import SquaredDistances, d_squared_seeding, k_means, nearest_members
 from seg_al.selectors.spending import at_least_zero, check_positive, count_for, select
 
 

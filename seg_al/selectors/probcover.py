@@ -12,8 +12,8 @@ import numpy.typing as npt
 from sklearn.metrics import pairwise_distances_argmin_min
 
 from seg_al.core import Candidates
-from seg_al.descriptors import Descriptor
-from seg_al.diversity import SquaredDistances, Vectors, assigned, k_means
+from seg_al.selectors.descriptors import Descriptor
+from seg_al.selectors.diversity import SquaredDistances, Vectors, assigned, k_means
 from seg_al.selectors.spending import ROUNDING, check_positive, select
 
 BoolVector = npt.NDArray[np.bool_]

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
 from seg_al.core import Candidates
-from seg_al.descriptors import Descriptor
-from seg_al.diversity import Vectors, assigned, k_means
+from seg_al.selectors.descriptors import Descriptor
+from seg_al.selectors.diversity import Vectors, assigned, k_means
 from seg_al.selectors.spending import check_positive, count_for, select
 
 NO_DISTANCE = 1e-5

@@ -11,21 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg_al.beliefs import Beliefs, BeliefSums, NotFinite
-from seg_al.compute import Compute
-from seg_al.core import Dataset
-from seg_al.instances.coco_metrics import coco_metrics, perfect_ap
-from seg_al.instances.found import detections_of, placed, selected, undone
-from seg_al.instances.matching import Matcher, Matching
-from seg_al.instances.merging import certainty, merged
-from seg_al.instances.metrics import instance_metrics
-from seg_al.instances.nouns import Detections, Instances, instances_of
-from seg_al.instances.painting import painted
-from seg_al.instances.passes import Found, Objects, Passed
-from seg_al.instances.reported import OperatingPoint
-from seg_al.predictors import Predictor, refuse_not_finite
+from seg_al.core import Compute, Dataset
+from seg_al.measuring.coco_ap import coco_metrics, perfect_ap
+from seg_al.measuring.objects import instance_metrics
+from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
+from seg_al.predictors.predictor import Predictor, refuse_not_finite
+from seg_al.predictors.views import View
+from seg_al.tasks.objects.matching import Matcher, Matching
+from seg_al.tasks.objects.merging import certainty, merged
+from seg_al.tasks.objects.objects import Detections, Instances, instances_of
+from seg_al.tasks.objects.painting import painted
+from seg_al.tasks.objects.passes import Found, Objects, Passed
+from seg_al.tasks.objects.placement import detections_of, placed, selected, undone
+from seg_al.tasks.objects.reported import OperatingPoint
 from seg_al.tasks.task import each_image, tests_of
-from seg_al.views import View
 
 log = logging.getLogger(__name__)
 

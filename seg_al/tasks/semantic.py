@@ -9,10 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from seg_al.compute import Compute
-from seg_al.core import IGNORE, Dataset
-from seg_al.metrics import LEAST_OBJECT, Evaluation, constant_scores
-from seg_al.predictors import LOGITS, Logits, Predictor, mean_probabilities
+from seg_al.core import IGNORE, Compute, Dataset
+from seg_al.measuring.class_maps import LEAST_OBJECT, Evaluation, constant_scores
+from seg_al.predictors.predictor import LOGITS, Logits, Predictor, mean_probabilities
 from seg_al.tasks.task import each_image, tests_of
 
 

@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from torch import Tensor
 from tqdm import tqdm
 
-from seg_al.beliefs import NotFinite
-from seg_al.compute import Compute
-from seg_al.core import Dataset
-from seg_al.instances.passes import Objects
-from seg_al.predictors import Predictor, Reading
+from seg_al.core import Compute, Dataset
+from seg_al.predictors.class_maps import NotFinite
+from seg_al.predictors.predictor import Predictor, Reading
+from seg_al.tasks.objects.passes import Objects
 
 T = TypeVar("T")
 

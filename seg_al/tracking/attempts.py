@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from seg_al.stages import write_json
+from seg_al.recording.files import write_json
 
 SACRED = "sacred"
 """The folder of Sacred's files in a run folder; one numbered folder per attempt."""

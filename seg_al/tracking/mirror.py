@@ -21,8 +21,8 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
+from seg_al.tracking.run_document import Curve, TrackedRun
 from seg_al.tracking.server import Document, is_away, reason_of
-from seg_al.tracking.tracked import Curve, TrackedRun
 
 log = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from sacred.observers import FileStorageObserver, RunObserver
 from sacred.serializer import flatten
 
 from seg_al.tracking.attempts import SACRED, brought_alone, held, mark_dead, uid_of
+from seg_al.tracking.backlog import leave, owes, settle, waiting
 from seg_al.tracking.mirror import Mirror
+from seg_al.tracking.run_document import TrackedRun, tracked_run
 from seg_al.tracking.server import Document, Server, is_away, prepare, reason_of
-from seg_al.tracking.tracked import TrackedRun, tracked_run
-from seg_al.tracking.unsent import leave, owes, settle, waiting
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from sacred import SETTINGS, Experiment
 from sacred.utils import SacredInterrupt, apply_backspaces_and_linefeeds
 
 from seg_al.core import AwaitingAnnotation
+from seg_al.tracking.backends import Capture, Main, key_of, plain
+from seg_al.tracking.run_document import capped, stored_config
 from seg_al.tracking.signals import Ending
-from seg_al.tracking.tracked import capped, stored_config
-from seg_al.tracking.ways import Capture, Main, key_of, plain
 
 SETTINGS.DISCOVER_SOURCES = "none"  # the caller notes the commit instead
 SETTINGS.DISCOVER_DEPENDENCIES = "pkg"
@@ -192,7 +192,7 @@ def _last_beat(run: Any) -> None:
 
 def _quiet_logger(name: str) -> logging.Logger:
     """Sacred's messages from warnings on; how a run ended is its caller's to report."""
-    logger = logging.getLogger("seg_al.tracking.ways.sacred")
+    logger = logging.getLogger("seg_al.tracking.backends.sacred")
     logger.setLevel(logging.WARNING)
     logger.getChild(name).addFilter(_is_news)
     return logger

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from seg_al.core import AwaitingAnnotation
-from seg_al.stages import read_json, write_json
+from seg_al.recording.files import read_json, write_json
 
 NO_ROOM = 1 << 20
 """Bytes of free disk below which what fails has failed for want of them."""

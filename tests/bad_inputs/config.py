@@ -46,8 +46,10 @@ LINES = [
     Bad("model._target_=torch.nn.Identity", "is no Model: it has no decode, encode, repeat"),
     Bad("model._partial_=false", "is made later: set model._partial_=true"),
     Bad("heuristic._target_=seg_al.selectors.top.Top", "is no Heuristic: it has no min_passes"),
-    Bad("task._target_=seg_al.train.Trainer", "is no Task: it has no"),
-    Bad("trainer.pace._target_=seg_al.pace.PolyDecay", "is no Steps: that is called with labelled, batch_size"),
+    Bad("task._target_=seg_al.trainers.trainer.Trainer", "is no Task: it has no"),
+    Bad(
+        "trainer.pace._target_=seg_al.training.pace.PolyDecay", "is no Steps: that is called with labelled, batch_size"
+    ),
     # words
     Bad("budget=???", "budget has no value; give it one, as in budget=VALUE"),
     Bad("budget", "Error parsing override 'budget'", "missing EQUAL"),

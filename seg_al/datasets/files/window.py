@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -62,3 +62,11 @@ def numbers_of(given: object) -> tuple[float, float] | None:
 def percentiles_of(given: object) -> tuple[float, float] | None:
     """Those of {"percentiles": [low, high]}; None where it is something else."""
     return numbers_of(given["percentiles"]) if isinstance(given, Mapping) and set(given) == {"percentiles"} else None
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """A dataset whose files may hold more than 8 bits."""
+
+    @property
+    def window(self) -> Window | None: ...  # which grey levels are black and white; None: 8 bits as they are

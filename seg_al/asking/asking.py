@@ -1,0 +1,221 @@
+"""From the pool to the queries of a round: look at each image, cut it into units, score them, spend the budget."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from seg_al.asking.audit import audit
+from seg_al.asking.memory import give_freed_memory_back, thrifty
+from seg_al.asking.pool import Pool
+from seg_al.asking.round_view import RoundView
+from seg_al.asking.scorer import Described, Scorer
+from seg_al.asking.unit_table import IdMap, UnitTable, candidates_of, regions_of, score_table, table_after
+from seg_al.core import Annotator, Budget, Granularity, Heuristic, Query, Region, Selector
+from seg_al.granularities.objects import ImageOfObjects
+from seg_al.heuristics.random import Random
+from seg_al.predictors.predictor import Predictor
+from seg_al.randomness import numpy_rng
+from seg_al.selectors.spending import ROUNDING
+from seg_al.selectors.top import Top
+
+log = logging.getLogger(__name__)
+
+Place = tuple[str, int]
+"""An image and the id of a unit in it."""
+Spent = tuple[list[Query], list[Place], list[UnitTable]]
+AUDITED = 256
+"""Rows and columns of an image on which the network is audited; every layer is in use there."""
+TRIM_EVERY = 50
+"""Images after which freed memory goes back to the system, so that a larger pool needs no more of it."""
+INITIAL = "initial"
+"""Why the first queries are asked."""
+
+
+@dataclass(frozen=True)
+class RoundQueries:
+    """What a round asks, and what it knows of the units."""
+
+    queries: list[Query]
+    """Most wanted first, image by image where the budget is for each image."""
+    scores: pd.DataFrame
+    """One row per recorded unit: image, unit, area (pixels), asked, drawn, and the score by each heuristic."""
+    passes: pd.DataFrame | None
+    """The chosen heuristic's scores after fewer passes: image, unit, passes, score; None where there were few."""
+    truths_read: int
+    """True facts of unlabelled units that an oracle selector was told; 0 for an honest one."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a round asks."""
+
+    heuristic: Heuristic
+    name: str
+    """The heuristic's name, for the record."""
+    also: Mapping[str, Heuristic]
+    """Heuristics whose scores are recorded as well, by name; they cost no pass."""
+    granularity: Granularity
+    selector: Selector
+    predictor: Predictor
+    subset: int | None
+    """Most images that are looked at, drawn from `run` anew each round; None: all."""
+    shortlist: int
+    """Most units of an image that are kept for their scores, and as many that are drawn to stand for all."""
+
+    def __call__(self, round_view: RoundView, annotator: Annotator, budget: Budget) -> RoundQueries:
+        """Spends the budget on what is not known yet. Raises ValueError where no unit can be bought or scored."""
+        scorer = self.scorer(round_view)
+        if scorer.looks:
+            first = round_view.pool.images.image(round_view.pool.open[0])[:AUDITED, :AUDITED]
+            audit(round_view.models()[0], round_view.compute.tensor(first), round_view.compute, self.predictor.dropout)
+        spend = self._each_image if budget.per == "image" else self._whole_pool
+        with thrifty(round_view.pool.askable_area(round_view.pool.open[0])):
+            queries, places, blocks = spend(scorer, annotator, budget, self._known(scorer))
+        if self.heuristic.min_passes > 0:
+            self._warn_of_ties(blocks, round_view.round)
+        told = sum(len(block.truth) for block in blocks if block.truth is not None)
+        return RoundQueries(
+            queries, score_table(blocks, places), table_after(blocks, self.name, self.predictor.total), told
+        )
+
+    def scorer(self, round_view: RoundView) -> Scorer:
+        return Scorer(round_view, self.heuristic, self.name, self.also, self.granularity, self.selector.descriptor)
+
+    def first(self, round_view: RoundView, annotator: Annotator, budget: Budget) -> list[Query]:
+        """Units drawn at random from `run` for the budget, the same for every heuristic."""
+        blind = replace(self, heuristic=Random(), name=INITIAL, also={}, selector=Top())
+        queries = blind(round_view, annotator, budget).queries
+        return [replace(query, why=INITIAL, score=None) for query in queries]
+
+    def _names(self, round_view: RoundView) -> Iterator[str]:
+        names = round_view.pool.open
+        if self.subset is not None and self.subset < len(names):
+            names = tuple(sorted(round_view.rng("subset").choice(names, self.subset, replace=False).tolist()))
+        for number, name in enumerate(tqdm(names, desc="query", unit="image", leave=False, disable=None, delay=1)):
+            if number % TRIM_EVERY == TRIM_EVERY - 1:
+                give_freed_memory_back()
+            yield name
+
+    def _each_image(self, scorer: Scorer, annotator: Annotator, budget: Budget, known: Described | None) -> Spent:
+        """The budget for each image: its selector sees all of its units, then only what is recorded is kept."""
+        round_view = scorer.round_view
+        queries: list[Query] = []
+        places: list[Place] = []
+        blocks: list[UnitTable] = []
+        poor: list[str] = []
+        for name in self._names(round_view):
+            block, ids = scorer(name)
+            if not len(block):  # the prediction holds nothing to ask about
+                poor.append(name)
+                continue
+            block = self._told(block, range(len(block)), ids, annotator)
+            candidates = candidates_of([block], self.name, budget.unit, known, round_view.round)
+            left = float(candidates.costs.sum())
+            if budget.amount * ROUNDING < candidates.costs.min() or budget.amount > left * ROUNDING:
+                poor.append(name)
+            rows = list(self.selector(candidates, min(budget.amount, left), round_view.rng("select", name)))
+            regions = regions_of(ids, rows)
+            for rank, row in enumerate(rows, start=1):
+                why = f"choice {rank} of {len(block)} in its image"
+                queries.append(self._query(name, regions[row], why, candidates.scores[row]))
+            places += [(name, int(block.units[row])) for row in rows]
+            blocks.append(block.kept(self.name, self.shortlist, rows, round_view.rng("shortlist", name)))
+        if not queries:
+            raise ValueError(
+                f"budget={budget.amount:g} {budget.unit} per image buys no unit of any image; raise budget, or choose "
+                "a finer granularity"
+            )
+        if poor:
+            some = ", ".join(poor[:3]) + (", ..." if len(poor) > 3 else "")
+            log.warning("%g %s per image is not what can be bought in %d images: %s",
+                        budget.amount, budget.unit, len(poor), some)  # fmt: skip
+        return queries, places, blocks
+
+    def _whole_pool(self, scorer: Scorer, annotator: Annotator, budget: Budget, known: Described | None) -> Spent:
+        """One budget for all images: the selector sees what is kept of each."""
+        round_view = scorer.round_view
+        blocks: list[UnitTable] = []
+        for name in self._names(round_view):
+            block, ids = scorer(name)
+            kept = block.kept(self.name, self.shortlist, (), round_view.rng("shortlist", name))
+            blocks.append(self._told(kept, np.searchsorted(block.units, kept.units).tolist(), ids, annotator))
+        candidates = candidates_of(blocks, self.name, budget.unit, known, round_view.round)
+        if not len(candidates):
+            raise ValueError(
+                f"none of the {len(blocks)} images has anything to ask about: the prediction holds no such unit; train "
+                "longer or begin with more images, or choose granularity=image"
+            )
+        left = float(candidates.costs.sum())
+        if budget.amount * ROUNDING < candidates.costs.min():
+            raise ValueError(
+                f"budget={budget.amount:g} {budget.unit} buys none of the {len(candidates)} units: the cheapest costs "
+                f"{candidates.costs.min():g}; raise budget, or choose a finer granularity"
+            )
+        if budget.amount > left * ROUNDING:
+            asks = "the budget of %g %s exceeds what is left: asking for the rest, %g"
+            log.warning(asks, budget.amount, budget.unit, left)
+        chosen = self.selector(candidates, min(budget.amount, left), round_view.rng("select"))
+        places = [(candidates.images[position], int(candidates.units[position])) for position in chosen]
+        regions = _found_again(places, scorer)
+        queries = [
+            self._query(place[0], regions[place], f"choice {rank} of {len(candidates)}", candidates.scores[position])
+            for rank, (position, place) in enumerate(zip(chosen, places, strict=True), start=1)
+        ]
+        return queries, places, blocks
+
+    def _warn_of_ties(self, blocks: Sequence[UnitTable], number: int) -> None:
+        """Tells of a round in which the heuristic prefers nothing, so that it asks what random asks."""
+        scores = np.concatenate([block.scores[self.name] for block in blocks])
+        if len(scores) > 1 and (scores == scores[0]).all():
+            without = isinstance(self.granularity, ImageOfObjects) and scores[0] == self.granularity.empty
+            why = "no image shows an object that is not known yet" if without else "the passes tell none of them apart"
+            log.warning(
+                "round %d: all %d scores by %s are %g, since %s, so that it asks what random asks; train longer "
+                "(trainer.pace) or begin with more images (initial)", number, len(scores), self.name, scores[0], why,
+            )  # fmt: skip
+
+    def _query(self, name: str, region: Region, rank: str, score: float) -> Query:
+        return Query(name, region, f"{rank} by {self.name} = {score:.4g}", float(score))
+
+    def _told(self, block: UnitTable, rows: Iterable[int], ids: IdMap, annotator: Annotator) -> UnitTable:
+        """The block with what an oracle selector may know of its units, which stand at `rows` in the map of ids."""
+        key = self.selector.truth
+        if key is None:
+            return block
+        masks = (ids == row for row in rows)
+        return replace(block, truth=tuple(annotator.truth(key, block.image, mask) for mask in masks))
+
+    def _known(self, scorer: Scorer) -> Described | None:
+        """What is labelled already, described like the candidates, for a selector that reads it."""
+        if self.selector.descriptor is None or not self.selector.reads_known:
+            return None
+        vectors = [scorer.known(name) for name in scorer.round_view.pool.labelled]
+        return np.concatenate([one for one in vectors if one is not None])
+
+
+def _found_again(places: Sequence[Place], scorer: Scorer) -> dict[Place, Region]:
+    """The region of each place."""
+    units: dict[str, list[int]] = {}
+    for name, unit in places:
+        units.setdefault(name, []).append(unit)
+    return {
+        (name, unit): region for name, wanted in units.items() for unit, region in scorer.regions(name, wanted).items()
+    }
+
+
+def first_names(names: Sequence[str], count: int, run: int) -> list[str]:
+    """Images drawn at random from `run`, the same for every heuristic."""
+    drawn: list[str] = numpy_rng(run, "initial").choice(names, count, replace=False).tolist()
+    return sorted(drawn)
+
+
+def first_queries(pool: Pool, count: int, run: int) -> list[Query]:
+    """All of the images that are drawn first."""
+    names = first_names(pool.names, count, run)
+    return [Query(name, Region.of(pool.unknown(name)), INITIAL) for name in names]

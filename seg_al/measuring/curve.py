@@ -1,0 +1,43 @@
+"""A learning curve as numbers: its height at a cost, and the area under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.integrate import trapezoid
+
+Scale = Literal["linear", "log"]
+
+
+AREA = "_area"
+"""Ends the name of a metric's area under the curve, which trackers are told and tables compute anew."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One run's evaluations."""
+
+    costs: npt.NDArray[np.float64]  # [P], increasing
+    values: npt.NDArray[np.float64]  # [P]
+
+    def at(self, cost: float) -> float:
+        """The metric at a cost inside the curve, linear between two evaluations."""
+        return float(np.interp(cost, self.costs, self.values))
+
+    def area(self, low: float, high: float, scale: Scale = "linear") -> float:
+        """The mean height between two costs inside the curve: its trapezoids' area by the width.
+
+        With "log" both the width and the lines between evaluations are those of a logarithmic cost axis, so that
+        the first labels weigh as much as a doubling later. Raises ValueError where a log has no meaning.
+        """
+        if scale == "log" and low <= 0:
+            raise ValueError(f"a logarithmic cost axis begins above 0, not at {low:g}; use the linear one")
+        costs = np.log(self.costs) if scale == "log" else self.costs
+        ends = np.log([low, high]) if scale == "log" else np.array([low, high], dtype=np.float64)
+        grid = np.concatenate(([ends[0]], costs[(costs > ends[0]) & (costs < ends[1])], [ends[1]]))
+        if grid[-1] <= grid[0]:
+            return float(np.interp(ends[0], costs, self.values))
+        return float(trapezoid(np.interp(grid, costs, self.values), grid) / (ends[1] - ends[0]))

@@ -1,0 +1,137 @@
+"""What the passes say about one image, kept as running moments: memory does not grow with the number of passes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from seg_al.tasks.objects.passes import Objects
+
+BLOCK_BYTES = 2 << 20
+"""An image is worked on in bands of about this size on a CPU, so that temporaries stay small and in its cache."""
+
+
+class NotFinite(ValueError):
+    """A model put out NaN or infinity."""
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """Moments over K passes for one image; float32 whatever the precision of the passes, on their device."""
+
+    passes: int
+    mean: Tensor  # [C, H, W], mean probability
+    squares: Tensor  # [C, H, W], sum over the passes of the squared deviation of the probability from its mean
+    expected_entropy: Tensor  # [H, W], mean over the passes of each pass's entropy, nats
+    votes: Tensor  # [C, H, W], how many passes have the class as their most probable one
+    features: Tensor | None = None  # [D, h, w], the deepest deterministic feature map; None unless asked for
+    penultimate: Tensor | None = None  # [D, h, w], the input of the classifier; None unless asked for
+    objects: Objects | None = None
+    """What the passes found, matched; None where the task has no objects."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.mean.shape[1], self.mean.shape[2]
+
+    @property
+    def variance(self) -> Tensor:  # [C, H, W]
+        """Population variance of the probability over the passes."""
+        return self.squares.clamp_min(0).div_(self.passes)
+
+    def rows(self, rows: slice) -> Beliefs:
+        """The same of some rows of the image, without features and objects."""
+        votes, entropy = self.votes[:, rows], self.expected_entropy[rows]
+        return Beliefs(self.passes, self.mean[:, rows], self.squares[:, rows], entropy, votes)
+
+    @property
+    def vote_shares(self) -> Tensor:  # [C, H, W]
+        return self.votes.to(torch.float32) / self.passes
+
+
+def bands(maps: Tensor) -> list[slice]:  # [C, H, W]
+    """Bands of rows of about BLOCK_BYTES each; all rows in one on a GPU."""
+    classes, height, width = maps.shape
+    step = height if maps.is_cuda else max(1, BLOCK_BYTES // (4 * max(1, classes * width)))
+    return [slice(start, start + step) for start in range(0, height, step)]
+
+
+def unlooked(size: tuple[int, int]) -> Beliefs:
+    """The beliefs of no pass and no class: all that a heuristic that looks at nothing may have."""
+    none = torch.zeros(0, *size)
+    return Beliefs(0, none, none, torch.zeros(size), none.to(torch.int16))
+
+
+class BeliefSums:
+    """Takes passes one by one and gives their Beliefs.
+
+    Moments are updated by Welford's rule rather than as plain sums, so that equal passes have a variance of exactly
+    zero. Passes are taken in order, one at a time: how they were chunked cannot change the result.
+    """
+
+    def __init__(self, classes: int, size: tuple[int, int], device: torch.device) -> None:
+        self.passes = 0
+        self.mean = torch.zeros(classes, *size, device=device)
+        self.squares = torch.zeros(classes, *size, device=device)
+        self.entropy = torch.zeros(size, device=device)
+        self.votes = torch.zeros(classes, *size, device=device, dtype=torch.uint8)
+        self.finite = torch.ones((), dtype=torch.bool, device=device)
+
+    def add(self, logits: Tensor) -> None:  # [k, C, H, W], any floating type
+        for one in logits:
+            self.passes += 1
+            if self.passes == 256:  # more than a byte counts
+                self.votes = self.votes.to(torch.int16)
+            for rows in bands(self.mean):
+                self._add_rows(one[:, rows], rows)
+
+    def _add_rows(self, logits: Tensor, rows: slice) -> None:  # [C, h, W]
+        """One exponential and no division per class: p = exp(z - max) / s, entropy = ln s - sum p (z - max)."""
+        shifted = logits.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        shifted -= shifted.amax(0)
+        _vote(shifted == 0, self.votes[:, rows])
+        p = shifted.exp()
+        total = p.sum(0)
+        shrink = total.reciprocal()
+        entropy = shifted.mul_(p).sum(0).mul_(shrink).neg_().add_(total.log_())
+        self.finite &= torch.isfinite(entropy.sum())  # NaN and infinite logits both end here
+        kept = self.entropy[rows]
+        kept.add_(entropy.sub_(kept), alpha=1 / self.passes)
+        mean = self.mean[:, rows]
+        deviation = torch.sub(p.mul_(shrink), mean, out=shifted)
+        mean.add_(deviation, alpha=1 / self.passes)
+        self.squares[:, rows].addcmul_(deviation, p.sub_(mean))
+
+    def beliefs(self) -> Beliefs:
+        """Raises NotFinite where any logit was NaN or infinite, and ValueError without a pass."""
+        if self.passes == 0:
+            raise ValueError("beliefs need at least one pass")
+        if not bool(self.finite):
+            raise NotFinite("the model's logits hold NaN or infinity")
+        return Beliefs(self.passes, self.mean, self.squares, self.entropy.clamp_min(0), self.votes)
+
+
+def _vote(best: Tensor, votes: Tensor) -> None:  # [C, h, W] bool, [C, h, W] counts, changed in place
+    """Counts each pixel's most probable class; of equally probable ones the first."""
+    if best.is_cuda or int(best.sum()) > best[0].numel():  # asking a GPU would wait for it
+        best = best & (best.cumsum(0, dtype=torch.uint8) == 1)
+    votes += best
+
+
+def beliefs_of(probabilities: Tensor) -> Beliefs:
+    """The Beliefs of K stacked probability maps [K, C, H, W]; zeros and ones are allowed. For tests and outside use.
+
+    Raises ValueError where a pixel's classes do not add up to 1.
+    """
+    p = probabilities.float()
+    sums = p.sum(1)
+    if not torch.allclose(sums, torch.ones_like(sums), atol=1e-2):
+        raise ValueError("probabilities do not add up to 1 over the class axis [K, C, H, W]")
+    votes = torch.nn.functional.one_hot(p.argmax(1), p.shape[1]).sum(0).permute(2, 0, 1)
+    votes = votes.to(torch.uint8 if len(p) < 256 else torch.int16)
+    mean = p.mean(0)
+    squares = (p - mean).square().sum(0)
+    return Beliefs(len(p), mean, squares, torch.special.entr(p).sum(1).mean(0), votes)

@@ -1,0 +1,228 @@
+"""Where passes come from: dropout masks, views of test-time augmentation, members and snapshots; in any combination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, Protocol
+
+import torch
+from torch import Tensor
+
+from seg_al.core import Compute
+from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
+from seg_al.predictors.dropout import drawing
+from seg_al.predictors.layer_calls import where_not_finite
+from seg_al.predictors.views import View, Views
+from seg_al.randomness import Address, numpy_rng
+
+
+class EncodeDecode(Protocol):
+    """What a predictor needs of a network; core.Model, with modules' own methods left out."""
+
+    def encode(self, images: Tensor) -> Any: ...
+    def decode(self, state: Any) -> Any: ...
+    def repeat(self, state: Any, times: int) -> Any: ...
+
+
+class Sums(Protocol):
+    """Takes passes one by one, in order, and gives what they say together."""
+
+    @property
+    def passes(self) -> int: ...
+    def add(self, passed: Any) -> None: ...
+    def beliefs(self) -> Beliefs: ...
+
+
+class Reading(Protocol):
+    """How what a network decodes becomes beliefs."""
+
+    def passes(self, decoded: Any, view: View | None, size: tuple[int, int]) -> list[Any]:
+        """The passes of what was decoded, each alone, and brought back from its view to the image of `size`."""
+        ...
+
+    def sums(self, first: Any, size: tuple[int, int], device: torch.device) -> Sums:
+        """Empty sums for passes like the first one."""
+        ...
+
+
+class Logits:
+    """Reads class maps: a pass is the logits [1, C, H, W] of its pixels."""
+
+    def passes(self, decoded: Tensor, view: View | None, size: tuple[int, int]) -> list[Tensor]:
+        return list(torch.split(decoded if view is None else view.undo(decoded, size), 1))
+
+    def sums(self, first: Tensor, size: tuple[int, int], device: torch.device) -> BeliefSums:
+        return BeliefSums(first.shape[1], size, device)
+
+
+LOGITS = Logits()
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """K = models times passes; each pass is one view, one set of dropout masks, or both."""
+
+    passes: int
+    """Per model."""
+    dropout: bool
+    """Whether dropout is on while passes are drawn (MC dropout, arXiv 1506.02142)."""
+    views: Views | None
+    """Test-time augmentation: pass k sees its own view of the image; None: all see the image as it is."""
+    members: int
+    """Models trained from different weights and data orders (deep ensemble, arXiv 1612.01474)."""
+    snapshots: int
+    """Models kept along each training, evenly spaced, the last included (snapshot ensemble, arXiv 1704.00109)."""
+    chunk: int
+    """Most passes to decode at once on a GPU; as many as fit into its free memory. A CPU decodes one by one."""
+
+    def __post_init__(self) -> None:
+        if self.passes < 1:
+            raise ValueError(
+                f"predictor.passes={self.passes}, which mc_iters sets: at least 1 pass is needed; "
+                "for one pass with dropout off use predictor=single"
+            )
+        if self.passes > 1 and not self.dropout and self.views is None:
+            raise ValueError(f"predictor.passes={self.passes} would repeat one pass: turn on dropout or views")
+        for name in ("members", "snapshots", "chunk"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"predictor.{name}={getattr(self, name)}: choose at least 1")
+
+    @property
+    def total(self) -> int:
+        """K, the passes that beliefs are made of."""
+        return self.passes * self.members * self.snapshots
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        models: Sequence[torch.nn.Module],
+        image: Tensor,
+        compute: Compute,
+        address: tuple[Address, ...],
+        features: bool = False,
+        watch: Callable[[Beliefs], None] | None = None,
+        reading: Reading = LOGITS,
+    ) -> Beliefs:
+        """The beliefs about one image [1, 3, H, W], bytes or floats in 0..1; with the first model's features if asked.
+
+        `watch` is shown the beliefs after 2, 4, 8, ... passes, short of all; they are valid until it returns.
+        Raises NotFinite where a model puts out NaN or infinity, ValueError for features of a model without any.
+        """
+        try:
+            beliefs = self._moments(models, image, compute, address, watch, reading)
+        except NotFinite:
+            refuse_not_finite(models, image, compute)
+        if not features:
+            return beliefs
+        with compute.autocast():
+            deepest, penultimate = _embed(models[0], scaled(image))
+        return replace(beliefs, features=deepest[0].float(), penultimate=penultimate[0].float())
+
+    def _moments(
+        self,
+        models: Sequence[torch.nn.Module],
+        image: Tensor,
+        compute: Compute,
+        address: tuple[Address, ...],
+        watch: Callable[[Beliefs], None] | None,
+        reading: Reading,
+    ) -> Beliefs:
+        sums: Sums | None = None
+        size = image.shape[2], image.shape[3]
+        for number, model in enumerate(models):
+            with compute.autocast():
+                for held in self._decoded(model, image, (*address, number)):
+                    chunk = reading.passes(*held.pop(), size)
+                    while chunk:  # what was added is let go: a pass may be the largest thing in memory
+                        sums = sums or reading.sums(chunk[0], size, image.device)
+                        sums.add(chunk.pop(0))
+                        if watch is not None and 1 < sums.passes < self.total and sums.passes.bit_count() == 1:
+                            watch(sums.beliefs())
+        assert sums is not None
+        return sums.beliefs()
+
+    def _decoded(
+        self, model: Any, image: Tensor, address: tuple[Address, ...]
+    ) -> Iterator[list[tuple[Any, View | None]]]:
+        """Chunks of passes in order, with the view that they saw; each alone in a list, to be taken out."""
+        if self.views is not None:
+            for number in range(self.passes):
+                view = self.views.draw(numpy_rng(*address, number, "view"))
+                state = model.encode(view.show(scaled(image)))
+                yield [(self._decode(model, state, [(*address, number)]), view)]
+            return
+        state = model.encode(scaled(image))
+        passes = [(*address, number) for number in range(self.passes)]
+        size = 1
+        while passes:
+            before = _bytes_asked_for(image)
+            try:
+                held: list[tuple[Any, View | None]] = [(self._decode(model, state, passes[:size]), None)]
+            except torch.cuda.OutOfMemoryError:
+                if size == 1:
+                    raise
+                size //= 2
+                torch.cuda.empty_cache()
+                continue
+            passes = passes[size:]
+            if image.is_cuda and size == 1:  # the first pass alone tells what one takes
+                size = _fitting(_bytes_asked_for(image) - before, image.device, self.chunk)
+            yield held
+
+    def _decode(self, model: Any, state: Any, rows: list[tuple[Address, ...]]) -> Any:
+        state = model.repeat(state, len(rows)) if len(rows) > 1 else state
+        if not self.dropout:
+            return model.decode(state)
+        with drawing(model, rows):
+            return model.decode(state)
+
+
+def _bytes_asked_for(image: Tensor) -> int:
+    """All bytes ever allocated on the image's GPU; their growth over a pass is at least what it held at once."""
+    if not image.is_cuda:
+        return 0
+    return int(torch.cuda.memory_stats(image.device).get("allocated_bytes.all.allocated", 0))
+
+
+def _fitting(one: int, device: torch.device, most: int) -> int:
+    """Passes of `one` byte count each that fit into the GPU's free memory, with half of it kept in reserve."""
+    free = torch.cuda.mem_get_info(device)[0]
+    return max(1, min(most, free // 2 // max(one, 1)))
+
+
+def _embed(model: Any, image: Tensor) -> tuple[Tensor, Tensor]:
+    """The deepest features and the classifier's input of one pass with dropout off."""
+    if not hasattr(model, "embed"):
+        raise ValueError(
+            f"the selector asks for features, but {type(model).__name__} has no embed(images); "
+            "choose a selector that reads scores only, such as selector=top, or another model"
+        )
+    deepest, penultimate = model.embed(image)
+    return deepest, penultimate
+
+
+@torch.inference_mode()
+def mean_probabilities(models: Sequence[Any], image: Tensor, compute: Compute) -> Tensor:
+    """The mean over models of one pass with dropout off: [C, H, W] float32. Raises NotFinite."""
+    total: Tensor | None = None
+    for model in models:
+        with compute.autocast():
+            logits = model(image)
+        p = logits[0].float().softmax(0)
+        total = p if total is None else total + p
+    assert total is not None
+    if not bool(torch.isfinite(total).all()):
+        refuse_not_finite(models, image, compute)
+    return total / len(models)
+
+
+def refuse_not_finite(models: Sequence[Any], image: Tensor, compute: Compute) -> NoReturn:
+    """Raises NotFinite that names the layer."""
+    where = where_not_finite(models, scaled(image), compute)
+    raise NotFinite(f"the model's logits hold NaN or infinity, first in the output of {where}")
+
+
+def scaled(picture: Tensor) -> Tensor:
+    """Bytes as floats in 0..1; floats as they are."""
+    return picture if picture.is_floating_point() else picture.float().div_(255)

@@ -1,0 +1,210 @@
+"""How every figure looks in print: colours, marks and lines of an arm, axes, notes, files.
+
+Figures are drawn at the width at which a paper prints them (a column or a page), so that their fonts stay readable,
+on matplotlib's objects and the Agg canvas: no window, no global state, safe in any process.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from seg_al.core import CostUnit
+from seg_al.recording.pictures.plain_text import without_formulas
+
+# Okabe and Ito (2008), with grey for its yellow, which does not show on white; black and greys are random's.
+COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
+MARKERS = ("s", "^", "D", "v", "p", "<", "h", ">", "d", "X")
+DASHES: tuple[Any, ...] = ("-", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)))
+CEILING = "#555555"
+COST_AXES: dict[CostUnit, str] = {
+    "images": "labelled images (count)",
+    "pixels": "labelled pixels (count)",
+    "regions": "answered regions (count)",
+    "clicks": "clicks (count)",
+    "vertices": "drawn polygon corners (count)",
+}
+COLUMN, PAGE = 3.5, 7.0
+"""Inches: the width of a column and of a page of text."""
+SMALL, NORMAL = 7, 8
+"""Points: ticks, legends and notes; labels and titles."""
+LINE = 0.13
+"""Inches from line to line of small text; matplotlib's layout keeps a text's height free, but not its width."""
+NOTES = 5
+"""Lines of gaps that a figure spells out; the rest is counted."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """One arm's colour, marker and dashes; any two of the first arms differ in all three, also in grey."""
+
+    colour: str
+    marker: str
+    dashes: Any
+
+    def line(self) -> dict[str, Any]:
+        """For axes.plot."""
+        return {"color": self.colour, "linestyle": self.dashes, "linewidth": 1.4, **self.mark()}
+
+    def mark(self) -> dict[str, Any]:
+        return {"marker": self.marker, "markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.4}
+
+
+def style_of(index: int) -> Style:
+    """The style of the n-th arm that is not random."""
+    colours = COLOURS[1:-1]
+    return Style(colours[index % len(colours)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
+
+
+def plain(axes: Axes) -> None:
+    """A light grid, no box, and fonts for the width that the figure is printed at."""
+    axes.grid(color="#dddddd", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=SMALL, length=2.5)
+    axes.xaxis.label.set_fontsize(NORMAL)
+    axes.yaxis.label.set_fontsize(NORMAL)
+    axes.title.set_fontsize(NORMAL)
+
+
+def width_of(text: str, points: float = SMALL) -> float:
+    """Inches that the longest of a text's lines takes."""
+    font = FontProperties(size=points)
+    widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.split("\n")]
+    return float(max(widths)) / 72
+
+
+def wrapped(text: str, letters: int) -> str:
+    """Lines of at most so many letters: a % * or − stays with its word, a word too long breaks behind = _ or -."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines.append("")
+        for word in re.sub(" (?=[%*−])", "\u00a0", line).split(" "):
+            parts = re.findall(r"[^=_-]*[=_-]|[^=_-]+", word) if len(word) > letters else [word]
+            pieces = [part[at : at + letters] for part in parts for at in range(0, len(part), letters)]
+            for place, piece in enumerate(pieces):
+                longer = f"{lines[-1]} {piece}" if lines[-1] and place == 0 else lines[-1] + piece
+                if len(longer) <= letters:
+                    lines[-1] = longer
+                else:
+                    lines.append(piece)
+    return "\n".join(lines).replace("\u00a0", " ")
+
+
+def fill(text: str, inches: float, points: float = NORMAL) -> str:
+    """The text in as few lines as are no wider, each of about the same length, down to eight letters a line."""
+    if width_of(text, points) <= inches:
+        return text
+    ways = [wrapped(text, letters) for letters in range(8, len(text))]
+    fitting = [way for way in ways if width_of(way, points) <= inches] or ways[:1]
+    return min(fitting, key=lambda way: (way.count("\n"), width_of(way, points)))
+
+
+def say(axes: Axes, inches: float, title: str, xlabel: str, points: float = NORMAL) -> float:
+    """Sets the title and the x label, no wider than so many inches; returns the height of their further lines."""
+    title, xlabel = fill(title, inches, points), fill(xlabel, inches, points)
+    axes.set_title(title, fontsize=points)
+    axes.set_xlabel(xlabel, fontsize=points)
+    return LINE * points / SMALL * (title.count("\n") + xlabel.count("\n"))
+
+
+def row_names(labels: Iterable[str], letters: int) -> tuple[list[str], float, float]:
+    """Wrapped names for the rows of an axis, the inches that they take of its width, and what a row must be high."""
+    texts = [wrapped(label, letters) for label in labels]
+    lines = max(text.count("\n") + 1 for text in texts)
+    return texts, max(map(width_of, texts)) + 0.15, LINE * lines + 0.04
+
+
+def cost_axis(axes: Axes, cost: CostUnit, costs: Sequence[float] | pd.Series[float], room: int = 10) -> None:
+    """Ticks at the costs themselves while they are whole numbers, no closer than `room` of them along the axis."""
+    axes.set_xlabel(COST_AXES.get(cost, f"{cost} (count)"))
+    ticks = sorted(set(costs))
+    closest = min((after - before for before, after in pairwise(ticks)), default=1)
+    if max(ticks) >= 10_000:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=room // 2 + 1))
+    elif ticks[-1] - ticks[0] < room * closest and all(float(tick).is_integer() for tick in ticks):
+        axes.set_xticks(ticks)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=room))
+
+
+def legend(figure: Figure, styles: Mapping[str, Style], names: Mapping[str, str]) -> float:
+    """The arms under the figure, named by `names`, in as many columns as fit; returns its height in inches."""
+    letters = figure.get_figwidth() * 17.5
+    longest = min(max(map(len, names.values())), int(letters) - 12)
+    columns = max(1, min(len(names), int(letters / (longest + 10))))
+    texts = {label: wrapped(text, longest) for label, text in names.items()}
+    handles = [Line2D([], [], label=text, **styles[label].line()) for label, text in texts.items()]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=columns, fontsize=SMALL, frameon=False, handlelength=3.2,
+        columnspacing=1.2, labelspacing=0.35,
+    )  # fmt: skip
+    lines = sum(text.count("\n") + 1 for text in texts.values())
+    return 0.15 + 0.145 * -(-lines // columns)
+
+
+def caption(figure: Figure, notes: Sequence[str]) -> None:
+    """What is missing or unequal, over the axes, so that the picture never travels without it."""
+    if not notes:
+        return
+    width = int(figure.get_figwidth() * 21)
+    lines = [textwrap.shorten(note, 2 * width, placeholder=" …") for note in notes[:NOTES]]
+    if len(notes) > NOTES:
+        lines.append(f"and {len(notes) - NOTES} more; the printed report names all")
+    text = "\n".join(textwrap.fill(line, width, subsequent_indent="   ") for line in lines)
+    figure.set_figheight(figure.get_figheight() + 0.11 * (text.count("\n") + 1))
+    figure.suptitle(text, x=0.01, ha="left", fontsize=6, color="#8a1c00")
+
+
+def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Writes <stem>.png and <stem>.pdf; the layout is found once."""
+    png, pdf = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".pdf")
+    write(figure, png, dpi=200)
+    figure.set_layout_engine("none")
+    write(figure, pdf, dpi=200)
+    return png, pdf
+
+
+def write(figure: Figure, path: Path, dpi: int) -> None:
+    """Without dates and versions inside, so that equal numbers give equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = path.suffix.removeprefix(".")
+    metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
+    FigureCanvasAgg(figure)
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        without_formulas(figure).savefig(path, format=kind, dpi=dpi, metadata=metadata)
+
+
+def frame(axes: Axes, values: npt.ArrayLike) -> tuple[float, float]:
+    """Limits of the y axis around the finite values that must be seen: with some room, and none where no value can be.
+
+    What is never negative has no room below 0, a fraction none above 1; equal values still have an axis.
+    """
+    seen = np.asarray(values, dtype=np.float64)
+    seen = seen[np.isfinite(seen)]
+    low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
+    room = 0.15 * (high - low) or 0.1 * abs(high) or 0.1
+    bottom, top = low - room, high + room
+    if low >= 0:
+        bottom = max(bottom, 0.0)
+        top = min(top, 1.0) if high <= 1 else top
+    axes.set_ylim(bottom, top)
+    return bottom, top

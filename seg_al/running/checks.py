@@ -1,0 +1,162 @@
+"""What would fail, or mean nothing, hours after an experiment was started; each problem names its config keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seg_al.asking.asking import first_names
+from seg_al.asking.pool import Pool
+from seg_al.heuristics.vote_variance import VoteVariance
+from seg_al.loop import Experiment
+from seg_al.predictors.dropout import dropouts
+from seg_al.selectors.clasp import ClaspPE
+from seg_al.selectors.foreground import RandomForeground
+from seg_al.selectors.spending import ROUNDING
+from seg_al.tasks.objects.certainty import ObjectHeuristic
+
+TRIED = 8
+"""Images that are cut before a run to see whether a budget buys a unit of them."""
+
+
+def check(experiment: Experiment) -> None:
+    """Raises ValueError, naming the keys, for what would fail or mean nothing hours later."""
+    if problems := problems_of(experiment):
+        raise ValueError("this experiment cannot run:\n" + "\n".join(f"  - {problem}" for problem in problems))
+
+
+def problems_of(experiment: Experiment) -> list[str]:
+    """One sentence for each, with its remedy; none for an experiment that can run."""
+    problems = [*_of_budget(experiment), *_of_passes(experiment), *_of_class_ids(experiment)]
+    batch, devices = experiment.trainer.batch_size, experiment.compute.devices
+    if batch % devices:
+        problems.append(
+            f"trainer.batch_size={batch} does not divide among devices={devices}; choose a multiple of the devices"
+        )
+    problems += [*experiment.task.problems(experiment.dataset), *_of_task(experiment)]
+    return problems
+
+
+def _of_task(experiment: Experiment) -> list[str]:
+    """Parts that are made for different tasks."""
+    task, trainer = experiment.task, experiment.trainer
+    parts = {
+        "model": getattr(experiment.fresh_model(0), "task", "semantic"),
+        "trainer.loss": trainer.loss.task,
+        "trainer.augmentation": trainer.augmentation.task,
+        "granularity": getattr(experiment.asking.granularity, "task", task.name),
+    }
+    problems = [
+        f"{part} is made for task={made_for}, but task={task.name}; choose the model, and task and trainer follow it, "
+        "as in model=unet or model=mask_rcnn_small"
+        for part, made_for in parts.items()
+        if made_for != task.name
+    ]
+    if trainer.validation.metric not in task.judges:
+        problems.append(
+            f"trainer.validation.metric={trainer.validation.metric}, which task={task.name} does not measure; "
+            f"choose {' or '.join(task.judges)}"
+        )
+    if isinstance(experiment.asking.heuristic, ObjectHeuristic) and task.name != "instances":
+        problems.append(
+            f"heuristic={experiment.asking.name} scores objects, which task={task.name} does not find; choose "
+            "model=mask_rcnn_small, or a heuristic that reads class maps, such as bald"
+        )
+    return problems
+
+
+def _of_class_ids(experiment: Experiment) -> list[str]:
+    """Backgrounds that are no class of the dataset."""
+    asking, classes = experiment.asking, experiment.dataset.classes
+    named = [
+        (f"{group}.background", part.background)
+        for group, part in (("heuristic", asking.heuristic), ("selector", asking.selector))
+        if isinstance(part, VoteVariance | ClaspPE | RandomForeground)
+    ]
+    return [
+        f"{key}={identity} is no class id; choose 0 to {len(classes) - 1} ({', '.join(classes)})"
+        for key, identity in named
+        if identity is not None and not 0 <= identity < len(classes)
+    ]
+
+
+def _of_budget(experiment: Experiment) -> list[str]:
+    names, initial = experiment.dataset.pool, experiment.initial
+    if not names:
+        return ["the pool is empty: the dataset leaves no training image besides val"]
+    problems = []
+    if experiment.rounds < 1:
+        problems.append(f"rounds={experiment.rounds}: at least 1, the training on the initial set")
+    if initial == "budget":
+        if experiment.asking.granularity.reads == "predictions":
+            problems.append(
+                "initial=budget asks before there is a model, but this granularity cuts images by what a model "
+                "predicts; begin with whole images, as in initial=4"
+            )
+        rest: Sequence[str] = names
+    elif initial != "all" and not 1 <= initial <= len(names):
+        problems.append(
+            f"initial={initial}: choose 1 to {len(names)} images (the pool has {len(names)}), all or budget"
+        )
+        rest = names
+    else:
+        first = set(names if initial == "all" else first_names(names, initial, experiment.run))
+        rest = [name for name in names if name not in first]
+    if experiment.budget.amount <= 0:
+        problems.append(f"budget={experiment.budget.amount:g}: a round must be able to ask for something")
+    elif experiment.rounds > 1 or initial == "budget":
+        problems += _unaffordable(experiment, rest) or _too_small(experiment, rest)
+    return problems
+
+
+def _unaffordable(experiment: Experiment, names: Sequence[str]) -> list[str]:
+    """What is wrong if the named images cannot take one budget."""
+    budget, pool = experiment.budget, Pool(names, experiment.dataset)
+    if budget.unit == "regions":  # how many there are is known when an image is cut
+        return []
+    if budget.per == "pool":
+        left, where = pool.left(budget.unit), f"are left of the pool after initial={experiment.initial}"
+    else:
+        left, where = max((pool.left_of(name, budget.unit) for name in names), default=0.0), "are in the largest image"
+    if budget.amount <= left:
+        return []
+    return [
+        f"budget={budget.amount:g} {budget.unit} a round, but only {left:g} {where}; lower budget or initial, or set "
+        "rounds=1"
+    ]
+
+
+def _too_small(experiment: Experiment, names: Sequence[str]) -> list[str]:
+    """What is wrong if a budget buys no unit of the named images; the smallest of them tell, before any training."""
+    budget, pool = experiment.budget, Pool(names, experiment.dataset)
+    smallest = sorted(names, key=pool.askable_area)[:TRIED]
+    whole = 1.0 if budget.unit == "regions" else min((pool.left_of(name, budget.unit) for name in smallest), default=0)
+    if budget.amount * ROUNDING >= whole:
+        return []
+    cheapest: float | None = whole
+    if budget.unit != "regions":  # a unit may be less than an image
+        scorer = experiment.asking.scorer(experiment.round_view(0, pool, list))
+        prices = [scorer.cheapest(name, budget.unit) for name in smallest]
+        cheapest = min((price for price in prices if price is not None), default=None)
+    if cheapest is None or budget.amount * ROUNDING >= cheapest:
+        return []
+    return [
+        f"budget={budget.amount:g} {budget.unit} buys nothing: the cheapest unit costs {cheapest:g}; raise budget, or "
+        "choose a finer granularity"
+    ]
+
+
+def _of_passes(experiment: Experiment) -> list[str]:
+    asking, problems = experiment.asking, []
+    heuristic, predictor = asking.heuristic, asking.predictor
+    if predictor.total < heuristic.min_passes:
+        problems.append(
+            f"heuristic={asking.name} compares at least {heuristic.min_passes} passes, but the predictor draws "
+            f"{predictor.total}; use predictor=mc_dropout with mc_iters={max(2, heuristic.min_passes)} or more, "
+            "predictor=deep_ensemble or predictor=tta"
+        )
+    if predictor.dropout and heuristic.min_passes > 0 and not dropouts(experiment.fresh_model(0)):
+        problems.append(
+            "the predictor draws passes with dropout, but the model has none (model.sites=none or model.dropout=0), "
+            "so all passes would be equal; give the model dropout or use predictor=single"
+        )
+    return problems

@@ -1,0 +1,126 @@
+"""Where tensors live and in which precision networks run: chosen by the machine unless the config says otherwise."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seg_al.core import ByteImage, Precision
+from seg_al.predictors.predictor import scaled
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True)
+class LocalCompute:
+    """A device, a precision and how many of the first train together."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "float32", "bfloat16", "float16"]
+    devices: int
+    """How many GPUs (or, on a CPU, processes) share each training batch."""
+    workers: int | Literal["auto"]
+    """Processes that load and augment training images; 0: the main process does it."""
+    threads: int | Literal["auto"]
+    """CPU threads of this process; "auto": as many as PyTorch takes."""
+    scoring: Literal["same", "bfloat16"] = "same"
+    """The precision that queries may take if it ranks alike (seg_al.asking.precision); "same": that of the training."""
+
+    def __post_init__(self) -> None:
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device=cuda, but PyTorch sees no CUDA device here; use device=auto or device=cpu")
+        if self.threads != "auto" and self.threads < 1:
+            raise ValueError(f"threads is at least 1, not {self.threads}")
+        if self.workers != "auto" and self.workers < 0:
+            raise ValueError(f"workers={self.workers}: choose 0 (the main process loads images), more, or auto")
+        if self.devices < 1:
+            raise ValueError(f"devices is at least 1, not {self.devices}")
+        if self.kind == "cuda" and self.devices > torch.cuda.device_count():
+            raise ValueError(f"devices={self.devices}, but this machine has {torch.cuda.device_count()} CUDA device(s)")
+        if self.kind == "cpu" and self.precision == "float16":
+            raise ValueError("precision=float16 needs a GPU; on a CPU use float32 or bfloat16")
+
+    @cached_property
+    def kind(self) -> Literal["cpu", "cuda"]:
+        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+    @property
+    def torch_device(self) -> torch.device:
+        return torch.device(self.kind)
+
+    @cached_property
+    def number_type(self) -> Precision:
+        if self.precision != "auto":
+            return self.precision
+        return "bfloat16" if self.kind == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+    @cached_property
+    def loaders(self) -> int:
+        """Loading processes per training process."""
+        if self.workers == "auto":
+            return min(8, torch.get_num_threads()) if self.kind == "cuda" else 0
+        return self.workers
+
+    @property
+    def loader_start(self) -> Literal["fork", "spawn"] | None:
+        """How loading processes begin; None: there are none.
+
+        PyTorch would take multiprocessing's default, which inside joblib's workers is joblib's own and starts nothing
+        but these. A forked loader touches no GPU; outside Linux, forking a process that has threads is not safe.
+        """
+        if not self.loaders:
+            return None
+        return "fork" if sys.platform == "linux" else "spawn"
+
+    def scoring_in(self, precision: Precision) -> LocalCompute:
+        return replace(self, precision=precision)
+
+    def claim_threads(self, processes: int = 1) -> None:
+        """Holds this process to its share of the processor: that of the run, which so many `processes` divide."""
+        if self.threads != "auto":
+            torch.set_num_threads(max(1, self.threads // processes))
+
+    def fabric(self) -> Fabric:
+        """Lightning Fabric for one training; imported here, because it takes seconds that a refused config need not.
+
+        It is told its environment: left to guess, it takes a Slurm job's processes for its own, and warns of srun.
+        """
+        from lightning_fabric import Fabric
+
+        from seg_al.running.own_processes import OwnProcesses
+
+        precision = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[self.number_type]
+        strategy = "auto" if self.devices == 1 else "ddp_spawn"
+        return Fabric(
+            accelerator=self.kind,
+            devices=self.devices,
+            strategy=strategy,
+            precision=precision,  # type: ignore[arg-type]
+            plugins=OwnProcesses(),
+        )
+
+    def autocast(self) -> AbstractContextManager[None]:
+        dtype: torch.dtype = getattr(torch, self.number_type)
+        return torch.autocast(self.kind, dtype=dtype, enabled=dtype != torch.float32)
+
+    def tensor(self, image: ByteImage) -> Tensor:  # [H, W, 3] -> [1, 3, H, W] in 0..1, channels last in memory
+        return scaled(self.picture(image))
+
+    def picture(self, image: ByteImage) -> Tensor:  # [H, W, 3] -> [1, 3, H, W] bytes, a quarter of the same as floats
+        return torch.from_numpy(np.array(image)).to(self.torch_device).permute(2, 0, 1)[None]
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """The model on the device, with channels last in memory, which convolutions are faster with on either kind."""
+        return model.to(self.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def describe(self) -> str:
+        name = torch.cuda.get_device_name() if self.kind == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        return f"{self.devices} x {name}, {self.number_type}"

@@ -1,0 +1,28 @@
+"""The window of a run's images as its folder keeps it: drawn in the first start, the same in every later one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seg_al.datasets.files.window import Windowed, numbers_of, percentiles_of
+from seg_al.recording.files import read_json, write_json
+
+FILE = "window.json"
+
+
+def kept_window(asked: object, folder: Path) -> list[float] | None:
+    """The window [low, high] that the folder keeps where percentiles are `asked` for; None: nothing is kept."""
+    path = folder / FILE
+    if percentiles_of(asked) is None or not path.exists():
+        return None
+    kept = read_json(path)
+    window = numbers_of(kept.get("window")) if isinstance(kept, dict) else None
+    if window is None:
+        raise ValueError(f"{path} holds no window [low, high]; remove it to have it drawn anew from the same images")
+    return list(window)
+
+
+def keep_window(dataset: Windowed, folder: Path) -> None:
+    """Writes the window into the folder, where the images have one."""
+    if dataset.window is not None and not (folder / FILE).exists():
+        write_json(folder / FILE, {"window": [dataset.window.low, dataset.window.high]})

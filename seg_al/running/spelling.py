@@ -1,0 +1,157 @@
+"""What was meant by a command line that does not compose, and how to mend it; Hydra only says how to add words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seg_al.running.folder import flat
+
+EXTRAS = {
+    "ray_local": ("hydra_ray_launcher", "ray"),
+    "slurm": ("hydra_submitit_launcher", "slurm"),
+    "local_processes": ("hydra_submitit_launcher", "slurm"),
+}
+"""The plugin of Hydra that a launcher in conf/ stands on, and the extra of this project that brings it."""
+
+
+def option_of(path: Path, group: str) -> dict[str, Any]:
+    """The values of an option's file; one that brings options of other groups has its own under the group's name."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    return content[group] if "defaults" in content else content
+
+
+def remedies(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
+    """Sentences about words with which the config could not be composed."""
+    for word in words:
+        key, _, name = word.partition("=")
+        plugin, extra = EXTRAS.get(name, ("", ""))
+        if key == "hydra/launcher" and plugin and find_spec(f"hydra_plugins.{plugin}") is None:
+            yield f'{word} needs pip install -e ".[{extra}]"'
+    yield from suggestions(words, conf, groups)
+
+
+def suggestions(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
+    """A sentence per key of KEY=VALUE that is near one of conf/config.yaml, a group, or a value of a chosen option."""
+    known = set(flat(yaml.safe_load((conf / "config.yaml").read_text()))) | {*groups}
+    for group in groups:
+        options = (option_of(path, group) for path in _chosen(words, conf, group))
+        known |= {f"{group}.{key}" for option in options for key in flat(option)}
+    for key in (
+        word.partition("=")[0] for word in words if "=" in word and not word.startswith(("+", "~", "hydra", "-"))
+    ):
+        parents = (name.startswith(f"{key}.") for name in known)
+        if key not in known and not any(parents) and (close := get_close_matches(key, sorted(known), n=1)):
+            yield f"{key} is not in the config; did you mean {close[0]}?"
+
+
+def _chosen(words: Sequence[str], conf: Path, group: str) -> list[Path]:
+    """The options that the words choose in a group; else its default and what chosen options bring; all in a study."""
+    every = sorted((conf / group).glob("*.yaml"))
+    if any(word.startswith(("-cn", "--config-name")) for word in words):
+        return every
+    named = [value for word in words for key, _, value in [word.partition("=")] if key == group]
+    if not named:
+        brings = re.compile(rf"override /{group}: *(\w+)")
+        named = [str(_defaults(conf)[group])]
+        for word in words:
+            key, _, values = word.partition("=")
+            paths = (conf / key / f"{value}.yaml" for value in values.split(","))
+            named += [name for path in paths if path.is_file() for name in brings.findall(path.read_text())]
+    options = {name.strip() for names in named for name in names.split(",")}
+    return [path for path in every if path.stem in options] or every
+
+
+def _defaults(conf: Path) -> dict[str, Any]:
+    entries = yaml.safe_load((conf / "config.yaml").read_text())["defaults"]
+    return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
+
+
+def words_of_hydra(error: Exception, word: str | None) -> str:
+    """What Hydra or OmegaConf say is wrong, without their search paths, hints for programmers and kinds of objects.
+
+    `word` is what was typed and could not be read; None: all words could.
+    """
+    said = ("" if word is None else f"{word}: ") + " ".join((str(error), str(error.__cause__ or "")))
+    lines = [line.strip() for line in said.split("\nConfig search path")[0].splitlines()]
+    hints = ("To append to your config", "object_type=", "reference_type=", "See https://", "Set the environment")
+    return "\n".join(line for line in lines if line and not line.startswith(hints))
+
+
+def mistakes(words: Sequence[str], conf: Path, groups: Sequence[str], place: str | None, study: str | None) -> str:
+    """What Hydra would answer with a traceback, a sentence each: groups without an option, and mistakes of YAML.
+
+    Of YAML in the files that the words name. `place` and `study` are the folder and the name of a config beside conf/.
+    """
+    if wrong := "\n".join(_without_option(words, conf, groups)):
+        return wrong
+    folders = [conf, *([Path(place)] if place else [])]
+    names = [study.removesuffix(".yaml")] if study else []
+    for word in words:
+        key, _, values = word.partition("=")
+        names += [f"{key}/{value}" for value in values.split(",") if value]
+    paths = (folder / f"{name}.yaml" for folder in folders for name in names)
+    return "\n".join(filter(None, (_mistake(path) for path in paths if path.is_file())))
+
+
+def _without_option(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and not key:
+            yield f"{word}: before = a key is needed, as in budget=3"
+        if key in groups and equals and (value in ("", "null", "None") or value[0] in "[{"):
+            options = ", ".join(sorted(path.stem for path in (conf / key).glob("*.yaml")))
+            yield f"{word}: choose one option, of {options}; several in turn with -m {key}=FIRST,SECOND"
+
+
+def _mistake(path: Path) -> str:
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        if node is not None and not isinstance(node, yaml.MappingNode):
+            return f"{path} holds no keys with values, such as budget: 3"
+        if node is not None and _size(node, {}) > MOST_VALUES:
+            return f"{path} holds more than {MOST_VALUES} values, by aliases of aliases (*NAME): write them out"
+        return _doubled(path, node)
+    except yaml.MarkedYAMLError as error:
+        lines = [mark.line + 1 for mark in (error.context_mark, error.problem_mark) if mark]
+        seen = f" in line {lines[-1]}" if len(set(lines)) > 1 else ""
+        found = ", ".join(filter(None, (error.context, error.problem)))
+        return f"{path}, line {lines[0] if lines else 1}: {found}{seen}"
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return f"{path} is no YAML: {' '.join(str(error).split())}"
+
+
+MOST_VALUES = 100_000
+"""Of one file, each alias (*NAME) counted as all that it repeats: a short file can hold billions."""
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """The values that the node stands for, infinite where it holds itself; each node is visited once."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until all below it is counted
+        below = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else []
+        below = node.value if isinstance(node, yaml.SequenceNode) else below
+        known[id(node)] = 1 + sum(_size(one, known) for one in below)
+    return known[id(node)]
+
+
+def _doubled(path: Path, node: yaml.Node | None) -> str:
+    """The first key that stands twice in a mapping."""
+    if isinstance(node, yaml.SequenceNode):
+        return next(filter(None, (_doubled(path, one) for one in node.value)), "")
+    seen: dict[str, int] = {}
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        line = key.start_mark.line + 1
+        if str(key.value) in seen:
+            return f"{path}, line {line}: {key.value} stands in line {seen[str(key.value)]} already"
+        seen[str(key.value)] = line
+        if told := _doubled(path, value):
+            return told
+    return ""

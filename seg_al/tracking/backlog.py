@@ -1,0 +1,52 @@
+"""What a MongoDB lacks of a run, as a note in the run folder: JSON lines that point at the files that hold it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from seg_al.tracking.server import Server
+from seg_al.whole_files import write_whole
+
+NOTE = "unsent.jsonl"
+"""Beside Sacred's attempts. The first line names the database; each other one a metric, an artifact or the run."""
+
+
+def leave(folder: Path, server: Server, rows: Sequence[Mapping[str, Any]], reason: str) -> None:
+    """Writes the note; it holds no password."""
+    first = {"server": server.shown, "database": server.database, "reason": reason}
+    text = "".join(json.dumps(row) + "\n" for row in (first, *rows))
+
+    def save(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    write_whole(_path(folder), save)
+
+
+def settle(folder: Path) -> None:
+    """Takes the note away: the database has all of the run."""
+    _path(folder).unlink(missing_ok=True)
+
+
+def owes(folder: Path) -> bool:
+    """Whether a database lacks something of the run."""
+    return _path(folder).exists()
+
+
+def waiting(runs: Path, server: Server) -> Iterator[Path]:
+    """Run folders in a folder of runs whose note names this database."""
+    for path in sorted(runs.glob(f"*/sacred/{NOTE}")):
+        try:
+            first = json.loads(path.read_text(encoding="utf-8").split("\n", 1)[0])
+            if not isinstance(first, dict):
+                continue
+        except (OSError, ValueError, RecursionError):
+            continue  # another process has settled it meanwhile, or a hand has touched it
+        if (first.get("server"), first.get("database")) == (server.shown, server.database):
+            yield path.parents[1]
+
+
+def _path(folder: Path) -> Path:
+    return folder / "sacred" / NOTE

@@ -1,0 +1,191 @@
+"""Every heuristic in conf/ passes the conformance suite, and the suite catches what published code gets wrong."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from broken_heuristics import (
+    guard_that_half_precision_rounds_to_zero,
+    last_two_of_a_sort,
+    masked_nan,
+    mean_of_logits,
+    noise_breaks_ties,
+    one_number,
+    only_the_first_class,
+    predictive_entropy,
+    reversed_margin,
+    sample_variance,
+    scaled_by_the_image,
+    softmax_over_columns,
+    sum_over_passes,
+    takes_rounded_probabilities_for_logits,
+    transposed,
+    undivided_by_one_pass,
+    unguarded_log,
+    variance_of_the_class_index,
+    weighs_late_passes_more,
+    wide_window,
+    writes_to_its_input,
+)
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from seg_al.conformance import references
+from seg_al.conformance.heuristics import Finding, check
+from seg_al.conformance.synthetic_passes import Array, passes_with_zeros, random_passes
+from seg_al.core import Heuristic
+from seg_al.predictors.class_maps import Beliefs, BeliefSums, beliefs_of
+from seg_al.tasks.objects.certainty import ObjectHeuristic
+
+OPTIONS = {
+    path.stem: instantiate(OmegaConf.load(path), _convert_="all")
+    for path in sorted((Path(__file__).parents[2] / "conf" / "heuristic").glob("*.yaml"))
+}
+MAPS = sorted(name for name, heuristic in OPTIONS.items() if not isinstance(heuristic, ObjectHeuristic))
+"""Options that score pixels; those that score objects are in test_object_scores.py."""
+LOOKS_AROUND = {"axon_myelin": 0, "ripu": None, "ripu_pixel": None}
+"""Options whose pixels look at their neighbours, and the class that they treat unlike the others, if there is one."""
+
+
+def stacked(p: Array) -> Beliefs:
+    return beliefs_of(torch.from_numpy(p))
+
+
+def summed(p: Array) -> Beliefs:
+    """As a predictor makes them: running sums over logits; a logit of -1e4 is a probability of 0."""
+    logits = torch.from_numpy(p).float().log().clamp_min(-1e4).to(torch.from_numpy(p).dtype)
+    sums = BeliefSums(p.shape[1], p.shape[2:], torch.device("cpu"))
+    sums.add(logits)
+    return sums.beliefs()
+
+
+def scored(heuristic: Heuristic, believed: Callable[[Array], Beliefs]) -> Callable[[Array], Array]:
+    return lambda p: heuristic(believed(p)).numpy()
+
+
+def failed(findings: list[Finding]) -> set[str]:
+    return {finding.check for finding in findings if not finding.passed}
+
+
+@pytest.mark.parametrize("believed", [stacked, summed])
+@pytest.mark.parametrize("name", MAPS)
+def test_every_heuristic_in_conf_that_scores_pixels_conforms(name, believed):
+    heuristic = OPTIONS[name]
+    findings = check(
+        scored(heuristic, believed),
+        getattr(references, name, None),
+        min_passes=heuristic.min_passes,
+        local=name not in LOOKS_AROUND,
+        special_class=LOOKS_AROUND.get(name),
+    )
+    assert not failed(findings), "\n".join(map(str, findings))
+
+
+REFERENCE = "float64 reference"
+BROKEN = [
+    (softmax_over_columns, 1, "entropy", {"splitting the image", "one pixel", REFERENCE}),
+    (mean_of_logits, 1, "entropy", {"zero probabilities", REFERENCE}),
+    (reversed_margin, 1, "margin", {"direction", REFERENCE}),
+    (unguarded_log, 1, "entropy", {"zero probabilities", "half precision", REFERENCE}),
+    (masked_nan, 1, "entropy", {"zero probabilities", REFERENCE}),
+    (variance_of_the_class_index, 2, "vote_variance", {"permuting classes", REFERENCE}),
+    (writes_to_its_input, 1, "entropy", {"purity"}),
+    (weighs_late_passes_more, 1, "entropy", {"permuting passes", "repeating passes", REFERENCE}),
+    (sum_over_passes, 1, "expected_entropy", {"repeating passes", "one pass", REFERENCE}),
+    (sample_variance, 2, "mean_variance", {"repeating passes", REFERENCE}),
+    (undivided_by_one_pass, 2, "mean_variance", {"repeating passes", "one pass", REFERENCE}),
+    (scaled_by_the_image, 1, "entropy", {"splitting the image", "one pixel", "direction", REFERENCE}),
+    (only_the_first_class, 1, "entropy", {"permuting classes", "direction", REFERENCE}),
+    (noise_breaks_ties, 1, "entropy", {"determinism"}),
+    (guard_that_half_precision_rounds_to_zero, 1, "entropy", {"half precision"}),
+    (takes_rounded_probabilities_for_logits, 1, "entropy", {"half precision"}),
+    (last_two_of_a_sort, 1, "margin", {"one class"}),
+    (wide_window, 1, None, {"splitting the image", "one pixel", "flipping the image"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("score", "min_passes", "method", "wrong"), BROKEN, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_the_suite_names_what_is_broken_and_nothing_else(score, min_passes, method, wrong):
+    reference = None if method is None else getattr(references, method)
+    findings = check(score, reference, min_passes=min_passes)
+    assert failed(findings) == wrong, "\n".join(map(str, findings))
+
+
+@pytest.mark.parametrize("score", [transposed, one_number])
+def test_a_map_of_another_shape_is_named_with_both_shapes(score):
+    findings = {finding.check: finding for finding in check(score)}
+    assert not findings["shape"].passed
+    assert "(8, 10)" in findings["finite"].detail
+    assert findings["purity"].passed
+
+
+def test_a_function_that_raises_fails_its_checks_with_its_message():
+    def fragile(p: Array) -> Array:
+        if p.shape[1] == 1:
+            raise IndexError("no second class")
+        return predictive_entropy(p)
+
+    findings = check(fragile)
+    assert failed(findings) == {"one class"}
+    assert next(f.detail for f in findings if not f.passed) == "it raised IndexError: no second class"
+
+
+def test_nan_where_no_probability_is_zero_is_not_finite():
+    def overflow(p: Array) -> Array:
+        return np.where(p.mean(0).max(0) < 0.5, np.inf, predictive_entropy(p))
+
+    assert "finite" in failed(check(overflow))
+
+
+def test_a_score_of_nothing_is_checked_for_its_form_only():
+    findings = check(lambda p: np.ones(p.shape[2:]), min_passes=0)
+    assert [finding.check for finding in findings] == ["shape", "finite", "purity", "determinism"]
+    assert not failed(findings)
+
+
+def test_entropy_passes_as_entropy_but_not_as_disagreement_between_certain_passes():
+    """Expected entropy does not see that certain passes contradict; predictive entropy does (law 4)."""
+
+    def expected(p: Array) -> Array:
+        return references.expected_entropy(p.astype(np.float64))
+
+    assert not failed(check(predictive_entropy, references.entropy))
+    assert failed(check(expected, min_passes=2)) == {"direction"}
+    assert failed(check(references.entropy, references.bald, min_passes=1)) == {REFERENCE}
+
+
+def test_a_failed_reference_says_by_how_much_and_how_well_the_ranks_agree():
+    found = next(f for f in check(mean_of_logits, references.entropy) if f.check == REFERENCE)
+    p = random_passes((7, 4, 8, 10), 6.0, 0).astype(np.float64)
+    worst = np.abs(mean_of_logits(p) - references.entropy(p)).max()
+    assert f"mostly certain passes: scores differ by at most {worst:.2g}" in found.detail
+    assert "rank correlation 0." in found.detail
+    assert str(found).startswith("FAILED  float64 reference: ")
+
+
+def test_the_script_that_checks_baal_says_how_to_install_it_or_finds_ours_whole():
+    script = Path(__file__).parents[2] / "scripts" / "check_baal.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    if importlib.util.find_spec("baal") is None:
+        assert done.returncode == 2
+        assert "pip install -e '.[benchmark]'" in done.stderr
+    else:
+        assert done.returncode == 0, done.stdout
+        assert "baal    BALD             logits         16 of 16" in done.stdout
+
+
+def test_passes_with_zeros_hold_what_they_promise():
+    p = passes_with_zeros((7, 4, 8, 10), 0)
+    assert p.sum(1) == pytest.approx(1, abs=1e-6)
+    assert not ((p > 0) & (p < 0.1)).any()
+    assert (p[:, 1, :, :5] == 0).all()
+    assert (p[:, 3, 0] == 1).all()
