@@ -1,4 +1,4 @@
-# The two commands of the README: `make demo` and `make test`. Each makes its environment first.
+# `make demo`, `make test` and `make docs`. Each makes its environment first.
 PYTHON ?= python3
 # How to get PyTorch and torchvision, which belong together: any requirements and options of pip. The releases that the
 # tests pass with.
@@ -6,8 +6,10 @@ TORCH ?= torch===2.13.0 torchvision===0.28.0
 ENV := .venv
 BIN := $(ENV)/bin
 RUNS ?= runs/demo
+# Prints how many lines of seg_al the tests ran, in the processes of the tests but not in those that a test starts.
+COVERED := -m slipcover --source seg_al --skip-covered -m pytest -W ignore::pytest.PytestAssertRewriteWarning
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 $(ENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(ENV)
@@ -25,7 +27,14 @@ check: $(ENV)/installed ## lint, format and types
 	$(BIN)/mypy
 
 test: $(ENV)/installed check ## everything that CI runs
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python $(COVERED) -n auto --maxprocesses 4 --dist loadfile
+
+$(ENV)/installed-docs: $(ENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	touch $@
+
+docs: $(ENV)/installed-docs ## the documents, as pages in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## the environment and the demo's runs; not your data or other runs
 	rm -rf $(ENV) runs/demo
