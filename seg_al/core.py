@@ -331,6 +331,37 @@ class Annotator(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Metric:
+    """What a number that a task measures means; it is kept with each run, so that results are read without the task."""
+
+    name: str
+    """Without the split: "error" stands for "test/error", "val/error" and so on."""
+    better: Literal["higher", "lower"] = "higher"
+    lowest: float | None = None
+    """The least that it can be; None: there is no bound."""
+    highest: float | None = None
+    unit: str = ""
+    """Behind the label of an axis, such as "pixels"; empty: none."""
+    judges: bool = False
+    """Whether its value on val may choose a checkpoint."""
+    area: bool = False
+    """Whether trackers also get the area under its learning curve."""
+    column: str = ""
+    """The heading of its columns in a table of runs; empty: it has none."""
+    of_class: str = ""
+    """What the names of the same metric of one class begin with: "error" for "error_car"; empty: there are none."""
+    bound: str = ""
+    """The metric that says, where it is recorded, what a perfect prediction gets; empty: the best value."""
+    meaning: str = ""
+    """For a reader who would stumble over the number."""
+
+    @property
+    def sign(self) -> int:
+        """What a value is multiplied by so that higher is better."""
+        return 1 if self.better == "higher" else -1
+
+
 class AwaitingAnnotation(Exception):
     """A person has not answered yet; the message says how many answers are missing and where they go."""
 

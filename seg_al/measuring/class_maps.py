@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.core import IGNORE, BoolMask, ByteImage
+from seg_al.core import IGNORE, BoolMask, ByteImage, Metric
 from seg_al.measuring.glas_objects import object_dice, object_f1, object_hausdorff
-from seg_al.measuring.objects import components, without_void
+from seg_al.measuring.objects import EMPTY_METRICS, components, without_void
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +24,19 @@ LEAST_OBJECT = 30
 """Pixels; 99 % of the glands annotated in GlaS are larger even at a quarter of the full scale."""
 IMAGE_MEANS = ("dice", "iou", "object_f1", "object_dice", "object_hausdorff")
 _BINS = 15
+CLASS_MAP_METRICS = (
+    Metric("dice", lowest=0, highest=1, judges=True, area=True, column="dice", of_class="dice"),
+    Metric("iou", lowest=0, highest=1, of_class="iou"),
+    Metric("dataset_dice", lowest=0, highest=1, of_class="dice"),
+    Metric("miou", lowest=0, highest=1, judges=True, area=True, column="mIoU", of_class="iou"),
+    Metric("pixel_accuracy", lowest=0, highest=1),
+    Metric("ece", better="lower", lowest=0, highest=1),
+    Metric("object_f1", lowest=0, highest=1),
+    Metric("object_dice", lowest=0, highest=1),
+    Metric("object_hausdorff", better="lower", lowest=0, unit="pixels"),
+    *EMPTY_METRICS,
+)
+"""What `Evaluation` measures."""
 
 Confusion = npt.NDArray[np.int64]
 ObjectImage = npt.NDArray[np.int32]
@@ -76,11 +89,11 @@ class Evaluation:
         confidence = top.to(device="cpu", dtype=torch.float32)
         predicted: npt.NDArray[np.int64] = winner.cpu().numpy()
         confusion = _confusion(predicted[known], target[known], len(self._classes))
-        iou, dice = _overlap_scores(confusion)
+        iou, dice = overlap_scores(confusion)
         row: dict[str, float | str] = {
             "image": name,
-            "dice": _mean_of_present(dice[self._foreground]),
-            "iou": _mean_of_present(iou[self._foreground]),
+            "dice": mean_of_present(dice[self._foreground]),
+            "iou": mean_of_present(iou[self._foreground]),
             "pixel_accuracy": _share_correct(confusion),
         }
         if objects is not None and self._objects:
@@ -118,11 +131,11 @@ class Evaluation:
         if empty:
             correct = float(np.mean([row["dice"] == 1 for row in empty]))
             means |= {"empty_images": float(len(empty)), "empty_correct": correct}
-        iou, dice = _overlap_scores(self._confusion)
+        iou, dice = overlap_scores(self._confusion)
         count, confidence, correct = self._calibration
         metrics = means | {
-            "dataset_dice": _mean_of_present(dice[self._foreground]),
-            "miou": _mean_of_present(iou),
+            "dataset_dice": mean_of_present(dice[self._foreground]),
+            "miou": mean_of_present(iou),
             "pixel_accuracy": _share_correct(self._confusion),
             "ece": float(np.abs(correct - confidence).sum() / count.sum()),
         }
@@ -179,7 +192,7 @@ def _confusion(predicted: npt.NDArray[np.int64], target: ByteImage, classes: int
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def _overlap_scores(confusion: Confusion) -> tuple[Floats, Floats]:  # [C, C] -> [C], [C]
+def overlap_scores(confusion: Confusion) -> tuple[Floats, Floats]:  # [C, C] -> [C], [C]
     """IoU and Dice of every class; NaN for a class that is neither in the target nor in the prediction."""
     both = np.diagonal(confusion)
     areas = confusion.sum(axis=0) + confusion.sum(axis=1)
@@ -190,7 +203,7 @@ def _overlap_scores(confusion: Confusion) -> tuple[Floats, Floats]:  # [C, C] ->
     return iou, dice
 
 
-def _mean_of_present(scores: Floats) -> float:
+def mean_of_present(scores: Floats) -> float:
     """The mean over the classes that occur; 1 where none does: nothing to find and nothing found."""
     present = scores[~np.isnan(scores)]
     return float(present.mean()) if present.size else 1.0
@@ -223,26 +236,3 @@ def _object_scores(predicted: ObjectImage, true: ObjectImage) -> dict[str, float
         "object_dice": object_dice(predicted, true),
         "object_hausdorff": object_hausdorff(predicted, true),
     }
-
-
-def constant_scores(counts: Confusion, foreground: Sequence[int], metric: str) -> Floats:  # [N, C] -> [C]
-    """The metric, "dice" or "miou" as `Evaluation` has it, of each network that predicts one class everywhere.
-
-    `counts` are the pixels of each class in N images. Any network whose pooled IoU is above that of the best constant
-    for every class has a higher miou: both are means over the same classes, those of the targets, since a class that is
-    only predicted has an IoU of 0 and beats nothing. No such law holds for dice, where a large image with few pixels of
-    a class weighs as much as one that is full of it.
-    """
-    if metric == "miou":
-        counts = counts.sum(axis=0, keepdims=True)
-        judged = list(range(counts.shape[1]))
-    else:
-        judged = list(foreground)
-        counts = counts[counts[:, judged].any(axis=1)]
-    scores = np.empty(counts.shape[1])
-    for chosen in range(len(scores)):
-        confusions = np.zeros((len(counts), len(scores), len(scores)), dtype=np.int64)
-        confusions[:, :, chosen] = counts
-        overlaps = [_overlap_scores(one)[metric == "dice"] for one in confusions]
-        scores[chosen] = np.mean([_mean_of_present(one[judged]) for one in overlaps])
-    return scores

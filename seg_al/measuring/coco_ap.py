@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from seg_al.core import BoolMask
+from seg_al.core import BoolMask, Metric
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Boxes, Detections, Instances
 
@@ -24,6 +25,24 @@ MOST = 100
 """Detections of an image, the most certain ones, that COCO counts."""
 PARTS = ("all", "small", "medium", "large")
 """By the area in pixels at the size that is measured: below 32², 32² to 96², above."""
+
+
+def precision_metric(name: str, judges: bool = False, of_class: str = "") -> Metric:
+    return Metric(name, lowest=0, highest=1, judges=judges, of_class=of_class, bound=PERFECT.name)
+
+
+CUT = "what a perfect prediction gets, as images hold more objects than task.most detections; raise it to count all"
+PERFECT = Metric("perfect_ap", lowest=0, highest=1, meaning=CUT)
+COCO_METRICS = (
+    replace(precision_metric("ap", judges=True, of_class="ap"), area=True, column="AP"),
+    precision_metric("ap50", judges=True),
+    precision_metric("bbox_ap", judges=True, of_class="bbox_ap"),
+    *(precision_metric(name) for name in ("ap75", "bbox_ap50", "bbox_ap75")),
+    *(precision_metric(f"{kind}_{part}") for kind in ("ap", "bbox_ap") for part in PARTS[1:]),
+    *(Metric(name, lowest=0, highest=1) for name in ("ar", "bbox_ar")),
+    PERFECT,
+)
+"""What `coco_metrics` measures, with masks under plain names, and `perfect_ap`."""
 
 
 def coco_metrics(

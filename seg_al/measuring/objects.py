@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label
 
-from seg_al.core import BoolMask
+from seg_al.core import BoolMask, Metric
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Detections, Instances, object_map, void_of
 
@@ -26,6 +26,15 @@ Floats = npt.NDArray[np.float64]
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """IoU above which an object is a hit, of the average precision of DSB2018."""
+EMPTY_METRICS = (Metric("empty_images", lowest=0), Metric("empty_correct", lowest=0, highest=1))
+"""Of images in which there is nothing to find."""
+OBJECT_METRICS = (
+    *(Metric(name, lowest=0, highest=1) for name in ("aji", "aji_plus")),
+    *(Metric(name, lowest=0, highest=1, of_class="pq") for name in ("pq", "mpq")),
+    *(Metric(name, lowest=0, highest=1) for name in ("sq", "dq", "dsb_ap")),
+    *EMPTY_METRICS,
+)
+"""What `instance_metrics` measures."""
 
 
 @dataclass(frozen=True)

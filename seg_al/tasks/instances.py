@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg_al.core import Compute, Dataset
-from seg_al.measuring.coco_ap import coco_metrics, perfect_ap
-from seg_al.measuring.objects import instance_metrics
+from seg_al.core import Compute, Dataset, Metric
+from seg_al.measuring.coco_ap import COCO_METRICS, coco_metrics, perfect_ap, precision_metric
+from seg_al.measuring.objects import OBJECT_METRICS, instance_metrics
 from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
 from seg_al.predictors.predictor import Predictor, refuse_not_finite
 from seg_al.predictors.views import View
@@ -28,6 +28,9 @@ from seg_al.tasks.task import each_image, tests_of
 
 log = logging.getLogger(__name__)
 
+INSTANCE_METRICS = (*COCO_METRICS, *OBJECT_METRICS)
+REPORTED = ("ap", "ap50", "ap75")
+"""What is also measured as a predecessor reported it."""
 LEAST_PROBABILITY = 1e-30
 """What a probability of 0 counts as, so that it has a logarithm; its entropy is 7e-29 nats."""
 
@@ -103,6 +106,12 @@ class InstanceSegmentation:
                 raise ValueError(f"task.{name}={share:g} is a certainty, 0 to 1")
         if self.most < 1:
             raise ValueError(f"task.most={self.most}: AP counts at least 1 detection of an image")
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        if self.reported is None:
+            return INSTANCE_METRICS
+        return (*INSTANCE_METRICS, *(precision_metric(f"{self.reported.name}_{name}") for name in REPORTED))
 
     @property
     def reading(self) -> ObjectReading:
@@ -208,7 +217,7 @@ class InstanceSegmentation:
             if self.reported is not None:
                 shown = {name: self.reported(own) for name, own in here.items()}
                 known = self._precision(dataset, shown)
-                found |= {f"{self.reported.name}_{key}": known[key] for key in ("ap", "ap50", "ap75")}
+                found |= {f"{self.reported.name}_{key}": known[key] for key in REPORTED}
             metrics |= {f"{split}/{key}": value for key, value in found.items()}
         return metrics
 

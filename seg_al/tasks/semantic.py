@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from seg_al.core import IGNORE, Compute, Dataset
-from seg_al.measuring.class_maps import LEAST_OBJECT, Evaluation, constant_scores
+from seg_al.core import IGNORE, Compute, Dataset, Metric
+from seg_al.measuring.class_maps import CLASS_MAP_METRICS, LEAST_OBJECT, Evaluation
+from seg_al.measuring.constants import constant_scores
 from seg_al.predictors.predictor import LOGITS, Logits, Predictor, mean_probabilities
 from seg_al.tasks.task import each_image, tests_of
 
@@ -29,6 +30,7 @@ class SemanticSegmentation:
     name: ClassVar[str] = "semantic"
     headline: ClassVar[str] = "dice"
     judges: ClassVar[tuple[str, ...]] = ("dice", "miou")
+    metrics: ClassVar[tuple[Metric, ...]] = CLASS_MAP_METRICS
     reading: ClassVar[Logits] = LOGITS
 
     def __post_init__(self) -> None:

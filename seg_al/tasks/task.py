@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from torch import Tensor
 from tqdm import tqdm
 
-from seg_al.core import Compute, Dataset
+from seg_al.core import Compute, Dataset, Metric
 from seg_al.predictors.class_maps import NotFinite
 from seg_al.predictors.predictor import Predictor, Reading
 from seg_al.tasks.objects.passes import Objects
@@ -26,6 +26,8 @@ class Task(Protocol):
     judges: ClassVar[tuple[str, ...]]
     """Metrics of val that may choose a checkpoint."""
 
+    @property
+    def metrics(self) -> tuple[Metric, ...]: ...  # all that `evaluate` measures, but for those of one class
     @property
     def reading(self) -> Reading: ...  # how passes become beliefs
 

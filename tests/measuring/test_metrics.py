@@ -18,7 +18,8 @@ from torchmetrics.classification import MulticlassCalibrationError
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from seg_al.core import IGNORE
-from seg_al.measuring.class_maps import Evaluation, constant_scores
+from seg_al.measuring.class_maps import Evaluation
+from seg_al.measuring.constants import constant_scores
 from seg_al.measuring.glas_objects import object_dice, object_f1, object_hausdorff
 
 Target = npt.NDArray[np.uint8]
