@@ -6,7 +6,7 @@ Images are known by name. A score says how much a question is wanted: higher = m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, ru
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import TypeVar  # that of Python 3.13, whose defaults spare writing Model[Any, Any]
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -200,12 +201,62 @@ class Coloured(Protocol):
     def colours(self) -> tuple[Colour, ...] | None: ...  # C, in the order of the classes; None: it has none
 
 
-class Model(Protocol):
-    """A segmentation network cut at its first dropout: encode is deterministic, decode holds all dropout."""
+class Network(Protocol):
+    """The layers and weights of a network, as every torch.nn.Module has them."""
 
-    def encode(self, images: Tensor) -> Any: ...  # [B, 3, H, W] in 0..1 -> state
-    def decode(self, state: Any) -> Any: ...  # -> logits [B, C, H, W], or what else its task reads, B of them
-    def repeat(self, state: Any, times: int) -> Any: ...  # the state of each image `times` over, along B
+    training: bool
+    """Whether dropout and batch norm act as in training."""
+
+    def train(self, mode: bool = True) -> object: ...
+    def eval(self) -> object: ...
+    def modules(self) -> Iterator[nn.Module]: ...
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def state_dict(self) -> Mapping[str, Tensor]: ...
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object: ...
+
+
+AnyNetwork = TypeVar("AnyNetwork", bound=Network)
+State = TypeVar("State", default=Any)
+"""What a model makes of images, and only the model itself reads."""
+Decoded = TypeVar("Decoded", covariant=True, default=Any)
+"""What a model puts out: logits [B, C, H, W], or what else its task reads, B of them."""
+
+
+class Model(Network, Protocol[State, Decoded]):
+    """A torch.nn.Module cut at its first dropout: encode is deterministic, decode holds all dropout.
+
+    The audit proves it before a budget is spent. What else a model may have stands in the protocols below.
+    """
+
+    def encode(self, images: Tensor) -> State: ...  # [B, 3, H, W] in 0..1
+    def decode(self, state: State) -> Decoded: ...  # of B images; writes nothing into the state
+    def repeat(self, state: State, times: int) -> State: ...  # the state of each image `times` over, along B
+    def __call__(self, images: Tensor) -> Decoded: ...  # decode(encode(images)): what is trained and tested
+
+
+@runtime_checkable
+class GivesFeatures(Protocol):
+    """A model whose features describe images, for selectors that seek what is unlike; dropout is off."""
+
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The deepest features [B, D, h, w], and the input of the classifier [B, D, h, w], of images [B, 3, H, W]."""
+        ...
+
+
+@runtime_checkable
+class HasEncoder(Protocol):
+    """A model that says which weights a pretrained file may have given, so that they can learn at their own rate."""
+
+    def encoder_parameters(self) -> Iterable[nn.Parameter]: ...
+
+
+@runtime_checkable
+class MadeForTask(Protocol):
+    """A model, loss, augmentation or granularity that serves one task only; any other part serves all of them."""
+
+    task: ClassVar[str]
+    """The task's name, such as "semantic"."""
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -232,13 +283,13 @@ class Compute(Protocol):
     def autocast(self) -> AbstractContextManager[None]: ...
     def tensor(self, image: ByteImage) -> Tensor: ...  # [H, W, 3] -> [1, 3, H, W] in 0..1
     def picture(self, image: ByteImage) -> Tensor: ...  # [H, W, 3] -> [1, 3, H, W] bytes
-    def place(self, model: torch.nn.Module) -> torch.nn.Module: ...  # the model on the device
+    def place(self, model: AnyNetwork) -> AnyNetwork: ...  # the same on the device
 
 
 class ModelFactory(Protocol):
     """Builds fresh weights from torch's generator, which the caller has seeded."""
 
-    def __call__(self, *, classes: int) -> torch.nn.Module: ...
+    def __call__(self, *, classes: int) -> Model: ...
 
 
 class Heuristic(Protocol):

@@ -9,13 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from torch import nn
-
 from seg_al.asking.asking import Asking, first_queries
 from seg_al.asking.pool import Pool
 from seg_al.asking.precision import ranks_alike
 from seg_al.asking.round_view import RoundView
-from seg_al.core import COST_UNITS, Annotator, Budget, Coloured, Compute, Dataset, ModelFactory, Query, Tracker
+from seg_al.core import COST_UNITS, Annotator, Budget, Coloured, Compute, Dataset, Model, ModelFactory, Query, Tracker
 from seg_al.recording.agreement import agreement
 from seg_al.recording.files import JSON, METRICS, QUERIES, SCORES, WEIGHTS, loaded, write_json, write_record
 from seg_al.recording.first_round import FirstRound
@@ -27,7 +25,7 @@ from seg_al.training.examples import Labelled
 
 log = logging.getLogger(__name__)
 
-Models = Callable[[], Sequence[nn.Module]]
+Models = Callable[[], Sequence[Model]]
 
 
 class Held:
@@ -35,9 +33,9 @@ class Held:
 
     def __init__(self, load: Models) -> None:
         self._load = load
-        self._models: Sequence[nn.Module] | None = None
+        self._models: Sequence[Model] | None = None
 
-    def __call__(self) -> Sequence[nn.Module]:
+    def __call__(self) -> Sequence[Model]:
         if self._models is None:
             self._models = self._load()
         return self._models
@@ -99,7 +97,7 @@ class Experiment:
         log.info("%s:\n%s", path, "\n".join(f"  {key:{width}}  {value:.4f}" for key, value in metrics.items()))
         return metrics[f"test/{self.task.headline}"]
 
-    def _given(self, path: Path) -> list[nn.Module]:
+    def _given(self, path: Path) -> list[Model]:
         """The models of a file that the user names; only of a file, as a pipe or a device may never end."""
         remedy = "give the weights.pt of a run's round"
         if not path.is_file():
@@ -197,7 +195,7 @@ class Experiment:
         log.info("round %d: %g %s, val %s %.4f, test %s %.4f", number, cost[unit], unit, name, val, name, test)
         return {"cost": cost, "metrics": metrics}
 
-    def _measured(self, models: Sequence[nn.Module]) -> dict[str, float]:
+    def _measured(self, models: Sequence[Model]) -> dict[str, float]:
         """The task's metrics with the best constant's on val, and with how many images of val are labelled."""
         metrics = self.task.evaluate(models, self.dataset, self.asking.predictor, self.compute, self.run)
         metric = self.trainer.validation.metric
@@ -206,10 +204,10 @@ class Experiment:
         log.info("val %s %.4f (best constant, %s: %.4f)", metric, metrics[f"val/{metric}"], best, constants[best])
         return {**metrics, f"val/constant_{metric}": constants[best], "val/images": float(len(self.dataset.val))}
 
-    def fresh_model(self, member: int) -> nn.Module:
+    def fresh_model(self, member: int) -> Model:
         return build(self.model, len(self.dataset.classes), self.run, member)
 
-    def _load(self, weights: Sequence[Weights]) -> list[nn.Module]:
+    def _load(self, weights: Sequence[Weights]) -> list[Model]:
         models = load(self.fresh_model(0), weights)
         return [self.compute.place(model) for model in models]
 
@@ -223,5 +221,5 @@ class Judge:
     compute: Compute
     metric: str
 
-    def __call__(self, model: nn.Module) -> float:
+    def __call__(self, model: Model) -> float:
         return self.task.judge(model, self.dataset, self.compute, self.metric)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from seg_al.core import Compute
+from seg_al.core import Compute, Model, Network
 from seg_al.predictors.dropout import CountedDropout, drawing, dropouts
 from seg_al.predictors.layer_calls import LayerCall, all_finite, layer_name, noted_calls, tensors_in
 from seg_al.randomness import torch_seeded
@@ -22,7 +22,7 @@ TRIES = 3
 
 
 @torch.inference_mode()
-def audit(model: nn.Module, image: Tensor, compute: Compute, dropout: bool) -> None:
+def audit(model: Model, image: Tensor, compute: Compute, dropout: bool) -> None:
     """Draws a few passes of an image [1, 3, H, W] as a predictor would, with dropout on or not, and compares them.
 
     A sound model costs three encodes and four decodes, and is left as it was. Raises ValueError, naming the layer:
@@ -40,7 +40,7 @@ def audit(model: nn.Module, image: Tensor, compute: Compute, dropout: bool) -> N
             module.training = training
 
 
-def _check_layers(model: nn.Module, dropout: bool) -> None:
+def _check_layers(model: Network, dropout: bool) -> None:
     """What can be seen without a pass."""
     modules = [(name or type(model).__name__, module) for name, module in model.named_modules()]
     for name, module in sorted(modules, key=lambda pair: not isinstance(pair[1], _BatchNorm)):
@@ -63,7 +63,7 @@ def _check_layers(model: nn.Module, dropout: bool) -> None:
 class _Passes:
     """Evaluates parts of a model, dropout on where the predictor has it."""
 
-    model: Any
+    model: Model
     dropout: bool
 
     def __call__(

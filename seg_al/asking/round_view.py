@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
 
 from seg_al.asking.pool import Pool
-from seg_al.core import Compute
+from seg_al.core import Compute, Model
 from seg_al.predictors.class_maps import Beliefs, NotFinite
 from seg_al.predictors.predictor import Predictor
 from seg_al.randomness import numpy_rng
@@ -21,7 +20,7 @@ class RoundView:
     """One round's view of the pool."""
 
     pool: Pool
-    models: Callable[[], Sequence[nn.Module]]
+    models: Callable[[], Sequence[Model]]
     """The models of the last round; loaded only if something is looked at."""
     predictor: Predictor
     compute: Compute

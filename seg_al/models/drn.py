@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -138,6 +138,8 @@ class DRN(nn.Module):
     of a segmentation network, or base:FILE, which takes all but the classifier and the upsampling of either.
     Raises ValueError for weights of another network, with all names.
     """
+
+    task: ClassVar[str] = "semantic"
 
     def __init__(
         self,

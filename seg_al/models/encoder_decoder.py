@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import segmentation_models_pytorch as smp
 import torch
@@ -33,6 +33,8 @@ class DeepLab(nn.Module):
     `weights`: None, or a file of the encoder's; see `fill_encoder`. Stochastic depth of encoders is off.
     Raises ValueError in training for a batch of one image, whose pooled features cannot be normalised.
     """
+
+    task: ClassVar[str] = "semantic"
 
     def __init__(
         self,
@@ -117,6 +119,8 @@ class FPN(nn.Module):
     has it with 0.2), in each of the pyramid's four levels ("decoder") or nowhere ("none").
     `weights`: None, or a file of the encoder's; see `fill_encoder`. Stochastic depth of encoders is off.
     """
+
+    task: ClassVar[str] = "semantic"
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,8 @@ class UNet(nn.Module):
     double convolution of the encoder and every join of the decoder ("all"), the joins only ("decoder"), the deepest
     encoder level only ("bottleneck"), the last join only, before the classifier ("head"), or nothing ("none").
     """
+
+    task: ClassVar[str] = "semantic"
 
     def __init__(self, *, width: Width, dropout: float, sites: Sites, classes: int) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seg_al.core import Network
 from seg_al.randomness import Address, seed_of
 
 S = TypeVar("S")
@@ -83,7 +84,7 @@ def _masks_on_cuda(
     return masks, keep
 
 
-def dropouts(model: nn.Module) -> dict[str, CountedDropout]:
+def dropouts(model: Network) -> dict[str, CountedDropout]:
     """The model's counted dropout layers with a probability above 0, by qualified name."""
     return {
         name: module for name, module in model.named_modules() if isinstance(module, CountedDropout) and module.p > 0
@@ -91,7 +92,7 @@ def dropouts(model: nn.Module) -> dict[str, CountedDropout]:
 
 
 @contextmanager
-def drawing(model: nn.Module, rows: Sequence[tuple[Address, ...]]) -> Iterator[None]:
+def drawing(model: Network, rows: Sequence[tuple[Address, ...]]) -> Iterator[None]:
     """Inside, dropout is on, and row b of a batch is the pass with the address rows[b]."""
     layers = dropouts(model)
     try:
@@ -104,7 +105,7 @@ def drawing(model: nn.Module, rows: Sequence[tuple[Address, ...]]) -> Iterator[N
 
 
 @contextmanager
-def alone(model: nn.Module, row: int) -> Iterator[None]:
+def alone(model: Network, row: int) -> Iterator[None]:
     """Inside, layers whose rows are regions have the masks of that row of the batch; idle outside of `drawing`."""
     seeds = {layer: layer.seeds for layer in dropouts(model).values() if layer.regions and layer.seeds is not None}
     try:
@@ -116,7 +117,7 @@ def alone(model: nn.Module, row: int) -> Iterator[None]:
             layer.seeds = rows
 
 
-def by_row(model: nn.Module, state: Sequence[S], decode: Callable[[S], T]) -> list[T]:
+def by_row(model: Network, state: Sequence[S], decode: Callable[[S], T]) -> list[T]:
     """What is decoded of each row of a state, alone, so that its numbers do not depend on the other rows."""
     decoded = []
     for row, one in enumerate(state):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seg_al.core import Compute
+from seg_al.core import Compute, Model, Network
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LayerCall:
 
 
 @contextmanager
-def noted_calls(model: nn.Module, digests: bool) -> Iterator[list[LayerCall]]:
+def noted_calls(model: Network, digests: bool) -> Iterator[list[LayerCall]]:
     """The calls of layers inside, in the order of their ends: what a layer calls comes before the layer itself."""
     names = {module: name or type(model).__name__ for name, module in model.named_modules()}
     calls: list[LayerCall] = []
@@ -55,7 +55,7 @@ def noted_calls(model: nn.Module, digests: bool) -> Iterator[list[LayerCall]]:
 
 
 @torch.inference_mode()
-def where_not_finite(models: Sequence[nn.Module], image: Tensor, compute: Compute) -> str:
+def where_not_finite(models: Sequence[Model], image: Tensor, compute: Compute) -> str:
     """The first layer whose output for the image [1, 3, H, W] holds NaN or infinity, dropout off."""
     for model in models:
         with compute.autocast(), noted_calls(model, digests=True) as calls:

@@ -9,20 +9,12 @@ from typing import Any, NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from seg_al.core import Compute
+from seg_al.core import Compute, Decoded, GivesFeatures, Model, State
 from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
 from seg_al.predictors.dropout import drawing
 from seg_al.predictors.layer_calls import where_not_finite
 from seg_al.predictors.views import View, Views
 from seg_al.randomness import Address, numpy_rng
-
-
-class EncodeDecode(Protocol):
-    """What a predictor needs of a network; core.Model, with modules' own methods left out."""
-
-    def encode(self, images: Tensor) -> Any: ...
-    def decode(self, state: Any) -> Any: ...
-    def repeat(self, state: Any, times: int) -> Any: ...
 
 
 class Sums(Protocol):
@@ -96,7 +88,7 @@ class Predictor:
     @torch.inference_mode()
     def __call__(
         self,
-        models: Sequence[torch.nn.Module],
+        models: Sequence[Model],
         image: Tensor,
         compute: Compute,
         address: tuple[Address, ...],
@@ -121,7 +113,7 @@ class Predictor:
 
     def _moments(
         self,
-        models: Sequence[torch.nn.Module],
+        models: Sequence[Model],
         image: Tensor,
         compute: Compute,
         address: tuple[Address, ...],
@@ -143,8 +135,8 @@ class Predictor:
         return sums.beliefs()
 
     def _decoded(
-        self, model: Any, image: Tensor, address: tuple[Address, ...]
-    ) -> Iterator[list[tuple[Any, View | None]]]:
+        self, model: Model[State, Decoded], image: Tensor, address: tuple[Address, ...]
+    ) -> Iterator[list[tuple[Decoded, View | None]]]:
         """Chunks of passes in order, with the view that they saw; each alone in a list, to be taken out."""
         if self.views is not None:
             for number in range(self.passes):
@@ -158,7 +150,7 @@ class Predictor:
         while passes:
             before = _bytes_asked_for(image)
             try:
-                held: list[tuple[Any, View | None]] = [(self._decode(model, state, passes[:size]), None)]
+                held: list[tuple[Decoded, View | None]] = [(self._decode(model, state, passes[:size]), None)]
             except torch.cuda.OutOfMemoryError:
                 if size == 1:
                     raise
@@ -170,7 +162,7 @@ class Predictor:
                 size = _fitting(_bytes_asked_for(image) - before, image.device, self.chunk)
             yield held
 
-    def _decode(self, model: Any, state: Any, rows: list[tuple[Address, ...]]) -> Any:
+    def _decode(self, model: Model[State, Decoded], state: State, rows: list[tuple[Address, ...]]) -> Decoded:
         state = model.repeat(state, len(rows)) if len(rows) > 1 else state
         if not self.dropout:
             return model.decode(state)
@@ -191,19 +183,18 @@ def _fitting(one: int, device: torch.device, most: int) -> int:
     return max(1, min(most, free // 2 // max(one, 1)))
 
 
-def _embed(model: Any, image: Tensor) -> tuple[Tensor, Tensor]:
+def _embed(model: Model, image: Tensor) -> tuple[Tensor, Tensor]:
     """The deepest features and the classifier's input of one pass with dropout off."""
-    if not hasattr(model, "embed"):
+    if not isinstance(model, GivesFeatures):
         raise ValueError(
             f"the selector asks for features, but {type(model).__name__} has no embed(images); "
             "choose a selector that reads scores only, such as selector=top, or another model"
         )
-    deepest, penultimate = model.embed(image)
-    return deepest, penultimate
+    return model.embed(image)
 
 
 @torch.inference_mode()
-def mean_probabilities(models: Sequence[Any], image: Tensor, compute: Compute) -> Tensor:
+def mean_probabilities(models: Sequence[Model[Any, Tensor]], image: Tensor, compute: Compute) -> Tensor:
     """The mean over models of one pass with dropout off: [C, H, W] float32. Raises NotFinite."""
     total: Tensor | None = None
     for model in models:
@@ -217,7 +208,7 @@ def mean_probabilities(models: Sequence[Any], image: Tensor, compute: Compute) -
     return total / len(models)
 
 
-def refuse_not_finite(models: Sequence[Any], image: Tensor, compute: Compute) -> NoReturn:
+def refuse_not_finite(models: Sequence[Model], image: Tensor, compute: Compute) -> NoReturn:
     """Raises NotFinite that names the layer."""
     where = where_not_finite(models, scaled(image), compute)
     raise NotFinite(f"the model's logits hold NaN or infinity, first in the output of {where}")

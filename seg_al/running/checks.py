@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from seg_al.asking.asking import first_names
 from seg_al.asking.pool import Pool
+from seg_al.core import MadeForTask
 from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.loop import Experiment
 from seg_al.predictors.dropout import dropouts
@@ -39,17 +40,17 @@ def problems_of(experiment: Experiment) -> list[str]:
 def _of_task(experiment: Experiment) -> list[str]:
     """Parts that are made for different tasks."""
     task, trainer = experiment.task, experiment.trainer
-    parts = {
-        "model": getattr(experiment.fresh_model(0), "task", "semantic"),
-        "trainer.loss": trainer.loss.task,
-        "trainer.augmentation": trainer.augmentation.task,
-        "granularity": getattr(experiment.asking.granularity, "task", task.name),
+    parts: dict[str, object] = {
+        "model": experiment.fresh_model(0),
+        "trainer.loss": trainer.loss,
+        "trainer.augmentation": trainer.augmentation,
+        "granularity": experiment.asking.granularity,
     }
     problems = [
-        f"{part} is made for task={made_for}, but task={task.name}; choose the model, and task and trainer follow it, "
+        f"{name} is made for task={part.task}, but task={task.name}; choose the model, and task and trainer follow it, "
         "as in model=unet or model=mask_rcnn_small"
-        for part, made_for in parts.items()
-        if made_for != task.name
+        for name, part in parts.items()
+        if isinstance(part, MadeForTask) and part.task != task.name
     ]
     if trainer.validation.metric not in task.judges:
         problems.append(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seg_al.core import ByteImage, Precision
+from seg_al.core import AnyNetwork, ByteImage, Precision
 from seg_al.predictors.predictor import scaled
 
 if TYPE_CHECKING:
@@ -117,8 +117,9 @@ class LocalCompute:
     def picture(self, image: ByteImage) -> Tensor:  # [H, W, 3] -> [1, 3, H, W] bytes, a quarter of the same as floats
         return torch.from_numpy(np.array(image)).to(self.torch_device).permute(2, 0, 1)[None]
 
-    def place(self, model: nn.Module) -> nn.Module:
+    def place(self, model: AnyNetwork) -> AnyNetwork:
         """The model on the device, with channels last in memory, which convolutions are faster with on either kind."""
+        assert isinstance(model, nn.Module)
         return model.to(self.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def describe(self) -> str:

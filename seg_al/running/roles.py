@@ -47,7 +47,7 @@ ROLES: Mapping[str, Role] = {
     "task": Role((Task,)),
     "granularity": Role((Granularity,)),
     "trainer": Role((Trainer,)),
-    "model": Role((Model, nn.Module), both=True, later=True),
+    "model": Role((nn.Module, Model), both=True, later=True),
     "heuristic": Role((Heuristic,)),
     "predictor": Role((Predictor,)),
     "selector": Role((Selector,)),

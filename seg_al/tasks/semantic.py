@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
-from seg_al.core import IGNORE, Compute, Dataset, Metric
+from seg_al.core import IGNORE, Compute, Dataset, Metric, Model
 from seg_al.measuring.class_maps import CLASS_MAP_METRICS, LEAST_OBJECT, Evaluation
 from seg_al.measuring.constants import constant_scores
 from seg_al.predictors.predictor import LOGITS, Logits, Predictor, mean_probabilities
@@ -60,14 +60,14 @@ class SemanticSegmentation:
         scores = constant_scores(counts, foreground, metric).tolist()
         return {f"{name} everywhere": score for name, score in zip(dataset.classes, scores, strict=True)}
 
-    def judge(self, model: nn.Module, dataset: Dataset, compute: Compute, metric: str) -> float:
+    def judge(self, model: Model, dataset: Dataset, compute: Compute, metric: str) -> float:
         def predict(name: str) -> Tensor:  # [C, H, W]
             return mean_probabilities([model], compute.tensor(dataset.image(name)), compute)
 
         return measure(dataset, {"val": dataset.val}, predict, None)[f"val/{metric}"]
 
     def evaluate(
-        self, models: Sequence[nn.Module], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
+        self, models: Sequence[Model], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
     ) -> dict[str, float]:
         """Metrics as "<split>/<metric>"; "test" is the union of the tests, "..._bayesian" the mean over passes."""
 

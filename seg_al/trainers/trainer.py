@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from seg_al.core import Compute, ModelFactory
+from seg_al.core import Compute, Model, ModelFactory
 from seg_al.randomness import Address, torch_seeded
 from seg_al.ranges import Batch, Count
 from seg_al.training.examples import Labelled, MakeExample, PlannedExamples, plan
@@ -80,9 +80,9 @@ class Trainer:
 
     def fit(
         self,
-        model: nn.Module,
+        model: Model,
         labelled: Labelled,
-        judge: Callable[[nn.Module], float],
+        judge: Callable[[Model], float],
         compute: Compute,
         address: tuple[Address, ...],
         snapshots: int = 1,
@@ -118,9 +118,9 @@ class _Session:
     """One training as a value, so that processes can be started with it."""
 
     trainer: Trainer
-    model: nn.Module
+    model: Model
     labelled: Labelled
-    judge: Callable[[nn.Module], float]
+    judge: Callable[[Model], float]
     compute: Compute
     address: tuple[Address, ...]
     snapshots: int
@@ -137,6 +137,7 @@ class _Session:
         with torch_seeded(*self.address, "train", fabric.global_rank):
             self.compute.place(self.model)
             optimizer = optimizer_of(self.model, trainer.optimizer, trainer.encoder_lr)
+            assert isinstance(self.model, nn.Module)
             model, optimizer = fabric.setup(self.model, optimizer)
             return self._steps(fabric, model, optimizer, steps)
 
@@ -231,17 +232,17 @@ def _cycles(steps: int, count: int) -> list[int]:
     return [stop - start for start, stop in pairwise(ends)]
 
 
-def _on_cpu(model: nn.Module) -> Weights:
+def _on_cpu(model: Model) -> Weights:
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
-def build(factory: ModelFactory, classes: int, *address: Address) -> nn.Module:
+def build(factory: ModelFactory, classes: int, *address: Address) -> Model:
     """A model with the fresh weights that the address gives."""
     with torch_seeded(*address, "weights"):
         return factory(classes=classes)
 
 
-def load(model: nn.Module, weights: Sequence[Weights]) -> list[nn.Module]:
+def load(model: Model, weights: Sequence[Weights]) -> list[Model]:
     """A copy of the model in evaluation mode for each set of weights."""
     models = [copy.deepcopy(model) for _ in weights]
     for one, state in zip(models, weights, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch.utils.data import Dataset as TorchDataset
@@ -68,8 +68,6 @@ def plan(names: Sequence[str], count: int, *address: Address, repeats: Sequence[
 
 class MakeExample(Protocol):
     """Augments one labelled image, with all that is known of it, into what a loss puts into a batch."""
-
-    task: ClassVar[str]
 
     def example(self, labelled: Labelled, name: str, seed: int) -> Any: ...
 

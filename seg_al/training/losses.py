@@ -17,9 +17,6 @@ from seg_al.core import IGNORE
 class Loss(Protocol):
     """How a trainer learns from a batch, whatever the task puts into one."""
 
-    task: ClassVar[str]
-    """The task whose models and examples it understands."""
-
     def weights(self, counts: Callable[[], Sequence[int]]) -> Tensor | None: ...
     def collate(self, examples: Sequence[Any]) -> Any: ...  # what PlannedExamples gives -> one batch
     def known(self, batch: Any) -> Tensor: ...  # [], how many labels there are to learn from

@@ -281,7 +281,7 @@ def digests_here() -> list[str]:
 def test_another_process_gives_the_same_beliefs_bit_for_bit() -> None:
     program = "import sys; sys.path.insert(0, sys.argv[1]); import test_predictors as t; print(*t.digests_here())"
     told = subprocess.run(
-        [sys.executable, "-c", program, str(Path(__file__).parents[1])],
+        [sys.executable, "-c", program, str(Path(__file__).parent)],
         env={**os.environ, "PYTHONHASHSEED": "12345", "OMP_NUM_THREADS": str(torch.get_num_threads())},
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
