@@ -8,7 +8,7 @@ python scripts/make_coco.py --root data/mine --images "images/{name}.*" --labels
 
 The images stay where they are: file_name is their path below --root. With {split} in --images there is one JSON for
 each of its values; with --val and --test there are instances_train.json, instances_val.json and instances_test.json,
-drawn from --run; else there is instances.json. Read them with dataset=coco (data/README.md).
+drawn from --run; else there is instances.json. Read them with dataset=coco (docs/datasets.md).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -65,7 +65,9 @@ def read(path: Path) -> Option:
     above: list[tuple[int, str]] = []  # indent and key of the blocks around a line
     for line in path.read_text().splitlines():
         if line.startswith("#") and not values and not line.startswith("# @package"):
-            about.append(line.lstrip("# ").rstrip())
+            about.append(prose(line))
+        if re.match(r" +#", line) and values:  # a comment goes on in the next line
+            values[-1] = replace(values[-1], meaning=f"{values[-1].meaning} {line.strip(' #')}")
         found = re.match(r"^( *)([\w/@]+):(?: +(.*))?$", line)
         if not found or found[2] in ("defaults", "_target_", "_partial_"):
             continue
@@ -78,9 +80,14 @@ def read(path: Path) -> Option:
         if any(name in ("palette", "classes") for _, name in above):
             continue  # colours: the block says what they are
         full = ".".join([*(name for _, name in above), key])
-        values.append(Value(full, value.strip() or "(below)", meaning.strip()))
+        values.append(Value(full, value.strip() or "...", meaning.strip()))
         above.append((indent, key))
     return Option(path.stem, " ".join(about), tuple(values))
+
+
+def prose(line: str) -> str:
+    """A comment line; further in stands an example of yaml or a command."""
+    return f"`{line.strip(' #')}`" if re.match(r"#   +\S", line) else line.lstrip("# ").rstrip()
 
 
 def table(values: tuple[Value, ...], prefix: str = "") -> str:

@@ -56,7 +56,7 @@ class Findings:
             also = f"\nThese would be mended or left out:\n{kept}" if kept else ""
             raise ValueError(
                 f"the {what} annotations of {root} cannot be used:\n{stop}\nRepair the files, or the values of "
-                f"dataset.* that describe them (see data/README.md){also}"
+                f"dataset.* that describe them (see docs/datasets.md){also}"
             )
         if kept:
             logger.warning("defects in the %s annotations of %s:\n%s", what, root, kept)

@@ -85,7 +85,7 @@ class Problems:
             listed = "\n".join(rows)
             raise ValueError(
                 f"{folder} does not fit its description:\n{listed}\n"
-                "Repair the files, or the values of dataset.* that describe them (see data/README.md)"
+                "Repair the files, or the values of dataset.* that describe them (see docs/own-images.md)"
             )
 
 
@@ -116,7 +116,7 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     """Lists the folder. ValueError, saying what is there instead, where no image is."""
     if not os.path.isdir(root):  # also where the path is too long for a folder
         raise ValueError(
-            f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>; data/README.md says where "
+            f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>; docs/datasets.md says where "
             "the known datasets come from"
         )
     listing = Listing(root)

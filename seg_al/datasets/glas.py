@@ -34,7 +34,7 @@ KEYS = ("grade", "grade_detailed", "patient")
 """Our names of what Grade.csv says of an image."""
 LISTED = "grade, grade_detailed or patient"
 WHERE_TO_GET_IT = (
-    "get the Warwick-QU images from the GlaS challenge page of the Warwick TIA centre (see data/README.md), "
+    "get the Warwick-QU images from the GlaS challenge page of the Warwick TIA centre (see docs/datasets.md), "
     "unpack them and set dataset.root=<folder>"
 )
 

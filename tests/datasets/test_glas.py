@@ -179,7 +179,7 @@ def test_a_folder_that_is_not_there_says_where_to_get_the_images(tmp_path: Path)
         text = message(root)
         assert str(root) in text
         assert "Warwick" in text
-        assert "data/README.md" in text
+        assert "docs/datasets.md" in text
         assert "dataset.root" in text
 
 

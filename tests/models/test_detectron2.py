@@ -28,7 +28,7 @@ from seg_al.randomness import torch_seeded
 from seg_al.running.compute import LocalCompute
 from seg_al.tasks.objects.passes import Passed
 
-built = pytest.mark.skipif(find_spec("detectron2") is None, reason="detectron2 is not installed: see the README")
+built = pytest.mark.skipif(find_spec("detectron2") is None, reason="detectron2 is not installed: see docs/objects.md")
 pytestmark = [
     pytest.mark.filterwarnings("ignore:pkg_resources is deprecated:UserWarning"),  # detectron2.model_zoo imports it
     pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning"),  # detectron2 scripts small functions

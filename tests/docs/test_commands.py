@@ -1,0 +1,117 @@
+"""Commands of README.md and docs/ are understood as they stand; those on built-in data are run, on tiny images."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+import run
+from experiments import ROOT, TINY, command
+from pages import PAGES, Command, commands
+
+RUNS = commands("python run.py")
+SCRIPTS = commands("python scripts/")
+OWN_FOLDERS = {"mine": ROOT / "docs" / "examples" / "mine", "experiments": ROOT / "experiments"}
+"""Folders that a page names by -cd, and where they lie here."""
+ELSEWHERE = ("FOLDER", "stage1_train", "splits/", "RUN/", "=slurm", "=local_processes", "=mongo", "-cn", "detectron2", "glas")
+"""What a line names that is not here: data, a cluster, a server, weights. Such lines are composed, and not run."""
+
+
+def test_every_command_is_of_a_kind_that_is_tested() -> None:
+    known = ("python run.py", "python scripts/", "make ", "source .venv/bin/activate", ".venv/bin/")
+    assert [str(one) for one in commands() if not one.text.startswith(known)] == []
+    assert len(RUNS) > 25
+
+
+def test_every_target_of_make_in_the_pages_is_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {one.words[1] for one in commands("make ")} <= targets
+
+
+def jobs(words: tuple[str, ...]) -> Iterator[list[str]]:
+    """Overrides of a job for each value of a sweep but numbers: the first of all, then each further one in its place."""
+    parsed = OverridesParser.create().parse_overrides([word for word in words if not word.startswith("-")])
+    values = [list(one.sweep_string_iterator()) if one.is_sweep_override() else [] for one in parsed]
+    keys = [one.get_key_element() for one in parsed]
+    first = [
+        f"{key}={own[0]}" if own else str(one.input_line) for one, key, own in zip(parsed, keys, values, strict=True)
+    ]
+    yield first
+    for place, own in enumerate(values):
+        for value in (value for value in own[1:] if not value.isdigit()):
+            yield [*first[:place], f"{keys[place]}={value}", *first[place + 1 :]]
+
+
+def split_options(words: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Options that take a value (-cd, -cn), and the words besides."""
+    options, rest, left = {}, [], list(words)
+    while left:
+        word = left.pop(0)
+        if word in ("-cd", "-cn"):
+            options[word] = left.pop(0)
+        elif word not in ("-m", "--cfg", "job", "--help"):
+            rest.append(word)
+    return options, tuple(rest)
+
+
+@pytest.mark.parametrize("line", RUNS, ids=str)
+def test_a_line_of_run_py_composes_and_its_values_fit(line: Command) -> None:
+    options, words = split_options(line.words[2:])
+    own = OWN_FOLDERS[options["-cd"]] if "-cd" in options else None
+    study = "-cn" in options
+    folder = own if study and own else run.CONF
+    further = run.CONF if study else own / "conf" if own else None
+    search = [f"hydra.searchpath=[file://{further}]"] if further else []
+    with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
+        for job in jobs(words):
+            cfg = compose(options.get("-cn", "config"), [*search, *job], return_hydra_config=True)
+            run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+
+
+@pytest.mark.parametrize("line", SCRIPTS, ids=str)
+def test_a_line_of_a_script_names_options_that_it_has(
+    line: Command, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = ROOT / line.words[1]
+    subcommand = [word for word in line.words[2:3] if script.name == "tracking.py"]
+    monkeypatch.setattr(sys, "argv", [str(script), *subcommand, "--help"])
+    monkeypatch.syspath_prepend(str(script.parent))
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    assert [word for word in line.words if word.startswith("--") and word not in told] == []
+
+
+TRULY = [one for one in RUNS if not any(word in one.text for word in (*ELSEWHERE, "--help", "--cfg"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", TRULY, ids=str)
+def test_a_line_on_built_in_data_runs_to_its_end_on_tiny_images(line: Command, tmp_path: Path) -> None:
+    given = {word.split("=")[0] for word in line.words if "=" in word}
+    objects = any(word.startswith("model=mask_rcnn") for word in line.words)
+    small = ("trainer.pace.steps=2", "dataset.train=8", "dataset.val=2") if objects else TINY
+    added = [word for word in small if word.split("=")[0] not in given]
+    if "initial" in given or "cost" in given:
+        added = [word for word in added if not word.startswith(("budget=", "initial="))]
+    ended = command(tmp_path, *line.words[2:], *added, "run=0,1" if "run" in given and "-m" in line.words else "run=0")
+    assert ended.code == 0, ended.text
+
+
+def test_every_link_between_files_of_the_repository_leads_somewhere() -> None:
+    lost = [
+        f"{page.name}: {link}"
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        if not (page.parent / link).exists()
+    ]
+    assert lost == []
