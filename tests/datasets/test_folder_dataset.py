@@ -340,7 +340,7 @@ def test_everything_that_is_wrong_with_the_files_is_told_at_once(tmp_path: Path)
         "image with several masks (",
         "image of more than 8 bits per channel; say with dataset.window which values are black and white",
         "s0.png (PNG, 1 channel of 16 bits)",
-        "docs/datasets.md",
+        "docs/own-images.md",
     ):
         assert part in text, part
 

@@ -12,16 +12,27 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from pages import PAGES, Command, commands
 
 import run
 from experiments import ROOT, TINY, command
-from pages import PAGES, Command, commands
 
 RUNS = commands("python run.py")
 SCRIPTS = commands("python scripts/")
 OWN_FOLDERS = {"mine": ROOT / "docs" / "examples" / "mine", "experiments": ROOT / "experiments"}
 """Folders that a page names by -cd, and where they lie here."""
-ELSEWHERE = ("FOLDER", "stage1_train", "splits/", "RUN/", "=slurm", "=local_processes", "=mongo", "-cn", "detectron2", "glas")
+ELSEWHERE = (
+    "FOLDER",
+    "stage1_train",
+    "splits/",
+    "RUN/",
+    "=slurm",
+    "=local_processes",
+    "=mongo",
+    "-cn",
+    "detectron2",
+    "glas",
+)
 """What a line names that is not here: data, a cluster, a server, weights. Such lines are composed, and not run."""
 
 
@@ -37,7 +48,7 @@ def test_every_target_of_make_in_the_pages_is_in_the_makefile() -> None:
 
 
 def jobs(words: tuple[str, ...]) -> Iterator[list[str]]:
-    """Overrides of a job for each value of a sweep but numbers: the first of all, then each further one in its place."""
+    """Overrides of a job for each value of a sweep but numbers: first the first of all, then each further one."""
     parsed = OverridesParser.create().parse_overrides([word for word in words if not word.startswith("-")])
     values = [list(one.sweep_string_iterator()) if one.is_sweep_override() else [] for one in parsed]
     keys = [one.get_key_element() for one in parsed]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pages import PAGES
 
 from experiments import ROOT
-from pages import PAGES
 
 CONF = ROOT / "conf"
 GROUPS = tuple(sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"))
