@@ -47,7 +47,7 @@ from seg_al.running.identity import GROUPS, first_round, place_of
 from seg_al.running.kept_window import keep_window, kept_window
 from seg_al.running.roles import ROLES
 from seg_al.running.settings import Settings
-from seg_al.running.sharing import launcher_problems, share_threads, take_gpu
+from seg_al.running.sharing import launcher_problems, require_gpu, share_threads, take_gpu, wrong_values
 from seg_al.running.signatures import problems
 from seg_al.running.spelling import mistakes, remedies, words_of_hydra
 from seg_al.running.stopping import WORKER, end_workers, job, listen, number_of, raised, words_of, work_for
@@ -169,6 +169,8 @@ def perform(cfg: DictConfig, choices: Mapping[str, str], alone: bool = False) ->
             log.info("%s is finished already", folder)
             return None
         with noted(folder):
+            if settings["gpus"] == "one_each":
+                require_gpu()
             if alone:
                 made(cfg.tracking).check()
             experiment = build(with_kept_window(cfg, folder), choices)
@@ -328,6 +330,8 @@ def main(cfg: DictConfig) -> float | None:
     composed = HydraConfig.get()
     choices, swept = choices_of(composed.runtime.choices), composed.mode == RunMode.MULTIRUN
     if not swept:
+        if wrong := wrong_values(OmegaConf.to_container(composed.launcher), composed.sweeper):  # type: ignore[arg-type]
+            sys.exit("\nerror: " + "\n".join(wrong))
         listen(raised)
     try:
         with job():

@@ -39,6 +39,17 @@ LEAST = {
 
 def launcher_problems(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -> str:
     """What keeps Hydra's launcher and sweeper from starting jobs, a line each with its remedy; "": nothing."""
+    wrong = wrong_values(launcher, sweeper)
+    if launcher["_target_"].endswith("SlurmLauncher") and not (which("sbatch") and which("srun")):
+        wrong.append(
+            "hydra/launcher=slurm hands runs to sbatch, which is not on this machine: start it where sbatch and srun "
+            "work, or take hydra/launcher=local_processes or joblib"
+        )
+    return "\n".join(wrong)
+
+
+def wrong_values(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -> list[str]:
+    """Values that neither may have, a sentence each, also where they start nothing."""
     wrong = [
         f"hydra.launcher.{key}={launcher[key]}: at least {least}"
         for key, least in LEAST.items()
@@ -52,12 +63,7 @@ def launcher_problems(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -
     batch = sweeper.get("max_batch_size")
     if batch is not None and batch < 1:
         wrong.append(f"hydra.sweeper.max_batch_size={batch}: at least 1 job at a time; null for all")
-    if launcher["_target_"].endswith("SlurmLauncher") and not (which("sbatch") and which("srun")):
-        wrong.append(
-            "hydra/launcher=slurm hands runs to sbatch, which is not on this machine: start it where sbatch and srun "
-            "work, or take hydra/launcher=local_processes or joblib"
-        )
-    return "\n".join(wrong)
+    return wrong
 
 
 def share_threads(launcher: Mapping[str, Any], batch: int | None, jobs: int) -> int:
@@ -84,6 +90,12 @@ def visible_gpus() -> tuple[str, ...]:
     if named is None:
         return tuple(str(number) for number in range(torch.cuda.device_count()))
     return tuple(name.strip() for name in named.split(",") if name.strip())
+
+
+def require_gpu() -> None:
+    """Raises ValueError where gpus=one_each finds none on this machine."""
+    if not visible_gpus():
+        raise ValueError("gpus=one_each, but this machine shows no GPU; use gpus=shared, and device=cpu or device=auto")
 
 
 def free_gpu(gpus: Sequence[str], folder: Path) -> tuple[str, FileLock]:

@@ -80,6 +80,7 @@ LINES = [
     Bad(
         "-m hydra/launcher=joblib hydra.launcher.n_jobs=0 run=0,1", "hydra.launcher.n_jobs=0: at least 1 run at a time"
     ),
+    Bad("hydra/launcher=joblib hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs=0: at least 1 run at a time"),
     Bad("-m hydra/launcher=local_processes hydra.launcher.timeout_min=0", "hydra.launcher.timeout_min=0: at least 1"),
     Bad("-m hydra.sweeper.max_batch_size=0 run=0,1", "hydra.sweeper.max_batch_size=0: at least 1 job at a time"),
     # kinds and ranges at the root

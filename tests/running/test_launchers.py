@@ -88,6 +88,15 @@ def test_where_there_is_no_gpu_none_is_taken(monkeypatch: pytest.MonkeyPatch) ->
     take_gpu.cache_clear()
 
 
+def test_a_gpu_of_its_own_is_refused_to_a_run_where_there_is_none(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(ValueError, match="gpus=one_each, but this machine shows no GPU; use gpus=shared"):
+        perform(data, tmp_path / "one", "gpus=one_each")
+    assert not (tmp_path / "one").exists()
+
+
 def test_the_summary_tells_from_the_folders_what_became_of_each_job(tmp_path: Path) -> None:
     names = ("before", "done", "failed", "killed", "signalled", "person", "busy", "never", "stale", "refused")
     jobs = {name: job(tmp_path, name) for name in names}
