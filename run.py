@@ -54,7 +54,7 @@ from seg_al.running.stopping import WORKER, end_workers, job, listen, number_of,
 from seg_al.running.sweep import Job, Sweep, none_started, note_refusal, repeated, split_run, study_of, succeeded, told
 from seg_al.running.texts import text_problems
 from seg_al.tracking.backends import URL_VARIABLE
-from seg_al.tracking.run_document import columns_of
+from seg_al.tracking.run_document import config_columns
 from seg_al.tracking.secrets import blotted
 from seg_al.tracking.stopped import noted
 
@@ -186,7 +186,7 @@ def perform(cfg: DictConfig, choices: Mapping[str, str], alone: bool = False) ->
                 tracker.note("folder", str(folder.resolve()))
                 return experiment(tracker, folder)
 
-            tracked = columns_of({**config, "identity": identity_of(decides)})
+            tracked = config_columns({**config, "identity": identity_of(decides)})
             return made(cfg.tracking).record(main, tracked, folder, "seg_al")
 
 

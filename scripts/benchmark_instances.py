@@ -32,7 +32,7 @@ from seg_al.models.pyramids import ResNet50
 from seg_al.models.roi_heads import Detecting, Widths
 from seg_al.predictors.dropout import drawing
 from seg_al.tasks.objects.matching import BestMatch
-from seg_al.tasks.objects.passes import Found, Passed
+from seg_al.tasks.objects.passes import Passed, PlacedPass
 from seg_al.tasks.objects.placement import placed
 from seg_al.tasks.objects.rle import Size
 
@@ -130,7 +130,7 @@ def matched_by_whole_masks(passes: list[Passed]) -> Groups:
     return [running.members for running in groups]
 
 
-def whole_masks(found: Found) -> npt.NDArray[np.bool_]:  # [N, H, W]
+def whole_masks(found: PlacedPass) -> npt.NDArray[np.bool_]:  # [N, H, W]
     masks = np.zeros((len(found), *found.size), dtype=np.bool_)
     for mask, crop in zip(masks, found.masks, strict=True):
         x0, y0, x1, y1 = crop.window

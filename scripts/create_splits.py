@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg_al.datasets.glas import GRADES, KEYS, GlaS, read_glas
+from seg_al.datasets.glas import GRADES, TABLE_KEYS, GlaS, read_glas
 from seg_al.datasets.splits import Split, origin_of, write_split
 
 MOST_RUNS = 1000
@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", default="data/glas", help="folder of GlaS (default: %(default)s)")
     parser.add_argument("--runs", default="0-4", type=_runs, help="run numbers, such as 0-4 or 0,2,7 (default: 0-4)")
     parser.add_argument("--val", default=17, type=int, help="images of val (default: %(default)s)")
-    parser.add_argument("--stratify", default=["grade"], nargs="*", choices=KEYS, help="columns (default: grade)")
-    parser.add_argument("--group", choices=KEYS, help="a column whose groups stay together (default: none)")
+    parser.add_argument("--stratify", default=["grade"], nargs="*", choices=TABLE_KEYS, help="columns (default: grade)")
+    parser.add_argument("--group", choices=TABLE_KEYS, help="a column whose groups stay together (default: none)")
     parser.add_argument("--out", required=True, type=Path, help="folder for run_<N>.csv")
     options = parser.parse_args(arguments)
     try:

@@ -27,13 +27,13 @@ import numpy as np
 from tqdm import tqdm
 
 from seg_al.datasets import coco_write
-from seg_al.datasets.coco_write import Losses, Shape
+from seg_al.datasets.coco_write import CodedObject, Losses
 from seg_al.datasets.file_listing import Listing
-from seg_al.datasets.file_patterns import Found, Partners, Pattern, named, partners
+from seg_al.datasets.file_patterns import MatchedFile, Partners, Pattern, named, partners
 from seg_al.datasets.files.header import read_header
-from seg_al.datasets.files.rules import Reading
+from seg_al.datasets.files.rules import FileReading
 from seg_al.datasets.folder_checks import shortened
-from seg_al.datasets.folder_splits import Parts, Wanted, draw
+from seg_al.datasets.folder_splits import Parts, Wanted, draw_parts
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made = {name: _records(job, name, losses) for name in tqdm(job.images, "convert", unit="image", disable=None)}
         for split, names in job.splits.items():
             content = _document(options, job, [(job.images[name].file, made[name]) for name in names])
-            coco_write.write(targets[split], content)
+            coco_write.write_coco(targets[split], content)
             objects = len(content["annotations"])
             empty = sum(not made[name][1] for name in names)
             print(f"{targets[split]}: {len(names)} images ({empty} without an object), {objects} objects")
@@ -88,13 +88,13 @@ class Job:
     """What is converted."""
 
     root: Path
-    images: Mapping[str, Found]
+    images: Mapping[str, MatchedFile]
     shapes: Mapping[str, Any]
     """By image name: what makes its shapes, given the losses."""
     names: tuple[str, ...]
     """Of the categories."""
     splits: Mapping[str, Sequence[str]]
-    coding: coco_write.Coding
+    coding: coco_write.MaskForm
     tolerance: float
 
 
@@ -144,7 +144,9 @@ def _categories(words: Sequence[str], with_values: bool) -> dict[str, int]:
     return found
 
 
-def _shapes(options: argparse.Namespace, images: Mapping[str, Found], categories: Mapping[str, int]) -> dict[str, Any]:
+def _shapes(
+    options: argparse.Namespace, images: Mapping[str, MatchedFile], categories: Mapping[str, int]
+) -> dict[str, Any]:
     """What makes the shapes of each image; ValueError that lists the images without their files."""
     root, found = options.root, list(images.values())
     listing = Listing(root)
@@ -174,7 +176,7 @@ def _shapes(options: argparse.Namespace, images: Mapping[str, Found], categories
     return shapes
 
 
-def _of_labels(path: Path, size: tuple[int, int], losses: Losses) -> list[Shape]:
+def _of_labels(path: Path, size: tuple[int, int], losses: Losses) -> list[CodedObject]:
     return coco_write.shapes_of_labels(path, size, 1)
 
 
@@ -184,7 +186,7 @@ def _refuse_lone(pairs: Partners, pattern: str) -> None:
         print(f"warning: {len(lone)} files of {pattern} belong to no image: {shortened(lone)}", file=sys.stderr)
 
 
-def _splits(options: argparse.Namespace, images: Mapping[str, Found]) -> dict[str, list[str]]:
+def _splits(options: argparse.Namespace, images: Mapping[str, MatchedFile]) -> dict[str, list[str]]:
     """Names by split: the values of {split}, or drawn, or all as one."""
     drawn = options.val != 0 or options.test != 0
     if "split" in next(iter(images.values())).fields:
@@ -198,7 +200,7 @@ def _splits(options: argparse.Namespace, images: Mapping[str, Found]) -> dict[st
         raise ValueError("--val and --test are shares below 1, or numbers of images")
     parts = Parts(set(images), None if options.val else set(), None if options.test else {})
     wanted = Wanted("folder", None, options.val or [], options.test or [])
-    pool, val, tests = draw(parts, wanted, options.run, lambda key, names: {})  # neither strata nor groups
+    pool, val, tests = draw_parts(parts, wanted, options.run, lambda key, names: {})  # neither strata nor groups
     return {key: list(those) for key, those in {"train": pool, "val": val, **tests}.items() if those}
 
 
@@ -209,7 +211,7 @@ def _file(split: str) -> str:
 def _records(job: Job, name: str, losses: Losses) -> tuple[tuple[int, int], list[dict[str, Any]]]:
     """The size and the annotations of an image."""
     header = read_header(job.root / job.images[name].file)
-    if wrong := Reading(window=True).picture_problem(header):
+    if wrong := FileReading(window=True).picture_problem(header):
         raise ValueError(f"{job.images[name].file} ({header.described}) is an image {wrong}")
     size = header.size
     shapes = job.shapes[name](size=size, losses=losses)

@@ -40,8 +40,6 @@ CountOrNone = Annotated[int, Range(0)]
 """A number of things, of which there may be none."""
 Weight = Annotated[float, Range(0, below=True)]
 Positive = Annotated[float, Range(0, above=True, below=True)]
-Scale = Annotated[float, Range(0, above=True)]
-"""Above 0; infinity has a meaning."""
 Share = Annotated[float, Range(0, 1)]
 PositiveShare = Annotated[float, Range(0, 1, above=True)]
 ShareBelowOne = Annotated[float, Range(0, 1, below=True)]
@@ -50,7 +48,7 @@ Hue = Annotated[float, Range(0, 0.5)]
 """A share of the colour circle, to either side."""
 Width = Annotated[int, Range(1, 1024)]
 """Channels of a network's finest level; more fit no memory."""
-Batch = Annotated[int, Range(1, 65536)]
+BatchSize = Annotated[int, Range(1, 65536)]
 """Images of one step."""
 
 OPTIMIZER = {

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import BoolMask, ByteImage, Colour, Coloured, Dataset
-from seg_al.datasets.files.window import Window, Windowed
+from seg_al.datasets.files.window import ValueWindow, Windowed
 from seg_al.tasks.objects.objects import Instances, instances_of
 
 
@@ -60,7 +60,7 @@ class Cached:
         return self.dataset.column(key)
 
     @property
-    def window(self) -> Window | None:
+    def window(self) -> ValueWindow | None:
         """Of the images' grey levels, where the dataset has one."""
         return self.dataset.window if isinstance(self.dataset, Windowed) else None
 

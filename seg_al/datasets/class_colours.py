@@ -9,11 +9,11 @@ from seg_al.core import IGNORE, Colour
 from seg_al.datasets.class_ids import ClassIds
 from seg_al.datasets.files.header import BROKEN, opened
 
-Palette = Mapping[str, Sequence[int]]
+GivenColours = Mapping[str, Sequence[int]]
 """Red, green and blue by class."""
 
 
-def palette_problems(palette: Palette | None, classes: Sequence[str]) -> list[str]:
+def palette_problems(palette: GivenColours | None, classes: Sequence[str]) -> list[str]:
     """What is wrong with `dataset.palette` for these classes."""
     if palette is None:
         return []
@@ -32,7 +32,7 @@ def palette_problems(palette: Palette | None, classes: Sequence[str]) -> list[st
     return wrong
 
 
-def colours_of(palette: Palette | None, table: ClassIds, masks: Sequence[Path]) -> tuple[Colour, ...] | None:
+def colours_of(palette: GivenColours | None, table: ClassIds, masks: Sequence[Path]) -> tuple[Colour, ...] | None:
     """A colour for each class: of `palette`, of masks in colours, or of the first mask's own palette; None: nowhere.
 
     Of a class with several values it is the colour of the first.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from seg_al.core import IGNORE, ByteImage
 from seg_al.datasets.files.pixels import read_colours, read_ids
 
-Coding = Literal["ids", "colours"]
+MaskCoding = Literal["ids", "colours"]
 UNKNOWN = IGNORE - 1
 """In the lookup table: a value that is neither of a class nor void."""
 HIGHEST_ID = 2**16 - 1
@@ -30,7 +30,7 @@ class ClassIds:
     """In the order of the class ids."""
     of_value: Mapping[int, int]
     """Class id by mask value; IGNORE for void."""
-    coding: Coding
+    coding: MaskCoding
     nearest: int = 0
     """How far a value may be from one of the list, in each channel, to count as that; of equals the smaller."""
     _near: dict[int, int | None] = field(default_factory=dict, repr=False, compare=False)
@@ -102,13 +102,13 @@ def count_values(values: npt.NDArray[Any]) -> dict[int, int]:
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
-def class_ids(classes: Sequence[Sequence[Any]], void: Sequence[Any], coding: Coding, nearest: int = 0) -> ClassIds:
+def class_ids(classes: Sequence[Sequence[Any]], void: Sequence[Any], coding: MaskCoding, nearest: int = 0) -> ClassIds:
     """`classes` are pairs of a name and a value or several; `void` are values.
 
     Raises one ValueError that lists what is malformed, what stands twice, and too few or too many classes.
     """
-    if coding not in get_args(Coding):
-        raise ValueError(f"dataset.coding={coding!r} is unknown; choose {' or '.join(get_args(Coding))}")
+    if coding not in get_args(MaskCoding):
+        raise ValueError(f"dataset.coding={coding!r} is unknown; choose {' or '.join(get_args(MaskCoding))}")
     problems: list[str] = []
     names: list[str] = []
     of_value: dict[int, int] = {}
@@ -153,7 +153,7 @@ def _entries(
     yield from (("dataset.void", one, IGNORE) for one in void)
 
 
-def _values(given: Any, coding: Coding) -> list[int]:
+def _values(given: Any, coding: MaskCoding) -> list[int]:
     """The values of one entry as numbers."""
     if coding == "ids":
         entries = [given] if isinstance(given, int | str) else given

@@ -12,13 +12,13 @@ from tqdm import tqdm
 
 from seg_al.core import Colour
 from seg_al.datasets.coco_checks import Findings
-from seg_al.datasets.coco_file import Listed, Source, categories, colours_of, listed, load
-from seg_al.datasets.coco_masks import Unusable, box_code, code_of, is_flat
-from seg_al.datasets.file_patterns import Found, Pattern, named
+from seg_al.datasets.coco_file import Listed, Source, categories, category_colours, listed, load_lists
+from seg_al.datasets.coco_masks import Unusable, box_code, is_flat, mask_code
+from seg_al.datasets.file_patterns import MatchedFile, Pattern, named
 from seg_al.datasets.files.percentiles import window_of
-from seg_al.datasets.files.rules import Pages, Reading
+from seg_al.datasets.files.rules import FileReading, Pages
 from seg_al.datasets.files.window import numbers_of, percentiles_of
-from seg_al.datasets.folder_splits import By, Wanted, Where
+from seg_al.datasets.folder_splits import By, SplitValues, Wanted
 from seg_al.datasets.object_dataset import ObjectDataset, filled, split_up
 from seg_al.tasks.objects.objects import Instances
 
@@ -32,9 +32,9 @@ def read_coco(
     images: str,
     background: str,
     split: By,
-    train: Where | None,
-    val: Where | float,
-    test: Where | float,
+    train: SplitValues | None,
+    val: SplitValues | float,
+    test: SplitValues | float,
     stratify: Sequence[str],
     scale: float,
     window: object = None,
@@ -48,7 +48,7 @@ def read_coco(
     used; what could be mended or left out is one warning in the log, with counts.
     """
     wanted = Wanted(split, train, val, test, stratify, group)
-    reading = Reading(window, pages)
+    reading = FileReading(window, pages)
     wrong = [*_problems(annotations, images, wanted, scale), *reading.problems()]
     if "kind" in stratify and percentiles_of(window) is not None:
         wrong.append("dataset.stratify=[kind] looks at images before the split, and percentiles are of the pool; set "
@@ -96,17 +96,17 @@ def _sources(root: Path, annotations: str, images: str, wanted: Wanted) -> list[
 
 
 def _read(
-    root: Path, sources: Sequence[Source], background: str, reading: Reading, findings: Findings
+    root: Path, sources: Sequence[Source], background: str, reading: FileReading, findings: Findings
 ) -> tuple[dict[str, Listed], list[str], tuple[Colour, ...] | None]:
     """All images by name, sorted, and the names of the classes without the background, and the colours of all."""
     every: list[Listed] = []
     names: list[str] = []
     colours: tuple[Colour, ...] | None = None
     for number, source in enumerate(sources):
-        lists = load(source)
+        lists = load_lists(source)
         of_id = categories(lists["categories"], background, source.annotations.name, findings)
         names = names or list(of_id.values())
-        colours = colours or colours_of(lists["categories"], names)
+        colours = colours or category_colours(lists["categories"], names)
         unknown = [f"{source.annotations.name}: {name}" for name in of_id.values() if name not in names]
         findings.stop.extend("category that the training images do not have", unknown)
         class_of = {key: names.index(name) + 1 for key, name in of_id.items() if name in names}
@@ -125,7 +125,7 @@ def _read(
         if image is not files[image.file, image.page]
     ]
     findings.stop.extend("image in two splits", twice)
-    found, twice = named([Found(file, {}, page) for file, page in files])
+    found, twice = named([MatchedFile(file, {}, page) for file, page in files])
     findings.stop.extend("name of several images", twice)
     return {name: files[one.file, one.page] for name, one in found.items()}, names, colours
 
@@ -155,7 +155,7 @@ def _instances(name: str, image: Listed, scale: float, findings: Findings) -> In
     for record in image.annotations:
         label = record["label"]
         try:
-            code = code_of(record.get("segmentation"), image.size, label, findings.kept)
+            code = mask_code(record.get("segmentation"), image.size, label, findings.kept)
         except Unusable as error:
             findings.stop.add("mask that cannot be read", f"{label}: {error}")
             continue

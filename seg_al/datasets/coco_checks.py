@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seg_al.datasets.folder_checks import EXAMPLES, shortened
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -59,4 +59,4 @@ class Findings:
                 f"dataset.* that describe them (see docs/datasets.md){also}"
             )
         if kept:
-            logger.warning("defects in the %s annotations of %s:\n%s", what, root, kept)
+            log.warning("defects in the %s annotations of %s:\n%s", what, root, kept)

@@ -15,7 +15,7 @@ LONG = 80
 """Characters of a text that are shown."""
 
 
-def identity(value: Any) -> str | None:
+def id_text(value: Any) -> str | None:
     """An id as text, so that 7, 7.0 and "7" are the same; None where it is missing or no id."""
     if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
         return None
@@ -90,6 +90,6 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def shown(text: str) -> str:
+def excerpt(text: str) -> str:
     """For a reader, cut where it is long."""
     return repr(text[:LONG])[1:-1] + ("..." if len(text) > LONG else "")

@@ -13,18 +13,18 @@ from tqdm import tqdm
 
 from seg_al.core import Colour
 from seg_al.datasets.coco_checks import Findings
-from seg_al.datasets.coco_fields import below, by_number, flag, identity, is_file, leaves, numbers_of_box, shown, side
+from seg_al.datasets.coco_fields import below, by_number, excerpt, flag, id_text, is_file, leaves, numbers_of_box, side
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.held import Header
-from seg_al.datasets.files.json_file import read_json
-from seg_al.datasets.files.rules import Reading
+from seg_al.datasets.files.json_file import read_annotations
+from seg_al.datasets.files.rules import FileReading
 
 MOST_CLASSES = 254
 """Class ids are bytes, of which 0 is the background and 255 is void."""
 OWN = ("id", "file_name", "width", "height")
 """What every image record has; its other plain values are columns."""
 
-Record = dict[str, Any]
+CocoEntry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Listed:
     size: tuple[int, int]
     """Height and width of the file in pixels."""
     fields: Mapping[str, str]
-    annotations: Sequence[Record]
+    annotations: Sequence[CocoEntry]
     """In the order of the file; each with its class, from 1, whether it is a crowd, and where it stands."""
     page: int | None = None
     """Of the file, from 0; None: it has one only."""
@@ -57,18 +57,18 @@ class Listed:
     """As the record has it, with forward slashes."""
 
 
-def load(source: Source) -> dict[str, list[Record]]:
+def load_lists(source: Source) -> dict[str, list[CocoEntry]]:
     """The lists images, annotations and categories. ValueError, naming the file, where it does not have them."""
     path = source.annotations
     try:
-        content = read_json(path)
+        content = read_annotations(path)
     except FileNotFoundError as error:
         there = sorted(one.name for one in path.parent.glob("*.json")) if path.parent.is_dir() else []
         raise ValueError(
             f"there is no file {path} (from {Path.cwd()}); set dataset.root and dataset.annotations; "
             f"JSON files in its folder: {', '.join(there) or 'none'}"
         ) from error
-    lists: dict[str, list[Record]] = {}
+    lists: dict[str, list[CocoEntry]] = {}
     for key in ("images", "annotations", "categories"):
         found = content.get(key) if isinstance(content, dict) else None
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
@@ -77,11 +77,11 @@ def load(source: Source) -> dict[str, list[Record]]:
     return lists
 
 
-def categories(records: Sequence[Record], background: str, where: str, findings: Findings) -> dict[str, str]:
+def categories(records: Sequence[CocoEntry], background: str, where: str, findings: Findings) -> dict[str, str]:
     """Names by id, in the order of the ids: numbers by value, before any other text."""
     names: dict[str, str] = {}
     for place, record in enumerate(records):
-        key, name = identity(record.get("id")), record.get("name")
+        key, name = id_text(record.get("id")), record.get("name")
         if key is None or not isinstance(name, str) or not name:
             findings.stop.add("category without an id or a name", f"{where}: number {place} of the list")
         elif key in names:
@@ -100,7 +100,7 @@ def categories(records: Sequence[Record], background: str, where: str, findings:
     return {key: names[key] for key in sorted(names, key=by_number)}
 
 
-def colours_of(records: Sequence[Record], names: Sequence[str]) -> tuple[Colour, ...] | None:
+def category_colours(records: Sequence[CocoEntry], names: Sequence[str]) -> tuple[Colour, ...] | None:
     """Black for the background, and each category's field color, as panoptic files have it; None where one lacks."""
     found = {record["name"]: record.get("color") for record in records if isinstance(record.get("name"), str)}
     colours = [found.get(name) for name in names]
@@ -114,10 +114,10 @@ def colours_of(records: Sequence[Record], names: Sequence[str]) -> tuple[Colour,
 
 def listed(
     source: Source,
-    lists: Mapping[str, Sequence[Record]],
+    lists: Mapping[str, Sequence[CocoEntry]],
     class_of: Mapping[str, int],
     root: Path,
-    reading: Reading,
+    reading: FileReading,
     findings: Findings,
 ) -> list[Listed]:
     """The images of one file with their annotations; `class_of` maps category id to class id."""
@@ -151,7 +151,7 @@ def listed(
     return images
 
 
-def _page(record: Record, header: Header, reading: Reading) -> int | None:
+def _page(record: CocoEntry, header: Header, reading: FileReading) -> int | None:
     """The page of a file of several pages, from 0, that the record names, from 1; None where it names none."""
     page = record.get("page")
     if reading.pages == "one" or header.pages == 1 or not isinstance(page, int) or isinstance(page, bool):
@@ -159,11 +159,11 @@ def _page(record: Record, header: Header, reading: Reading) -> int | None:
     return page - 1 if 1 <= page <= header.pages else None
 
 
-def _by_id(records: Sequence[Record], where: str, reading: Reading, findings: Findings) -> dict[str, Record]:
-    found: dict[str, Record] = {}
+def _by_id(records: Sequence[CocoEntry], where: str, reading: FileReading, findings: Findings) -> dict[str, CocoEntry]:
+    found: dict[str, CocoEntry] = {}
     files: dict[str, str] = {}
     for place, record in enumerate(records):
-        key, file = identity(record.get("id")), record.get("file_name")
+        key, file = id_text(record.get("id")), record.get("file_name")
         if key is None or not isinstance(file, str) or not file:
             findings.stop.add("image without an id or a file_name", f"{where}: number {place} of the list")
         elif key in found:
@@ -177,18 +177,18 @@ def _by_id(records: Sequence[Record], where: str, reading: Reading, findings: Fi
 
 
 def _annotations(
-    records: Sequence[Record],
-    images: Mapping[str, Record],
+    records: Sequence[CocoEntry],
+    images: Mapping[str, CocoEntry],
     class_of: Mapping[str, int],
     where: str,
     findings: Findings,
-) -> dict[str, list[Record]]:
+) -> dict[str, list[CocoEntry]]:
     """By image id; copies are left out, and each record tells its class, whether it is a crowd, and where it stands."""
-    seen: dict[str, Record] = {}
-    found: dict[str, list[Record]] = defaultdict(list)
+    seen: dict[str, CocoEntry] = {}
+    found: dict[str, list[CocoEntry]] = defaultdict(list)
     for place, record in enumerate(records):
-        key = identity(record.get("id"))
-        image, category = identity(record.get("image_id")), identity(record.get("category_id"))
+        key = id_text(record.get("id"))
+        image, category = id_text(record.get("image_id")), id_text(record.get("category_id"))
         label = f"{where}: {'number ' + str(place) if key is None else key}"
         if key is not None and key in seen:
             if record == seen[key]:
@@ -212,24 +212,24 @@ def _annotations(
     return found
 
 
-def _check_fields(record: Record, label: str, findings: Findings) -> None:
+def _check_fields(record: CocoEntry, label: str, findings: Findings) -> None:
     """Notes an iscrowd and a bbox that say nothing, or could be read in two ways."""
     crowd, box = record.get("iscrowd"), record.get("bbox")
     if flag(crowd) is None:
         kind = "iscrowd that is neither 0 nor 1; write 0 for one object, 1 for objects that are not told apart"
-        findings.stop.add(kind, f"{label} ({shown(str(crowd))})")
+        findings.stop.add(kind, f"{label} ({excerpt(str(crowd))})")
     if box not in (None, []) and numbers_of_box(box) is None:
         kind = "bbox that is not [x, y, width, height] in finite numbers; correct it, or leave it out"
-        findings.stop.add(kind, f"{label} ({shown(str(box))})")
+        findings.stop.add(kind, f"{label} ({excerpt(str(box))})")
 
 
-def _sides_agree(record: Record, header: Header, path: Path, where: str, findings: Findings) -> bool:
+def _sides_agree(record: CocoEntry, header: Header, path: Path, where: str, findings: Findings) -> bool:
     """Whether width and height, where the record has them, are those of the file."""
     given = [record.get(key) for key in ("height", "width")]
     sides = [None if one is None else side(one) for one in given]
     if any(one is not None and found is None for one, found in zip(given, sides, strict=True)):
         kind = "width or height that is no whole number of pixels from 1 on; correct it, or leave both out"
-        findings.stop.add(kind, f"{where} (height {shown(str(given[0]))}, width {shown(str(given[1]))})")
+        findings.stop.add(kind, f"{where} (height {excerpt(str(given[0]))}, width {excerpt(str(given[1]))})")
         return False
     if any(one not in (None, true) for one, true in zip(sides, header.size, strict=True)):
         found = "x".join("?" if one is None else str(one) for one in sides)
@@ -245,7 +245,7 @@ def _path(source: Source, file: str, where: str, root: Path, findings: Findings)
 
     None, which is noted, where the file is not there or would lie outside.
     """
-    text = f"{where}: {shown(file)}"
+    text = f"{where}: {excerpt(file)}"
     if why := leaves(file):
         findings.stop.add("file_name that is no path below dataset.images", f"{text} ({why})")
         return None
@@ -264,11 +264,11 @@ def _path(source: Source, file: str, where: str, root: Path, findings: Findings)
     if is_file(beside):
         findings.kept.add("image that is not at its place: the one of the same name in dataset.images is taken", text)
         return beside
-    findings.stop.add("image that is not there", f"{where}: {source.images / shown(file)}")
+    findings.stop.add("image that is not there", f"{where}: {source.images / excerpt(file)}")
     return None
 
 
-def _header(path: Path, reading: Reading, findings: Findings) -> Header | None:
+def _header(path: Path, reading: FileReading, findings: Findings) -> Header | None:
     try:
         header = read_header(path)
     except ValueError as error:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from pycocotools import mask as coco
 
 from seg_al.datasets.coco_checks import Notes
-from seg_al.datasets.coco_fields import numbers_of_box, shown
+from seg_al.datasets.coco_fields import excerpt, numbers_of_box
 from seg_al.tasks.objects import rle
 
-FAR = 10.0
+KEPT_WITHIN = 10.0
 """Sizes of the image beyond which a corner is moved back: pycocotools lays out memory for each pixel of an outline."""
 FURTHEST = 1e300
 """What a coordinate may be at most."""
@@ -26,7 +26,7 @@ class Unusable(Exception):
     """The shape cannot be read; the message says why."""
 
 
-def code_of(segmentation: Any, size: rle.Size, where: str, notes: Notes) -> rle.Code | None:
+def mask_code(segmentation: Any, size: rle.Size, where: str, notes: Notes) -> rle.Code | None:
     """The mask in an image of `size`, or None where no shape is given or left.
 
     Raises Unusable for run lengths that are not those of a mask of this size, and for polygons that are not lists of
@@ -39,13 +39,13 @@ def code_of(segmentation: Any, size: rle.Size, where: str, notes: Notes) -> rle.
     if isinstance(segmentation, list):
         flat = segmentation if isinstance(segmentation[0], list) else [segmentation]
         return _of_polygons(flat, size, where, notes)
-    raise Unusable(f"a segmentation that is neither polygons nor run lengths, but {shown(repr(segmentation))}")
+    raise Unusable(f"a segmentation that is neither polygons nor run lengths, but {excerpt(repr(segmentation))}")
 
 
 def _of_lengths(segmentation: dict[str, Any], size: rle.Size) -> rle.Code:
     counts, own = segmentation.get("counts"), segmentation.get("size")
     if own != list(size):
-        raise Unusable(f"run lengths of [height, width] {shown(str(own))} for an image of {list(size)}")
+        raise Unusable(f"run lengths of [height, width] {excerpt(str(own))} for an image of {list(size)}")
     code = b""
     try:
         if isinstance(counts, str):
@@ -86,7 +86,7 @@ def _of_polygons(parts: Sequence[Any], size: rle.Size, where: str, notes: Notes)
             continue
         low, high = corners.min(axis=0), corners.max(axis=0)
         outside |= bool((low < -SLACK).any() or high[0] > width + SLACK or high[1] > height + SLACK)
-        far = FAR * np.array([width, height])
+        far = KEPT_WITHIN * np.array([width, height])
         usable.append(np.clip(corners, -far, far).ravel().tolist())
     if outside:
         notes.add("reaches outside its image: clipped", where)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seg_al.datasets.coco_file import Listed
-from seg_al.datasets.file_patterns import Found
+from seg_al.datasets.file_patterns import MatchedFile
 from seg_al.datasets.folder_checks import Problems
-from seg_al.datasets.folder_splits import Column, Wanted, draw, named_parts
+from seg_al.datasets.folder_splits import ColumnReader, Wanted, draw_parts, named_parts
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Splits:
     tests: Mapping[str, tuple[str, ...]]
 
 
-def split_of(images: Mapping[str, Listed], wanted: Wanted, column: Column, run: int, root: Path) -> Splits:
+def split_of(images: Mapping[str, Listed], wanted: Wanted, column: ColumnReader, run: int, root: Path) -> Splits:
     """Of named splits, and of numbers that are drawn by strata and groups.
 
     ValueError for lists that do not fit, images or groups in two splits and columns that are not there.
     """
-    found = {name: Found(image.file, {"split": image.split}, image.page) for name, image in images.items()}
+    found = {name: MatchedFile(image.file, {"split": image.split}, image.page) for name, image in images.items()}
     parts = named_parts(wanted, found, root)
     problems = Problems()
     problems.merge(parts.problems)
     problems.raise_for(root)
-    return Splits(*draw(parts, wanted, run, column))
+    return Splits(*draw_parts(parts, wanted, run, column))

@@ -20,7 +20,7 @@ from seg_al.datasets.files.pixels import read_ids
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import tight_boxes
 
-Coding = Literal["rle", "polygon"]
+MaskForm = Literal["rle", "polygon"]
 
 
 @dataclass
@@ -40,25 +40,25 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Shape:
+class CodedObject:
     """One object: its code, and the id of its category."""
 
     code: rle.Code
     category: int
 
 
-def shapes_of_labels(path: Path, size: rle.Size, category: int) -> list[Shape]:
+def shapes_of_labels(path: Path, size: rle.Size, category: int) -> list[CodedObject]:
     """The objects of a label image, all of one category, in the order of their ids."""
-    return [Shape(rle.encode(cut, size, corner), category) for _, cut, corner in _objects(_ids(path, size), path)]
+    return [CodedObject(rle.encode(cut, size, corner), category) for _, cut, corner in _objects(_ids(path, size), path)]
 
 
-def shapes_of_masks(paths: Sequence[Path], size: rle.Size, category: int, losses: Losses) -> list[Shape]:
+def shapes_of_masks(paths: Sequence[Path], size: rle.Size, category: int, losses: Losses) -> list[CodedObject]:
     """One object per file: every pixel that is not 0."""
-    shapes: list[Shape] = []
+    shapes: list[CodedObject] = []
     for path in paths:
         mask = _ids(path, size) != 0
         if mask.any():
-            shapes.append(Shape(rle.encode(mask, size), category))
+            shapes.append(CodedObject(rle.encode(mask, size), category))
         else:
             losses.empty_masks.append(str(path))
     return shapes
@@ -66,13 +66,13 @@ def shapes_of_masks(paths: Sequence[Path], size: rle.Size, category: int, losses
 
 def shapes_of_classes(
     labels: Path, classes: Path, size: rle.Size, category_of: Mapping[int, int], losses: Losses
-) -> list[Shape]:
+) -> list[CodedObject]:
     """The objects of a label image, each of the class that most of its pixels have in the class-id mask.
 
     `category_of` maps a value of the class-id mask to the id of its category. Of equals the lowest value wins.
     """
     values = _ids(classes, size)
-    shapes: list[Shape] = []
+    shapes: list[CodedObject] = []
     for one, cut, (x, y) in _objects(_ids(labels, size), labels):
         inside = values[y : y + cut.shape[0], x : x + cut.shape[1]][cut]
         found, counts = np.unique(inside, return_counts=True)
@@ -80,7 +80,7 @@ def shapes_of_classes(
         if len(found) > 1:
             losses.mixed.append(f"{labels} object {one}")
         if value in category_of:
-            shapes.append(Shape(rle.encode(cut, size, (x, y)), category_of[value]))
+            shapes.append(CodedObject(rle.encode(cut, size, (x, y)), category_of[value]))
         else:
             losses.without_class.append(f"{labels} object {one} (value {value})")
     return shapes
@@ -109,12 +109,14 @@ def _objects(labels: npt.NDArray[np.integer], path: Path) -> Iterator[tuple[int,
             yield int(ids[place - 1]), codes[window] == place, (window[1].start, window[0].start)
 
 
-def annotation(shape: Shape, size: rle.Size, coding: Coding, tolerance: float, losses: Losses) -> dict[str, Any]:
+def annotation(
+    shape: CodedObject, size: rle.Size, coding: MaskForm, tolerance: float, losses: Losses
+) -> dict[str, Any]:
     """The record of an object, without its ids; box and area are those of the mask."""
     x0, y0, x1, y1 = tight_boxes((shape.code,), size)[0].tolist()
     segmentation: Any = {"size": list(size), "counts": shape.code.decode()}
     if coding == "polygon":
-        polygons = outlines(shape.code, size, tolerance)
+        polygons = polygons_of(shape.code, size, tolerance)
         if polygons:
             segmentation = polygons
             losses.agreement.append(_agreement(polygons, shape.code, size))
@@ -123,13 +125,13 @@ def annotation(shape: Shape, size: rle.Size, coding: Coding, tolerance: float, l
     return {
         "category_id": shape.category,
         "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": int(rle.areas((shape.code,), size)[0]),
+        "area": int(rle.mask_areas((shape.code,), size)[0]),
         "iscrowd": 0,
         "segmentation": segmentation,
     }
 
 
-def outlines(code: rle.Code, size: rle.Size, tolerance: float) -> list[list[float]]:
+def polygons_of(code: rle.Code, size: rle.Size, tolerance: float) -> list[list[float]]:
     """The outer outlines as polygons [x0, y0, x1, y1, ...], simplified by Douglas and Peucker.
 
     They run half a pixel outside the centres of the border pixels. No corner of the outline lies further than
@@ -150,7 +152,7 @@ def outlines(code: rle.Code, size: rle.Size, tolerance: float) -> list[list[floa
 
 def _agreement(polygons: list[list[float]], code: rle.Code, size: rle.Size) -> float:
     filled = coco.merge(coco.frPyObjects(polygons, *size))
-    return float(coco.iou([filled], rle.records((code,), size), [0])[0, 0])
+    return float(coco.iou([filled], rle.pycocotools_masks((code,), size), [0])[0, 0])
 
 
 def document(
@@ -173,7 +175,7 @@ def document(
     }
 
 
-def write(path: Path, content: Mapping[str, Any]) -> None:
+def write_coco(path: Path, content: Mapping[str, Any]) -> None:
     """Writes the JSON whole, then renames it to its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")

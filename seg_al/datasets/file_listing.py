@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seg_al.datasets.files.header import SUFFIXES
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 WILD = re.compile(r"\{\w+\}|\*")
 
@@ -63,7 +63,7 @@ class Listing:
         try:
             entries = sorted(os.scandir(self.root / folder), key=lambda entry: entry.name)
         except OSError as error:
-            logger.warning("the folder %s cannot be listed (%s)", self.root / folder, error.strerror)
+            log.warning("the folder %s cannot be listed (%s)", self.root / folder, error.strerror)
             return
         for entry in entries:
             name = entry.name

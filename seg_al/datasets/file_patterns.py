@@ -15,7 +15,7 @@ TOKEN = re.compile(r"\{(\w+)\}|(\*\*/)|(\*)")
 
 
 @dataclass(frozen=True)
-class Found:
+class MatchedFile:
     """An image's file and what the fields of its pattern say."""
 
     file: str
@@ -49,11 +49,11 @@ class Pattern:
         """What a path must look like in full; the fields are groups, each as short as it can be.
 
         Those that are `known` must be what groups before have matched. A last ".*" is one ending, without a dot, so
-        that the name in "{name}.*" may hold dots. Paths are compared as `comparable` makes them.
+        that the name in "{name}.*" may hold dots. Paths are compared as `small_ending` makes them.
         """
         seen = set(known)
         parts: list[str] = []
-        text = comparable(self.text)
+        text = small_ending(self.text)
         for literal, token in _pieces(text):
             parts.append(re.escape(literal))
             if token is None:
@@ -72,14 +72,14 @@ class Pattern:
         """The pattern with the fields filled in, for a reader."""
         return _filled(self.text, fields)
 
-    def find(self, listing: Listing) -> list[Found]:
+    def find(self, listing: Listing) -> list[MatchedFile]:
         """The files that fit, sorted."""
         whole = re.compile(self.regex())
-        found = ((file, whole.fullmatch(comparable(file))) for file in listing.files(self.text))
-        return [Found(file, match.groupdict()) for file, match in found if match]
+        found = ((file, whole.fullmatch(small_ending(file))) for file in listing.files(self.text))
+        return [MatchedFile(file, match.groupdict()) for file, match in found if match]
 
 
-def comparable(path: str) -> str:
+def small_ending(path: str) -> str:
     """With its ending in small letters, so that "{name}.png" finds a.PNG."""
     head, dot, ending = path.rpartition(".")
     return f"{head}{dot}{ending.lower()}" if dot and ending.isalnum() else path
@@ -108,11 +108,11 @@ class Partners:
         """The files that belong to no image, with what their fields may say."""
         whole = re.compile(self.pattern.regex())
         owned = {file for files in self.of_image.values() for file in files}
-        matches = {file: whole.fullmatch(comparable(file)) for file in self.files if file not in owned}
+        matches = {file: whole.fullmatch(small_ending(file)) for file in self.files if file not in owned}
         return {file: match.groupdict() for file, match in matches.items() if match}
 
 
-def partners(pattern: Pattern, listing: Listing, images: Sequence[Found]) -> Partners:
+def partners(pattern: Pattern, listing: Listing, images: Sequence[MatchedFile]) -> Partners:
     files = tuple(listing.files(pattern.text))
     sought = _Sought(pattern, files)
     return Partners(pattern, files, {image.file: sought.of(image) for image in images})
@@ -122,11 +122,11 @@ class _Sought:
     """Finds the files of an image among many without looking at all of them."""
 
     def __init__(self, pattern: Pattern, files: Sequence[str]) -> None:
-        self._text = comparable(pattern.text)
+        self._text = small_ending(pattern.text)
         self._fields = pattern.fields
         given = "".join(f"(?P<{field}>[^\0]*)\0" for field in self._fields)
         self._whole = re.compile(given + pattern.regex(self._fields))
-        keys = [comparable(file) for file in files]
+        keys = [small_ending(file) for file in files]
         of_base = sorted((key.rpartition("/")[2], place) for place, key in enumerate(keys))
         of_end = sorted((key[::-1], place) for place, key in enumerate(keys))
         of_path = sorted((key, place) for place, key in enumerate(keys))
@@ -138,7 +138,7 @@ class _Sought:
         last = max((match.end() for match in TOKEN.finditer(self._text) if not match[1]), default=0)
         self._begins = [self._text[: min(cut, default=len(self._text))], self._text[base:first], self._text[last:]]
 
-    def of(self, image: Found) -> tuple[str, ...]:
+    def of(self, image: MatchedFile) -> tuple[str, ...]:
         """In the order of the files; an image is never its own."""
         path, base, end = (_filled(text, image.fields) for text in self._begins)
         ranges = [_range(order, text) for order, text in zip(self._orders, (path, base, end[::-1]), strict=True)]
@@ -159,14 +159,14 @@ def _range(order: Sequence[tuple[str, int]], start: str) -> range:
     return range(first, bisect_left(order, (start + chr(0x10FFFF), -1), first))
 
 
-def named(images: Sequence[Found]) -> tuple[dict[str, Found], list[str]]:
+def named(images: Sequence[MatchedFile]) -> tuple[dict[str, MatchedFile], list[str]]:
     """The images by their names, sorted, and the names that are still those of several files.
 
     A name is the {name} of the path, or else the file's base name; where several images share it, the parts of their
     paths are joined by "__", so that a name can always be that of a file.
     """
     short = Counter(image.short for image in images)
-    found: dict[str, Found] = {}
+    found: dict[str, MatchedFile] = {}
     twice: list[str] = []
     for image in images:
         name = image.short

@@ -15,16 +15,16 @@ from skimage.measure import label
 
 from seg_al.core import IGNORE, BoolMask, ByteImage, Colour
 from seg_al.datasets.class_colours import colours_of, palette_problems
-from seg_al.datasets.class_ids import ClassIds, Coding, class_ids
+from seg_al.datasets.class_ids import ClassIds, MaskCoding, class_ids
 from seg_al.datasets.file_patterns import Pattern, named
 from seg_al.datasets.files.percentiles import Page, window_of
 from seg_al.datasets.files.pixels import read_ids, read_picture
-from seg_al.datasets.files.resize import nearest, resized
-from seg_al.datasets.files.rules import Pages, Reading
-from seg_al.datasets.files.window import Window
+from seg_al.datasets.files.resize import resized, resized_labels
+from seg_al.datasets.files.rules import FileReading, Pages
+from seg_al.datasets.files.window import ValueWindow
 from seg_al.datasets.folder_checks import (
     LONGEST,
-    Frame,
+    ImageFiles,
     Problems,
     check_files,
     check_values,
@@ -33,20 +33,20 @@ from seg_al.datasets.folder_checks import (
     shortened,
     too_long,
 )
-from seg_al.datasets.folder_splits import By, Parts, Wanted, Where, draw, named_parts
+from seg_al.datasets.folder_splits import By, Parts, SplitValues, Wanted, draw_parts, named_parts
 from seg_al.datasets.folder_table import with_table
 from seg_al.datasets.folder_values import pattern_problems, refuse_other_kinds, size_problems
-from seg_al.datasets.mask_counts import Counts, mask_counts
+from seg_al.datasets.mask_counts import PixelCounts, mask_counts
 from seg_al.datasets.packed_masks import PackedMasks
 from seg_al.datasets.slices import slices_of
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 PACKED_BYTES = 64 * 2**20
 """Of askable pixels that are held."""
 COMPONENTS = "components"
 """In place of a pattern of object files: the connected pieces of the classes are the objects."""
-RARE = 0.05
+RARE_SHARE = 0.05
 """Share of labelled pixels below which it is looked up whether any is left after resizing."""
 
 
@@ -54,7 +54,7 @@ RARE = 0.05
 class FolderDataset:
     """The images of one split, decoded on every call; `read_folder` builds it."""
 
-    frames: Mapping[str, Frame]
+    frames: Mapping[str, ImageFiles]
     table: ClassIds
     background: int | None
     pool: tuple[str, ...]
@@ -68,7 +68,7 @@ class FolderDataset:
     """Of the classes in pictures; None: any."""
     components: int | None = None
     """Pixels of the smallest connected piece of a class that is an object; None: the pieces are no objects."""
-    window: Window | None = None
+    window: ValueWindow | None = None
     """Of the images' grey levels; None: they have 8 bits."""
     _askable: PackedMasks = field(default_factory=lambda: PackedMasks(PACKED_BYTES), repr=False, compare=False)
 
@@ -95,7 +95,7 @@ class FolderDataset:
         """
         mask, page = self.frames[name].mask_page
         try:
-            return self.table(nearest(self.table.values(mask, page), self.size(name)))
+            return self.table(resized_labels(self.table.values(mask, page), self.size(name)))
         except ValueError as error:
             raise ValueError(f"the mask {mask}: {error}") from error
 
@@ -112,11 +112,11 @@ class FolderDataset:
     def objects(self, name: str) -> npt.NDArray[np.int32] | None:
         """[H, W] ids of the object file or of components, 0 where void, resized to the nearest pixel; None: no such."""
         if self.components is not None:
-            return nearest(self._components(name), self.size(name))
+            return resized_labels(self._components(name), self.size(name))
         path, page = self.frames[name].objects, self.frames[name].page
         if path is None:
             return None
-        ids = nearest(read_ids(path, page), self.size(name)).astype(np.int32)
+        ids = resized_labels(read_ids(path, page), self.size(name)).astype(np.int32)
         askable = self.askable(name)
         return ids if askable is None else np.where(askable, ids, np.int32(0))
 
@@ -156,14 +156,14 @@ def read_folder(
     images: str,
     masks: str,
     objects: str | None,
-    coding: Coding,
+    coding: MaskCoding,
     classes: Sequence[Sequence[Any]],
     void: Sequence[Any],
     background: str | None,
     split: By,
-    train: Where | None,
-    val: Where | float,
-    test: Where | float,
+    train: SplitValues | None,
+    val: SplitValues | float,
+    test: SplitValues | float,
     scale: float,
     size: Sequence[int] | None,
     window: object = None,
@@ -190,7 +190,7 @@ def read_folder(
     )
     patterns = {"images": images, "masks": masks} | ({} if objects in (None, COMPONENTS) else {"objects": objects})
     folder, wanted = Path(root), Wanted(split, train, val, test, stratify, group)
-    reading = Reading(window, pages)
+    reading = FileReading(window, pages)
     wrong = [*pattern_problems(patterns), *wanted.problems(Pattern(images).fields), *size_problems(scale, size)]
     wrong += reading.problems()
     if not isinstance(smallest, int) or smallest < 1:
@@ -211,18 +211,18 @@ def read_folder(
         components=smallest if objects == COMPONENTS else None,
         colours=colours_of(palette, ids, [frame.mask for frame in frames.values()]),
     )
-    pool, chosen, tests = draw(_without_void(whole, parts, counts), wanted, run, whole.values)
+    pool, chosen, tests = draw_parts(_without_void(whole, parts, counts), wanted, run, whole.values)
     reported = ", ".join(f"{len(names)} {key}" for key, names in tests.items())
     others = {*chosen, *(name for names in tests.values() for name in names)}
     seen = [[frames[name].image_page for name in names] for names in (pool, sorted(others))]
-    logger.info("%s with masks %s: %d pool, %d val, %s", folder, masks, len(pool), len(chosen), reported)
+    log.info("%s with masks %s: %d pool, %d val, %s", folder, masks, len(pool), len(chosen), reported)
     return replace(whole, pool=pool, val=chosen, tests=tests, window=window_of(window, *seen))
 
 
 def _table(
     classes: Sequence[Sequence[Any]],
     void: Sequence[Any],
-    coding: Coding,
+    coding: MaskCoding,
     nearest: int,
     background: str | None,
     wrong: Sequence[str],
@@ -241,8 +241,8 @@ def _table(
 
 
 def _checked(
-    folder: Path, patterns: Mapping[str, str], wanted: Wanted, table: ClassIds, reading: Reading, rows: str | None
-) -> tuple[dict[str, Frame], Parts, dict[Page, Counts]]:
+    folder: Path, patterns: Mapping[str, str], wanted: Wanted, table: ClassIds, reading: FileReading, rows: str | None
+) -> tuple[dict[str, ImageFiles], Parts, dict[Page, PixelCounts]]:
     """The images that are used, their splits and what their masks hold. ValueError with all that is wrong."""
     problems = Problems()
     files = files_of(folder, patterns)
@@ -264,7 +264,7 @@ def _checked(
     return frames, parts, counts
 
 
-def _without_void(dataset: FolderDataset, parts: Parts, counts: Mapping[Page, Counts]) -> Parts:
+def _without_void(dataset: FolderDataset, parts: Parts, counts: Mapping[Page, PixelCounts]) -> Parts:
     """The same, but for training images without a pixel of any class; a warning names them.
 
     ValueError where none would be left, or where a val or a test has no other images.
@@ -278,13 +278,13 @@ def _without_void(dataset: FolderDataset, parts: Parts, counts: Mapping[Page, Co
                 "labels of official test sets are often held back: choose another split"
             )
         if void and key == "train":
-            logger.warning("%d images are all void and leave the pool: %s", len(void), shortened(void, 20))
+            log.warning("%d images are all void and leave the pool: %s", len(void), shortened(void, 20))
             left = replace(parts, train=parts.train - set(void))
     return left
 
 
-def _is_void(dataset: FolderDataset, name: str, counts: Counts) -> bool:
+def _is_void(dataset: FolderDataset, name: str, counts: PixelCounts) -> bool:
     labelled, size = dataset.table.labelled(counts), dataset.frames[name].size
-    if labelled == 0 or dataset.size(name) == size or labelled >= RARE * math.prod(size):
+    if labelled == 0 or dataset.size(name) == size or labelled >= RARE_SHARE * math.prod(size):
         return labelled == 0
     return bool((dataset.target(name) == IGNORE).all())

@@ -14,14 +14,14 @@ from tqdm import tqdm
 from seg_al.core import IGNORE
 from seg_al.datasets.class_ids import ClassIds
 from seg_al.datasets.file_listing import Listing
-from seg_al.datasets.file_patterns import Found, Partners, Pattern, partners
+from seg_al.datasets.file_patterns import MatchedFile, Partners, Pattern, partners
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.held import Header
 from seg_al.datasets.files.percentiles import Page
-from seg_al.datasets.files.rules import Reading
-from seg_al.datasets.mask_counts import Counts
+from seg_al.datasets.files.rules import FileReading
+from seg_al.datasets.mask_counts import PixelCounts
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 EXAMPLES = 5
 """Of each kind of problem that are named."""
@@ -29,12 +29,12 @@ LONGEST = 200
 """Bytes of an image's name: a file system holds 255, and pictures and answers add their endings to it."""
 MANY = 16
 """Values outside the class list from which on they are shades rather than forgotten ids."""
-VALUES = 256
+VALUES_NAMED = 256
 """Values outside the class list that are named: every id that eight bits can hold."""
 
 
 @dataclass(frozen=True)
-class Frame:
+class ImageFiles:
     """Where one image lies and what its path says."""
 
     image: Path
@@ -98,7 +98,7 @@ def shortened(entries: Sequence[str], most: int = EXAMPLES) -> str:
 class Files:
     """The images of a folder and what could belong to them."""
 
-    images: Sequence[Found]
+    images: Sequence[MatchedFile]
     masks: Partners
     objects: Partners | None
     listing: Listing
@@ -109,7 +109,7 @@ class Files:
         fields = self.masks.lone()
         lone = [file for file in fields if file not in images and fields[file].get("split") in (None, *splits)]
         if lone:
-            logger.warning("%d masks without an image are left out: %s", len(lone), shortened(lone))
+            log.warning("%d masks without an image are left out: %s", len(lone), shortened(lone))
 
 
 def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
@@ -125,7 +125,7 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     objects = partners(Pattern(patterns["objects"]), listing, found) if "objects" in patterns else None
     if listing.circles:
         circles = shortened(sorted(listing.circles))
-        logger.warning("links that lead back to a folder around them are not followed: %s", circles)
+        log.warning("links that lead back to a folder around them are not followed: %s", circles)
     listing.refuse_strange()
     others = {
         file for pairs in (masks, objects) if pairs is not None for files in pairs.of_image.values() for file in files
@@ -137,7 +137,7 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     return Files(images, masks, objects, listing)
 
 
-def same_files(names: Sequence[str], found: Mapping[str, Found], files: Files) -> list[str]:
+def same_files(names: Sequence[str], found: Mapping[str, MatchedFile], files: Files) -> list[str]:
     """The images, of those that are used, that are one file."""
     paths = dict.fromkeys(found[name].file for name in names)
     return [f"{one} and {other}" for one, other in files.listing.same(list(paths))]
@@ -149,10 +149,10 @@ def too_long(names: Sequence[str]) -> list[str]:
 
 
 def check_files(
-    root: Path, images: Mapping[str, Found], files: Files, reading: Reading, problems: Problems
-) -> dict[str, Frame]:
+    root: Path, images: Mapping[str, MatchedFile], files: Files, reading: FileReading, problems: Problems
+) -> dict[str, ImageFiles]:
     """Pairs each image with its mask and object file and reads their headers; what is wrong leaves its image out."""
-    frames: dict[str, Frame] = {}
+    frames: dict[str, ImageFiles] = {}
     for name, image in tqdm(images.items(), desc="read headers", unit="image", leave=False, disable=None, delay=1):
         mask = _partner(root, name, image, files.masks, "mask", problems)
         objects = None if files.objects is None else _partner(root, name, image, files.objects, "object file", problems)
@@ -162,11 +162,11 @@ def check_files(
             _fits(name, root / objects, "object file", header, reading, problems)
         if mask is not None and header is not None and fits:
             own = None if objects is None else root / objects
-            frames[name] = Frame(root / image.file, root / mask, own, header.size, image.fields, image.page)
+            frames[name] = ImageFiles(root / image.file, root / mask, own, header.size, image.fields, image.page)
     return frames
 
 
-def _partner(root: Path, name: str, image: Found, pairs: Partners, kind: str, problems: Problems) -> str | None:
+def _partner(root: Path, name: str, image: MatchedFile, pairs: Partners, kind: str, problems: Problems) -> str | None:
     found = pairs.of_image[image.file]
     if len(found) == 1:
         return found[0]
@@ -205,7 +205,7 @@ def _header(
     return header
 
 
-def _fits(name: str, path: Path, kind: str, image: Header | None, reading: Reading, problems: Problems) -> bool:
+def _fits(name: str, path: Path, kind: str, image: Header | None, reading: FileReading, problems: Problems) -> bool:
     """Whether the mask or object file can be that of an image with this header."""
     header = _header(path, kind, reading.mask_problem, problems, f" of {name}")
     if header is None:
@@ -249,12 +249,12 @@ def _one_class(table: ClassIds, present: Collection[int], pixels: Mapping[int, i
 
 
 def check_values(
-    frames: Mapping[str, Frame], counts: Mapping[Page, Counts], table: ClassIds, problems: Problems
-) -> dict[str, Frame]:
+    frames: Mapping[str, ImageFiles], counts: Mapping[Page, PixelCounts], table: ClassIds, problems: Problems
+) -> dict[str, ImageFiles]:
     """Notes which frames have void pixels; values outside the class list become problems, unused classes a warning."""
     pixels: Counter[int] = Counter()
     images: dict[int, list[str]] = defaultdict(list)
-    checked: dict[str, Frame] = {}
+    checked: dict[str, ImageFiles] = {}
     for name, frame in frames.items():
         if frame.mask_page not in counts:
             continue
@@ -268,11 +268,11 @@ def check_values(
         for value, names in sorted(images.items())
         if table.class_of(value) is None
     ]
-    problems.add("value outside dataset.classes and dataset.void", _few(outside), VALUES)
+    problems.add("value outside dataset.classes and dataset.void", _few(outside), VALUES_NAMED)
     present = {place for value in pixels if (place := table.class_of(value)) is not None}
     absent = [name for place, name in enumerate(table.names) if place not in present]
     if absent and checked and not outside and len(present - {IGNORE}) < 2:
         problems.add("nothing to tell apart", [_one_class(table, present, pixels)])
     elif absent and checked:
-        logger.warning("no mask has a pixel of %s; is the class list that of these masks?", ", ".join(absent))
+        log.warning("no mask has a pixel of %s; is the class list that of these masks?", ", ".join(absent))
     return checked

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from seg_al.datasets.file_patterns import Found
+from seg_al.datasets.file_patterns import MatchedFile
 from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.image_names import Names
 from seg_al.datasets.splits import drawn, text_of
 from seg_al.randomness import numpy_rng
 
 By = Literal["folder", "list"]
-Where = str | Sequence[str]
+SplitValues = str | Sequence[str]
 """One or several values of {split}, or list files."""
-Column = Callable[[str, Sequence[str]], Mapping[str, str]]
+ColumnReader = Callable[[str, Sequence[str]], Mapping[str, str]]
 """The values of a column for some images. ValueError where the dataset has no such column."""
 
 
@@ -27,11 +27,11 @@ class Wanted:
     """Where the splits come from; the fields are those of a config."""
 
     split: By
-    train: Where | None
+    train: SplitValues | None
     """None: every image that val and test leave over."""
-    val: Where | float
+    val: SplitValues | float
     """A number is drawn from the training images: below 1 a share of them, else so many."""
-    test: Where | float
+    test: SplitValues | float
     """Likewise; several names are several tests."""
     stratify: Sequence[str] | str = ()
     """Columns: all images that agree in them have their share of what is drawn."""
@@ -58,7 +58,7 @@ class Wanted:
             )
         return wrong
 
-    def _why(self, value: Where | float | None, fields: Sequence[str]) -> str | None:
+    def _why(self, value: SplitValues | float | None, fields: Sequence[str]) -> str | None:
         """What is wrong with one of the three."""
         if isinstance(value, int | float):
             count = value >= 1 and float(value).is_integer()
@@ -86,8 +86,8 @@ class Parts:
         return tuple(sorted(self.train.union(self.val or (), *(self.tests or {}).values())))
 
 
-def named_parts(wanted: Wanted, images: Mapping[str, Found], root: Path) -> Parts:
-    """The images of each split by folder or list; numbers are left to `draw`."""
+def named_parts(wanted: Wanted, images: Mapping[str, MatchedFile], root: Path) -> Parts:
+    """The images of each split by folder or list; numbers are left to `draw_parts`."""
     parts = Parts(set(), None, None)
     every = Names(images) if wanted.split == "list" else Names({})
 
@@ -115,7 +115,7 @@ def named_parts(wanted: Wanted, images: Mapping[str, Found], root: Path) -> Part
     return parts
 
 
-def _words(where: Where) -> list[str]:
+def _words(where: SplitValues) -> list[str]:
     return [where] if isinstance(where, str) and where else list(where)
 
 
@@ -134,8 +134,8 @@ def no_column(key: str, names: Sequence[str]) -> Mapping[str, str]:
     raise ValueError(f"there is no column {key!r} of {len(names)} images; leave group and stratify out")
 
 
-def draw(
-    parts: Parts, wanted: Wanted, run: int, column: Column = no_column
+def draw_parts(
+    parts: Parts, wanted: Wanted, run: int, column: ColumnReader = no_column
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Pool, val and tests, sorted; what is a number is drawn from the training images, the test first.
 

@@ -6,20 +6,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from seg_al.datasets.file_patterns import Found
+from seg_al.datasets.file_patterns import MatchedFile
 from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.image_names import Names
-from seg_al.datasets.splits import table_of
+from seg_al.datasets.splits import csv_cells
 
 
-def with_table(images: Mapping[str, Found], path: Path) -> dict[str, Found]:
+def with_table(images: Mapping[str, MatchedFile], path: Path) -> dict[str, MatchedFile]:
     """The images with what the file says of them; its first line names the columns, the first of which is the image.
 
     Rows of other images, and images without a row, are left as they are. ValueError with all that is wrong.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}; set dataset.table to a CSV file below dataset.root, or to null")
-    header, *rows = table_of(path) or [[]]
+    header, *rows = csv_cells(path) or [[]]
     columns = [cell.strip() for cell in header]
     problems = _header_problems(columns, {key for image in images.values() for key in image.fields})
     found, names = dict(images), Names(images)

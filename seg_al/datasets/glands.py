@@ -12,13 +12,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from seg_al.datasets.glas import COLUMNS, GlaS, read_glas
-from seg_al.datasets.tissue import look_of, paint
+from seg_al.datasets.glas import TABLE_COLUMNS, GlaS, read_glas
+from seg_al.datasets.tissue import look_of, paint_tissue
 from seg_al.randomness import numpy_rng
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-VERSION = 1
+PAINTING_VERSION = 1
 """Part of the folder's name: raise it with every change of the painting."""
 SEED = 0
 """Of the images; `run` draws only the split."""
@@ -41,13 +41,13 @@ def write_glands(folder: Path, *, train: int, test_a: int, test_b: int, size: tu
     try:
         with (part / "Grade.csv").open("w", encoding="utf-8", newline="") as stream:
             rows = csv.writer(stream, lineterminator="\r\n")
-            rows.writerow((COLUMNS[0], COLUMNS[1], *(f" {column}" for column in COLUMNS[2:])))
+            rows.writerow((TABLE_COLUMNS[0], TABLE_COLUMNS[1], *(f" {column}" for column in TABLE_COLUMNS[2:])))
             for prefix, count in (("testA", test_a), ("testB", test_b), ("train", train)):
                 for number in range(1, count + 1):
                     rows.writerow(_write_image(part, f"{prefix}_{number}", number % 2 == 0, size, seed))
         part.chmod(0o755)
         part.rename(folder)
-        logger.info("painted %d images of glands into %s", train + test_a + test_b, folder)
+        log.info("painted %d images of glands into %s", train + test_a + test_b, folder)
     except OSError:
         if not folder.exists():  # else another process was first, with the same bytes
             raise
@@ -62,7 +62,9 @@ def _write_image(
     rng = numpy_rng(seed, "glands", name)
     has_grade = malignant != (rng.random() < 1 / 8)
     patient = 2 * int(rng.integers(0, PATIENTS // 2)) + 1 + has_grade
-    image, ids = paint(rng, look_of(rng, numpy_rng(seed, "glands", "patient", patient), malignant, size[0]), size)
+    image, ids = paint_tissue(
+        rng, look_of(rng, numpy_rng(seed, "glands", "patient", patient), malignant, size[0]), size
+    )
     Image.fromarray(image).save(folder / f"{name}.bmp")
     Image.fromarray(ids).save(folder / f"{name}_anno.bmp")
     grade = "malignant" if malignant else "benign"
@@ -79,7 +81,7 @@ def read_glands(root: str, run: int, val: int, train: int, test_a: int, test_b: 
     if min(train, test_a, test_b) < 2:
         raise ValueError(f"dataset.train={train}, test_a={test_a}, test_b={test_b}: each needs 2 images, one per grade")
     height, width = size
-    made_of = f"{VERSION} {train} {test_a} {test_b} {height} {width} {SEED}"
+    made_of = f"{PAINTING_VERSION} {train} {test_a} {test_b} {height} {width} {SEED}"
     folder = Path(root) / f"glands-{hashlib.blake2b(made_of.encode(), digest_size=4).hexdigest()}"
     write_glands(folder, train=train, test_a=test_a, test_b=test_b, size=(height, width), seed=SEED)
     return read_glas(str(folder), run, val, stratify=["grade"], group=None, split_file=None, test="both", scale=1.0)

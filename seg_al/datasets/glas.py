@@ -19,18 +19,18 @@ from seg_al.core import ByteImage
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.percentiles import window_of
 from seg_al.datasets.files.pixels import read_ids, read_picture
-from seg_al.datasets.files.resize import nearest, resized
-from seg_al.datasets.files.rules import Reading
-from seg_al.datasets.files.window import Window
-from seg_al.datasets.splits import draw_split, read_split, table_of
+from seg_al.datasets.files.resize import resized, resized_labels
+from seg_al.datasets.files.rules import FileReading
+from seg_al.datasets.files.window import ValueWindow
+from seg_al.datasets.splits import csv_cells, draw_split, read_split
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+GLAS_SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NAME = re.compile(r"(train|testA|testB)_\d+")
 GRADES = ("benign", "malignant")
-COLUMNS = ("name", "patient ID", "grade (GlaS)", "grade (Sirinukunwattana et al. 2015)")
-KEYS = ("grade", "grade_detailed", "patient")
+TABLE_COLUMNS = ("name", "patient ID", "grade (GlaS)", "grade (Sirinukunwattana et al. 2015)")
+TABLE_KEYS = ("grade", "grade_detailed", "patient")
 """Our names of what Grade.csv says of an image."""
 LISTED = "grade, grade_detailed or patient"
 WHERE_TO_GET_IT = (
@@ -40,7 +40,7 @@ WHERE_TO_GET_IT = (
 
 
 @dataclass(frozen=True)
-class Frame:
+class GlasFiles:
     """Where one image lies and what Grade.csv says of it."""
 
     image: Path
@@ -58,13 +58,13 @@ class Frame:
 class GlaS:
     """The images of one split, decoded on every call; `read_glas` builds it from a folder."""
 
-    frames: Mapping[str, Frame]
+    frames: Mapping[str, GlasFiles]
     pool: tuple[str, ...]
     val: tuple[str, ...]
     tests: Mapping[str, tuple[str, ...]]
     scale: float
     """Factor on height and width; 1.0 leaves the pixels as they are."""
-    window: Window | None = None
+    window: ValueWindow | None = None
     """Of the images' grey levels; None: they have 8 bits."""
 
     classes: ClassVar[tuple[str, ...]] = ("background", "gland")
@@ -95,19 +95,19 @@ class GlaS:
         return glands
 
     def _ids(self, name: str) -> npt.NDArray[np.integer]:  # [H, W]
-        return nearest(read_ids(self.frames[name].annotation), self.size(name))
+        return resized_labels(read_ids(self.frames[name].annotation), self.size(name))
 
     def column(self, key: str) -> Mapping[str, str]:
         """A column of Grade.csv for the pool by image: grade, grade_detailed or patient."""
-        if key not in KEYS:
+        if key not in TABLE_KEYS:
             raise ValueError(f"GlaS has no column {key!r}; choose {LISTED}")
-        return columns_of(self.frames, self.pool)[key]
+        return grade_columns(self.frames, self.pool)[key]
 
 
-def columns_of(frames: Mapping[str, Frame], names: Sequence[str]) -> dict[str, dict[str, str]]:
+def grade_columns(frames: Mapping[str, GlasFiles], names: Sequence[str]) -> dict[str, dict[str, str]]:
     """The columns of Grade.csv by our name and by image."""
     rows = {name: (frames[name].grade, frames[name].grade_detailed, frames[name].patient) for name in names}
-    return {key: {name: row[place] for name, row in rows.items()} for place, key in enumerate(KEYS)}
+    return {key: {name: row[place] for name, row in rows.items()} for place, key in enumerate(TABLE_KEYS)}
 
 
 def read_glas(
@@ -129,13 +129,13 @@ def read_glas(
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"dataset.scale={scale} is not a factor above 0; 1.0 keeps the size, 0.5 halves it")
-    if isinstance(stratify, str) or not set(stratify) <= set(KEYS):
+    if isinstance(stratify, str) or not set(stratify) <= set(TABLE_KEYS):
         raise ValueError(f"dataset.stratify={stratify!r} is no list of columns; choose {LISTED}, as in [grade]")
-    if group is not None and group not in KEYS:
+    if group is not None and group not in TABLE_KEYS:
         raise ValueError(f"dataset.group={group!r} is no column; choose {LISTED}, or null")
     if test not in ("A", "B", "both"):
         raise ValueError(f"dataset.test={test!r} is unknown; choose A, B or both")
-    reading = Reading(window)
+    reading = FileReading(window)
     if wrong := reading.problems():
         raise ValueError("; ".join(wrong))
     folder = _folder_of(Path(root))
@@ -146,7 +146,7 @@ def read_glas(
     }
     trainable = official.pop("train")
     if split_file is None:
-        split = draw_split(run, val, columns_of(frames, trainable), stratify, group, official)
+        split = draw_split(run, val, grade_columns(frames, trainable), stratify, group, official)
     else:
         split = read_split(Path(split_file), trainable, official)
     tests = {f"test{part}": split.tests[f"test{part}"] for part in ("A", "B") if test in (part, "both")}
@@ -154,7 +154,7 @@ def read_glas(
     if empty:
         raise ValueError(f"no image in {' and '.join(empty)} of {folder}; choose another dataset.test than {test}")
     counts = ", ".join(f"{len(names)} {part}" for part, names in tests.items())
-    logger.info("GlaS in %s: %d pool, %d val, %s", folder, len(split.pool), len(split.val), counts)
+    log.info("GlaS in %s: %d pool, %d val, %s", folder, len(split.pool), len(split.val), counts)
     others = [*split.val, *(name for names in tests.values() for name in names)]
     seen = [[(frames[name].image, None) for name in names] for names in (split.pool, others)]
     return GlaS(frames, split.pool, split.val, tests, scale, window_of(window, *seen))
@@ -173,9 +173,9 @@ def _folder_of(root: Path) -> Path:
     return inside[0] if inside else root
 
 
-def _frames(folder: Path, reading: Reading) -> dict[str, Frame]:
+def _frames(folder: Path, reading: FileReading) -> dict[str, GlasFiles]:
     """Every image with its annotation and row, sorted by name; or one ValueError with all that is wrong."""
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in GLAS_SUFFIXES)
     images = [path for path in files if NAME.fullmatch(path.stem)]
     annotations = [path for path in files if NAME.fullmatch(path.stem.removesuffix("_anno")) and path not in images]
     if not images and not (folder / "Grade.csv").is_file():
@@ -191,11 +191,11 @@ def _frames(folder: Path, reading: Reading) -> dict[str, Frame]:
         problems += [f"{name}: no row in Grade.csv" for name in sorted(image_of.keys() - rows.keys())]
         missing = sorted(rows.keys() - image_of.keys() - annotation_of.keys())
         problems += [f"{name}: unknown row in Grade.csv, neither image nor annotation is there" for name in missing]
-    frames: dict[str, Frame] = {}
+    frames: dict[str, GlasFiles] = {}
     for name in sorted(image_of.keys() & annotation_of.keys()):
         try:
             size = _common_size(image_of[name], annotation_of[name], reading)
-            frames[name] = Frame(image_of[name], annotation_of[name], size, *rows.get(name, ("", "", "")))
+            frames[name] = GlasFiles(image_of[name], annotation_of[name], size, *rows.get(name, ("", "", "")))
         except ValueError as error:
             problems.append(str(error))
     if problems:
@@ -207,7 +207,7 @@ def _frames(folder: Path, reading: Reading) -> dict[str, Frame]:
     return frames
 
 
-def _common_size(image: Path, annotation: Path, reading: Reading) -> tuple[int, int]:
+def _common_size(image: Path, annotation: Path, reading: FileReading) -> tuple[int, int]:
     """Height and width of both files from their headers; ValueError naming the files where they are no such pair."""
     headers, wrong = [], []
     for path in (image, annotation):
@@ -233,12 +233,12 @@ def _grades(path: Path) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
     if not path.is_file():
         return {}, [f"{path.name} is missing"]
     try:
-        lines = [[cell.strip() for cell in cells] for cells in table_of(path)]
+        lines = [[cell.strip() for cell in cells] for cells in csv_cells(path)]
     except ValueError as error:
         return {}, [str(error)]
     header = lines[0] if lines else []
-    if any(column not in header for column in COLUMNS):
-        return {}, [f"{path.name}: the header is {', '.join(header)!r}, it must name {', '.join(COLUMNS)}"]
+    if any(column not in header for column in TABLE_COLUMNS):
+        return {}, [f"{path.name}: the header is {', '.join(header)!r}, it must name {', '.join(TABLE_COLUMNS)}"]
     rows: dict[str, tuple[str, str, str]] = {}
     problems: list[str] = []
     for number, cells in enumerate(lines[1:], start=2):
@@ -248,7 +248,7 @@ def _grades(path: Path) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
         if len(cells) != len(header):
             problems.append(f"{where}: {len(cells)} cells, the header has {len(header)}")
             continue
-        name, patient, grade, detailed = (cells[header.index(column)] for column in COLUMNS)
+        name, patient, grade, detailed = (cells[header.index(column)] for column in TABLE_COLUMNS)
         if name in rows:
             problems.append(f"{where}: a second row for {name}")
         if grade not in GRADES:

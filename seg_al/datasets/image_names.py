@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 
-from seg_al.datasets.file_patterns import Found
+from seg_al.datasets.file_patterns import MatchedFile
 from seg_al.datasets.files.header import SUFFIXES
 
 
 class Names:
     """The images of a dataset, to be looked up by what lists and tables call them."""
 
-    def __init__(self, images: Mapping[str, Found]) -> None:
+    def __init__(self, images: Mapping[str, MatchedFile]) -> None:
         self._images = images
         self._index: dict[str, list[str]] = {}
         for name, image in images.items():

@@ -12,24 +12,24 @@ from typing import Literal, get_args
 
 from tqdm import tqdm
 
-from seg_al.annotators.formats.labelme import Labelled, labelled
+from seg_al.annotators.formats.labelme import LabelmeFile, labelme_file
 from seg_al.annotators.formats.shapes import objects_of
 from seg_al.datasets.coco_checks import Findings
 from seg_al.datasets.coco_file import MOST_CLASSES, Listed
 from seg_al.datasets.file_listing import Listing
-from seg_al.datasets.file_patterns import Found, Pattern, named
+from seg_al.datasets.file_patterns import MatchedFile, Pattern, named
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.held import Header
-from seg_al.datasets.files.json_file import read_json
+from seg_al.datasets.files.json_file import read_annotations
 from seg_al.datasets.files.percentiles import window_of
-from seg_al.datasets.files.rules import Reading
+from seg_al.datasets.files.rules import FileReading
 from seg_al.datasets.files.window import numbers_of, percentiles_of
 from seg_al.datasets.folder_checks import shortened
-from seg_al.datasets.folder_splits import By, Wanted, Where
+from seg_al.datasets.folder_splits import By, SplitValues, Wanted
 from seg_al.datasets.object_dataset import ObjectDataset, filled, split_up
 from seg_al.tasks.objects.objects import Instances
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Missing = Literal["refuse", "empty"]
 """What an image without a JSON is: a mistake, or an image without an object."""
@@ -45,9 +45,9 @@ def read_labelme(
     void: Sequence[str],
     background: str,
     split: By,
-    train: Where | None,
-    val: Where | float,
-    test: Where | float,
+    train: SplitValues | None,
+    val: SplitValues | float,
+    test: SplitValues | float,
     stratify: Sequence[str] | str,
     group: str | None,
     scale: float,
@@ -58,7 +58,7 @@ def read_labelme(
     The arguments are many because they mirror that file. Raises one ValueError that lists everything that cannot be
     used; what was left out is one warning in the log, with counts.
     """
-    wanted, reading = Wanted(split, train, val, test, stratify, group), Reading(window)
+    wanted, reading = Wanted(split, train, val, test, stratify, group), FileReading(window)
     wrong = _problems(images, annotations, missing, classes, void, background)
     wrong += [*wanted.problems(Pattern(images).fields), *reading.problems()]
     if not (math.isfinite(scale) and scale > 0):
@@ -110,7 +110,7 @@ def _problems(
     return wrong
 
 
-def _found(root: Path, images: str, findings: Findings) -> dict[str, Found]:
+def _found(root: Path, images: str, findings: Findings) -> dict[str, MatchedFile]:
     if not root.is_dir():
         raise ValueError(f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>")
     listing = Listing(root)
@@ -123,12 +123,12 @@ def _found(root: Path, images: str, findings: Findings) -> dict[str, Found]:
     return found
 
 
-def _read(files: Mapping[str, Path], missing: Missing, findings: Findings) -> dict[str, Labelled | None]:
+def _read(files: Mapping[str, Path], missing: Missing, findings: Findings) -> dict[str, LabelmeFile | None]:
     """What each JSON says; None where an image has none and may."""
-    pages: dict[str, Labelled | None] = {}
+    pages: dict[str, LabelmeFile | None] = {}
     for name, path in tqdm(files.items(), "read annotations", unit="image", leave=False, disable=None, delay=1):
         try:
-            pages[name] = labelled(read_json(path))
+            pages[name] = labelme_file(read_annotations(path))
         except FileNotFoundError:
             if missing == "empty":
                 findings.kept.add("image without a JSON: without an object (dataset.missing=empty)", name)
@@ -159,7 +159,9 @@ def _tell_lone(root: Path, annotations: str, used: set[Path], findings: Findings
     findings.kept.extend(kind, [name for name in names if whole.fullmatch(name)])
 
 
-def _listed(root: Path, found: Found, page: Labelled | None, reading: Reading, findings: Findings) -> Listed | None:
+def _listed(
+    root: Path, found: MatchedFile, page: LabelmeFile | None, reading: FileReading, findings: Findings
+) -> Listed | None:
     """The image, whose size and name must be those that its JSON tells."""
     path = root / found.file
     try:
@@ -177,7 +179,7 @@ def _listed(root: Path, found: Found, page: Labelled | None, reading: Reading, f
     return Listed(path, found.file, found.fields.get("split", ""), header.size, fields, ())
 
 
-def _agree(found: Found, page: Labelled, header: Header, findings: Findings) -> bool:
+def _agree(found: MatchedFile, page: LabelmeFile, header: Header, findings: Findings) -> bool:
     own, told = PurePosixPath(found.file), PurePosixPath(page.base_name)
     if told.name != own.name:
         if told.stem != own.stem:
@@ -193,7 +195,7 @@ def _agree(found: Found, page: Labelled, header: Header, findings: Findings) -> 
 
 
 def _classes(
-    pages: Mapping[str, Labelled | None],
+    pages: Mapping[str, LabelmeFile | None],
     classes: Sequence[str] | None,
     void: Sequence[str],
     background: str,
@@ -216,13 +218,13 @@ def _classes(
         raise ValueError("no shape with an area is drawn, so there are no classes; draw some, or list dataset.classes")
     if len(count) > MOST_CLASSES:
         findings.stop.add(f"more than {MOST_CLASSES} labels", f"{len(count)}: {shortened(sorted(count))}")
-    logger.info("classes by the labels that are drawn: %s", ", ".join(sorted(count)))
+    log.info("classes by the labels that are drawn: %s", ", ".join(sorted(count)))
     return tuple(sorted(count))
 
 
 def _instances(
     file: str,
-    page: Labelled | None,
+    page: LabelmeFile | None,
     size: tuple[int, int],
     names: Sequence[str],
     void: Sequence[str],

@@ -14,15 +14,15 @@ from tqdm import tqdm
 
 from seg_al.datasets.class_ids import ClassIds, count_values
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-Counts = Mapping[int, int]
+PixelCounts = Mapping[int, int]
 """Pixels by mask value."""
 Mask = tuple[Path, int | None]
 """A file, and the place of a page in it from 0; None: it has one only."""
 READING = 2
 """Raised where the same file gives other values than before, so that old counts are not used."""
-MOST_VALUES = 1000
+MOST_MASK_VALUES = 1000
 """A mask with more of them is antialiased or of another kind, an error to be repaired: it is not remembered."""
 
 
@@ -31,7 +31,7 @@ def memory_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seg_al" / "masks"
 
 
-def mask_counts(root: Path, masks: Sequence[Mask], classes: ClassIds) -> tuple[dict[Mask, Counts], list[str]]:
+def mask_counts(root: Path, masks: Sequence[Mask], classes: ClassIds) -> tuple[dict[Mask, PixelCounts], list[str]]:
     """The counts of each mask that can be decoded, and what is wrong with the others."""
     key = hashlib.blake2b(f"{root.resolve()}\n{classes.coding}\n{READING}".encode(), digest_size=8).hexdigest()
     memory = memory_folder() / f"{key}.json"
@@ -39,7 +39,7 @@ def mask_counts(root: Path, masks: Sequence[Mask], classes: ClassIds) -> tuple[d
     stamps = {mask: _stamp(mask[0]) for mask in masks}
     new = [mask for mask in masks if rows.get(_key(mask), {}).get("stamp") != stamps[mask]]
     changed = set(new)
-    counts: dict[Mask, Counts] = {
+    counts: dict[Mask, PixelCounts] = {
         mask: {int(value): count for value, count in rows[_key(mask)]["counts"].items()}
         for mask in masks
         if mask not in changed
@@ -51,7 +51,7 @@ def mask_counts(root: Path, masks: Sequence[Mask], classes: ClassIds) -> tuple[d
         except ValueError as error:
             problems.append(str(error))
             continue
-        if len(counts[mask]) <= MOST_VALUES:
+        if len(counts[mask]) <= MOST_MASK_VALUES:
             rows[_key(mask)] = {"stamp": stamps[mask], "counts": counts[mask]}
     if new:
         _remember(memory, rows)
@@ -76,7 +76,7 @@ def _recalled(memory: Path) -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        logger.warning("%s cannot be used (%s); the masks are checked anew", memory, error)
+        log.warning("%s cannot be used (%s); the masks are checked anew", memory, error)
         return {}
     return rows
 
@@ -89,4 +89,4 @@ def _remember(memory: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
         part.write_text(json.dumps(rows), encoding="utf-8")
         part.replace(memory)
     except OSError as error:
-        logger.warning("the check of the masks cannot be remembered (%s); the next run does it again", error)
+        log.warning("the check of the masks cannot be remembered (%s); the next run does it again", error)

@@ -18,13 +18,13 @@ from seg_al.datasets.coco_splits import Splits, split_of
 from seg_al.datasets.files.percentiles import window_of
 from seg_al.datasets.files.pixels import read_picture
 from seg_al.datasets.files.resize import resized
-from seg_al.datasets.files.window import Window
+from seg_al.datasets.files.window import ValueWindow
 from seg_al.datasets.folder_checks import shortened
 from seg_al.datasets.folder_splits import Wanted
 from seg_al.datasets.picture_kind import kind_of
 from seg_al.tasks.objects.objects import Instances, class_map, object_map
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 DERIVED = ("kind", "size")
 """Columns that every image has: kind of microscopy (picture_kind.py), and height x width in pixels."""
@@ -41,7 +41,7 @@ class ObjectDataset:
     pool: tuple[str, ...]
     val: tuple[str, ...]
     tests: Mapping[str, tuple[str, ...]]
-    window: Window | None = None
+    window: ValueWindow | None = None
     """Of the images' grey levels; None: they have 8 bits."""
     colours: tuple[Colour, ...] | None = None
     """Of the classes in pictures; None: any."""
@@ -105,7 +105,7 @@ def split_up(whole: ObjectDataset, wanted: Wanted, run: int, root: Path, window:
     splits = split_of(images, wanted, whole.values, run, root)
     _check_splits(whole, splits, boxes)
     reported = ", ".join(f"{len(those)} {key}" for key, those in splits.tests.items())
-    logger.info("%s: %d pool, %d val, %s", root, len(splits.pool), len(splits.val), reported)
+    log.info("%s: %d pool, %d val, %s", root, len(splits.pool), len(splits.val), reported)
     others = {*splits.val, *(name for those in splits.tests.values() for name in those)}
     seen = [[(images[name].path, images[name].page) for name in names] for names in (splits.pool, sorted(others))]
     return replace(whole, pool=splits.pool, val=splits.val, tests=splits.tests, window=window_of(window, *seen))
@@ -135,7 +135,7 @@ def _check_splits(dataset: ObjectDataset, splits: Splits, boxes: int) -> None:
         )
     names = [name for name in splits.pool if len(dataset.objects_of[name]) == 0]
     if names:
-        logger.info("%d pool images have no object and stay as background: %s", len(names), shortened(names))
+        log.info("%d pool images have no object and stay as background: %s", len(names), shortened(names))
 
 
 def filled(instances: Instances, labels: Sequence[str], scale: float, findings: Findings) -> Instances:

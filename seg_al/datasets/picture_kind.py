@@ -9,7 +9,7 @@ from PIL import Image
 
 from seg_al.core import ByteImage
 
-Kind = Literal["stained", "brightfield", "fluorescence"]
+PictureKind = Literal["stained", "brightfield", "fluorescence"]
 
 CHROMA = 3.0
 """Grey levels of 255 above which a picture has colour."""
@@ -19,7 +19,7 @@ SIDE = 64
 """Pixels to which height and width are averaged before: the kind is no matter of detail."""
 
 
-def kind_of(image: ByteImage) -> Kind:  # [H, W, 3]
+def kind_of(image: ByteImage) -> PictureKind:  # [H, W, 3]
     """stained: the mean of (largest - smallest channel) is above CHROMA, such as H&E; else by the median of the grey
     levels, which is the background's: brightfield from BRIGHT on, fluorescence below.
     """

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from seg_al.datasets.file_patterns import Found
+from seg_al.datasets.file_patterns import MatchedFile
 from seg_al.datasets.files.header import read_header
 
 STACK = "stack"
 """The column that tells which file a slice is of."""
 
 
-def slices_of(root: Path, images: Sequence[Found]) -> list[Found]:
+def slices_of(root: Path, images: Sequence[MatchedFile]) -> list[MatchedFile]:
     """Each page of each file as an image; files of one page, and those that cannot be read, stay as they are."""
-    found: list[Found] = []
+    found: list[MatchedFile] = []
     for image in tqdm(images, desc="count pages", unit="image", leave=False, disable=None, delay=1):
         try:
             pages = read_header(root / image.file).pages

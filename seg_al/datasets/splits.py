@@ -78,10 +78,10 @@ def drawn(
     Where `groups` maps the same images to their group (a patient, a plate), about `count`, in whole groups.
     ValueError where that would leave nothing on one of the two sides.
     """
-    return stratified(strata, count, rng) if groups is None else by_group(groups, strata, count, rng)
+    return stratified_val(strata, count, rng) if groups is None else by_group(groups, strata, count, rng)
 
 
-def stratified(groups: Mapping[str, str], val: int, rng: np.random.Generator) -> tuple[str, ...]:
+def stratified_val(groups: Mapping[str, str], val: int, rng: np.random.Generator) -> tuple[str, ...]:
     """`val` image names in which every group has its share, rounded by largest remainders.
 
     `groups` maps image to group, such as its grade.
@@ -202,7 +202,7 @@ def _misplaced(name: str, split: str, part: str | None) -> str | None:
     return f"{name} is a {part} image and cannot be in {split!r}, only in {' or '.join(allowed)}"
 
 
-def table_of(path: Path) -> list[list[str]]:
+def csv_cells(path: Path) -> list[list[str]]:
     """The cells of a CSV file by line. ValueError, naming it, where it is no CSV in UTF-8."""
     try:
         return list(csv.reader(io.StringIO(text_of(path), newline="")))
@@ -254,7 +254,7 @@ def _folder_rows(folder: Path, part_of: Mapping[str, str]) -> tuple[list[Row], d
         if not (folder / file).is_file():
             problems.append(f"{file} is missing")
             continue
-        lines = [(f"{file} line {number}", cells) for number, cells in enumerate(table_of(folder / file), start=1)]
+        lines = [(f"{file} line {number}", cells) for number, cells in enumerate(csv_cells(folder / file), start=1)]
         for where, cells in lines:
             if len(cells) != 3:
                 problems.append(f"{where}: {','.join(cells)!r} is not 'image,mask,label'")

@@ -19,7 +19,7 @@ Plane = npt.NDArray[np.float64]  # [H, W]
 HAEMATOXYLIN = np.array((0.62, 0.74, 0.33))
 EOSIN = np.array((0.13, 0.92, 0.33))
 """Optical densities of one unit of stain in red, green and blue; typical of scanned H&E slides."""
-RARE = ("faded", "overstained", "blurred", "inflamed", "solid", "shrunken", "oedema", "torn", "near", "far")
+HARD_TRAITS = ("faded", "overstained", "blurred", "inflamed", "solid", "shrunken", "oedema", "torn", "near", "far")
 """Hard traits, of which every second image has one."""
 
 
@@ -56,7 +56,7 @@ class Look:
 
 def look_of(rng: np.random.Generator, slide: np.random.Generator, malignant: bool, height: int) -> Look:
     """Draws a look for an image of `height`: the stain from the patient's `slide`, the rest from `rng`."""
-    rare = str(rng.choice(("none",) * len(RARE) + RARE))
+    rare = str(rng.choice(("none",) * len(HARD_TRAITS) + HARD_TRAITS))
     near = {"near": 1.7, "far": 0.6}.get(rare, 1.0) * rng.uniform(0.85, 1.2)
     strength = {"faded": 0.45, "overstained": 1.7}.get(rare, 1.0) * rng.uniform(0.9, 1.1)
     stain = slide.uniform(0.5, 1.5, 2) * strength
@@ -78,7 +78,7 @@ def look_of(rng: np.random.Generator, slide: np.random.Generator, malignant: boo
     )
 
 
-def paint(rng: np.random.Generator, look: Look, size: tuple[int, int]) -> tuple[ByteImage, ByteImage]:
+def paint_tissue(rng: np.random.Generator, look: Look, size: tuple[int, int]) -> tuple[ByteImage, ByteImage]:
     """Paints one image: RGB [H, W, 3], and gland ids [H, W], 0 outside."""
     ids, depth, direction = _place(rng, look, size)
     haematoxylin, eosin, fibres = _stroma(rng, look, ids > 0)

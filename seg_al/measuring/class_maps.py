@@ -16,7 +16,7 @@ from torch import Tensor
 
 from seg_al.core import IGNORE, BoolMask, ByteImage, Metric
 from seg_al.measuring.glas_objects import object_dice, object_f1, object_hausdorff
-from seg_al.measuring.objects import EMPTY_METRICS, components, without_void
+from seg_al.measuring.objects import EMPTY_METRICS, objects_of_classes, without_void
 
 _log = logging.getLogger(__name__)
 
@@ -227,7 +227,7 @@ def _worth_counting(foreground: BoolMask, true: ObjectImage, least: int) -> tupl
     A component that lies with more than half of its pixels in smaller true objects is left out with them.
     """
     specks = (true > 0) & (np.bincount(true.ravel()) < least)[true]
-    return without_void(components(foreground, least), specks), np.where(specks, np.int32(0), true)
+    return without_void(objects_of_classes(foreground, least), specks), np.where(specks, np.int32(0), true)
 
 
 def _object_scores(predicted: ObjectImage, true: ObjectImage) -> dict[str, float | str]:

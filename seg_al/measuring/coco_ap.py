@@ -18,9 +18,9 @@ from seg_al.core import BoolMask, Metric
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Boxes, Detections, Instances
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
-Kind = Literal["bbox", "segm"]
+IouType = Literal["bbox", "segm"]
 MOST = 100
 """Detections of an image, the most certain ones, that COCO counts."""
 PARTS = ("all", "small", "medium", "large")
@@ -63,8 +63,10 @@ def coco_metrics(
         raise ValueError(f"none of the {len(truths)} images has an object, so AP means nothing; check the split")
     without = [name for place, name in enumerate(classes) if place > 0 and place not in present]
     if without:
-        logger.info("AP leaves out the classes without a true object: %s", ", ".join(without))
-    kinds: tuple[Kind, ...] = ("bbox",) if any(one.masks is None for one in detections.values()) else ("bbox", "segm")
+        log.info("AP leaves out the classes without a true object: %s", ", ".join(without))
+    kinds: tuple[IouType, ...] = (
+        ("bbox",) if any(one.masks is None for one in detections.values()) else ("bbox", "segm")
+    )
     metrics: dict[str, float] = {}
     for kind in kinds:
         found = _evaluated(truths, detections, present, kind, most)
@@ -165,7 +167,7 @@ def _check(truths: Mapping[str, Instances], detections: Mapping[str, Detections]
 
 
 def _evaluated(
-    truths: Mapping[str, Instances], detections: Mapping[str, Detections], present: list[int], kind: Kind, most: int
+    truths: Mapping[str, Instances], detections: Mapping[str, Detections], present: list[int], kind: IouType, most: int
 ) -> dict[str, Any]:
     """pycocotools' precision [T, R, K, A, M] and recall [T, K, A, M]; its prints are kept from the reader."""
     names = sorted(truths)
@@ -195,7 +197,7 @@ def _coco(sizes: Sequence[rle.Size], present: list[int], rows: list[dict[str, An
     return coco
 
 
-def _rows(objects: Instances | Detections, image: int, kind: Kind) -> list[dict[str, Any]]:
+def _rows(objects: Instances | Detections, image: int, kind: IouType) -> list[dict[str, Any]]:
     """One record per object."""
     boxes = _wide(objects.boxes)
     areas: npt.NDArray[Any] = boxes[:, 2] * boxes[:, 3]
@@ -207,7 +209,7 @@ def _rows(objects: Instances | Detections, image: int, kind: Kind) -> list[dict[
         scores, crowd = objects.scores, np.zeros(len(objects), dtype=np.bool_)
     if kind == "segm":
         masks = objects.masks if isinstance(objects, Instances) else objects.codes()
-        codes, areas = rle.records(masks, objects.size), rle.areas(masks, objects.size)
+        codes, areas = rle.pycocotools_masks(masks, objects.size), rle.mask_areas(masks, objects.size)
     return [
         {
             "image_id": image,

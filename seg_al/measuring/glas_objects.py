@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 LabelImage = npt.NDArray[np.integer]
 Codes = npt.NDArray[np.int32]
-Counts = npt.NDArray[np.int64]
+OverlapTable = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.float64]
 
 _CELL = 8
@@ -81,7 +81,7 @@ def object_hausdorff(predicted: LabelImage, true: LabelImage) -> float:
     return float(np.average(of_predicted, weights=predicted_area) + np.average(of_true, weights=true_area)) / 2
 
 
-def _overlaps(predicted: LabelImage, true: LabelImage) -> tuple[Counts, Codes, Codes]:
+def _overlaps(predicted: LabelImage, true: LabelImage) -> tuple[OverlapTable, Codes, Codes]:
     """The pixels [P + 1, T + 1] that each pair shares, row and column 0 for no object; both images as 0..P, 0..T."""
     if predicted.ndim != 2 or predicted.shape != true.shape:
         raise ValueError(
@@ -104,7 +104,7 @@ def _codes(labels: LabelImage) -> tuple[Codes, int]:
     return (codes + without_zero).astype(np.int32).reshape(labels.shape), len(ids) + without_zero
 
 
-def _areas(overlap: Counts) -> tuple[Counts, Counts, Counts]:
+def _areas(overlap: OverlapTable) -> tuple[OverlapTable, OverlapTable, OverlapTable]:
     """From the table with background: the pixels shared [P, T], and the areas of predicted [P] and true [T]."""
     return overlap[1:, 1:], overlap.sum(axis=1)[1:], overlap.sum(axis=0)[1:]
 
@@ -154,7 +154,7 @@ def _shape(codes: Codes, code: int, positions: npt.NDArray[np.int64]) -> _Shape:
 
 
 def _matched_distances(
-    shared: Counts,  # [A, B]
+    shared: OverlapTable,  # [A, B]
     of: list[_Shape],
     to: list[_Shape],
     known: dict[tuple[int, int], float],

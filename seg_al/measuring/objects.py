@@ -2,7 +2,7 @@
 
 Each compares two label images [H, W] of integers, 0: no object, any other id: one object. Both without an object is
 agreement: 1. One without is total failure: 0. Detections that overlap are first laid out by `label_image`, the
-prediction of a semantic model by `components`; `without_void` takes crowds out.
+prediction of a semantic model by `objects_of_classes`; `without_void` takes crowds out.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ def label_image(detections: Detections, kept: float = 0.5) -> Ids:  # [H, W]
     return painted
 
 
-def components(foreground: BoolMask, least: int) -> Ids:  # [H, W] -> [H, W]
+def objects_of_classes(foreground: BoolMask, least: int) -> Ids:  # [H, W] -> [H, W]
     """The objects of a semantic model: 8-connected components of at least `least` pixels of its class map."""
     found: Ids = label(foreground, connectivity=2).astype(np.int32)
     kept = np.bincount(found.ravel()) >= least

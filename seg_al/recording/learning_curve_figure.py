@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from seg_al.recording.pictures.print_style import (
     cost_axis,
     frame,
-    plain,
+    plain_axes,
     style_of,
-    write,
+    write_figure,
 )
 
 
@@ -36,6 +36,6 @@ def learning_curve_figure(
     cost_axis(axes, "images", [entry["cost"]["images"] for entry in rounds])
     frame(axes, [entry["metrics"][name] for entry in rounds for name in drawn if name in entry["metrics"]])
     axes.set_ylabel(drawn[0].rpartition("/")[2] if len({n.rpartition("/")[2] for n in drawn}) == 1 else "metric")
-    plain(axes)
+    plain_axes(axes)
     figure.legend(loc="outside upper center", ncols=len(drawn), fontsize=8, frameon=False)
-    write(figure, path, dpi=120)
+    write_figure(figure, path, dpi=120)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from seg_al.asking.pool import Pool
 from seg_al.core import IGNORE, Annotator, Colour
-from seg_al.recording.pictures.overlay import DPI, write
+from seg_al.recording.pictures.overlay import DPI, write_picture
 from seg_al.recording.pictures.palette import palette
 from seg_al.recording.pictures.query_regions import Placed, QueryRegions, by_image
 
@@ -152,7 +152,7 @@ def query_statistics_figure(
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(_title(found, number, len(drawn)), fontsize=10)
-    write(figure, path)
+    write_picture(figure, path)
 
 
 def drawn_classes(now: Floats, before: Floats) -> npt.NDArray[np.intp]:  # [C] shares -> class ids

@@ -34,7 +34,7 @@ from seg_al.recording.first_round import saved_seconds
 from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.recording.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
 from seg_al.recording.pictures.gallery import query_gallery
-from seg_al.recording.pictures.objects import Seen
+from seg_al.recording.pictures.objects import SeenObjects
 from seg_al.recording.pictures.panel import Panel
 from seg_al.recording.pictures.query_regions import by_image
 from seg_al.recording.query_statistics import query_statistics_figure, statistics
@@ -160,7 +160,7 @@ def panel_of(queries: tuple[Query, ...], asking: Asking, round_view: RoundView, 
         tensor = round_view.compute.tensor(image)
         probabilities = round_view.task.prediction(round_view.models(), tensor, round_view.compute)
         found = round_view.task.agreed(round_view.models(), tensor, round_view.compute)
-        seen = None if found is None else Seen(found, None)
+        seen = None if found is None else SeenObjects(found, None)
         score_map = None
     else:
         beliefs = round_view.beliefs(name)
@@ -174,11 +174,11 @@ def panel_of(queries: tuple[Query, ...], asking: Asking, round_view: RoundView, 
     return Panel(image, prediction, truth, score_map, queries, _whole(queries, round_view), seen, true)
 
 
-def seen_in(painted: Painted) -> Seen | None:
+def seen_in(painted: Painted) -> SeenObjects | None:
     """The objects of the passes with their scores; None where the task has no objects."""
     if painted.shapes is None or painted.objects is None:
         return None
-    return Seen(painted.shapes, painted.objects.double().cpu().numpy())
+    return SeenObjects(painted.shapes, painted.objects.double().cpu().numpy())
 
 
 def _whole(queries: Sequence[Query], round_view: RoundView) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seg_al.tracking.mirror import Mirror, metric_id
-from seg_al.tracking.run_document import Curve, TrackedRun
+from seg_al.tracking.run_document import MetricColumns, TrackedRun
 
 
 def differences(run: TrackedRun, mirror: Mirror) -> list[str]:
@@ -34,7 +34,7 @@ def differences(run: TrackedRun, mirror: Mirror) -> list[str]:
     return told
 
 
-def _curve_difference(name: str, curve: Curve, stored: Mapping[str, Any] | None) -> list[str]:
+def _curve_difference(name: str, curve: MetricColumns, stored: Mapping[str, Any] | None) -> list[str]:
     if stored is None:
         return [f"metric {name} is missing ({len(curve.steps)} points)"]
     if len(stored["steps"]) != len(curve.steps):

@@ -23,12 +23,12 @@ from seg_al.recording.pictures.print_style import (
     SMALL,
     Style,
     cost_axis,
-    fill,
     legend,
-    plain,
+    plain_axes,
     row_names,
     say,
     width_of,
+    wrapped_to_width,
 )
 from seg_al.results.mean_lines import BANDED, mean_lines
 from seg_al.results.ranks import Ranks
@@ -72,7 +72,7 @@ def savings_figure(savings: pd.DataFrame, styles: Mapping[str, Style], cost: Cos
     axes.set_yticks(range(len(arms)), names)
     axes.set_ylim(len(arms) - 0.4, -0.6)
     axes.set_xlim(0, right)
-    plain(axes)
+    plain_axes(axes)
     references = " or ".join(dict.fromkeys(rows["reference"]))
     title = f"to reach a share of the {references} score".replace("random's last score", "last score of random")
     further = say(axes, COLUMN - left, title, f"{cost} needed, % of random's (dashed: as many)")
@@ -110,7 +110,7 @@ def gains_figure(compared: pd.DataFrame, styles: Mapping[str, Style], what: str)
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=int((COLUMN - left) / 0.45)))  # numbers with signs do not touch
-    plain(axes)
+    plain_axes(axes)
     intervals = "95 % interval" + (f" from {BANDED} pairs on" if rows["n"].min() < BANDED else "")
     further = say(axes, COLUMN - left, "", f"difference in {what}, {intervals}")
     figure.set_figheight(figure.get_figheight() + further)
@@ -184,7 +184,7 @@ def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style]
     left.set_ylabel("mean rank (1 = best)")
     left.set_ylim(count + 0.2, 0.8)
     left.set_yticks(range(1, count + 1))
-    plain(left)
+    plain_axes(left)
     for place, row in enumerate(ranks.table.to_dict("records")):
         style = styles[row["label"]]
         if ranks.n >= BANDED:
@@ -193,7 +193,7 @@ def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style]
     right.set_yticks(range(count), names)
     right.set_ylim(count - 0.5, -0.5)
     right.set_xlim(0.8, count + 0.2)
-    plain(right)
+    plain_axes(right)
     p = "< 0.001" if ranks.friedman < 0.001 else f"= {ranks.friedman:.3f}"
     tests = f"critical difference {ranks.critical:.2f} (Nemenyi), Friedman p {p}"
     tests = "" if math.isnan(ranks.critical) else tests
@@ -235,7 +235,7 @@ def agreement_figure(table: pd.DataFrame) -> Figure | None:
     if not numbers:
         _bar(figure, panels, image)
     if any(matrix.isna().to_numpy().any() for matrix in matrices.values()):
-        figure.supxlabel(fill(GREY, width - 0.2, SMALL), fontsize=SMALL)
+        figure.supxlabel(wrapped_to_width(GREY, width - 0.2, SMALL), fontsize=SMALL)
     figure.set_figheight(figure.get_figheight() + lines * further + (0.2 if numbers else 0.7))
     return figure
 

@@ -19,11 +19,11 @@ from seg_al.recording.pictures.print_style import (
     Style,
     caption,
     cost_axis,
-    fill,
     frame,
     legend,
-    plain,
+    plain_axes,
     save,
+    wrapped_to_width,
 )
 from seg_al.results.arm_styles import styles_of, title_of, unit_of
 from seg_al.results.arms import missing
@@ -76,15 +76,15 @@ def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Seque
         if (runs := int(rows["n"].max())) > 1:
             _single_runs(axes, points[points["label"] == label], styles[label], banded=runs >= BANDED)
     cost_axis(axes, cost, means["cost"])
-    axes.set_ylabel(fill(metric + unit_of(metric, points["value"]), 1.9))
-    plain(axes)
+    axes.set_ylabel(wrapped_to_width(metric + unit_of(metric, points["value"]), 1.9))
+    plain_axes(axes)
     levels = ceilings(table, metric)
     bottom, top = frame(axes, [*points["value"], *(score for _, score, _ in levels)])
     bands = banded(means)
     cut = bool((bands["low"] < bottom).any() or (bands["high"] > top).any())
     full = _levels(axes, levels)
     lines = [title_of(table, metric), _about(means), *(["intervals are cut by the frame"] if cut else [])]
-    axes.set_title(fill("\n".join(lines), COLUMN - 0.6, SMALL), fontsize=SMALL)
+    axes.set_title(wrapped_to_width("\n".join(lines), COLUMN - 0.6, SMALL), fontsize=SMALL)
     names = {label: f"{label} ({_count(rows['n'])})" for label, rows in arms.items()}
     names |= {label: f"{names[label]}, identical to {twin}" for label, twin in twins.items()}
     height = legend(figure, styles | full, names | {label: f"{label} (n = {n})" for label, _, n in levels})

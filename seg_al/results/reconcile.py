@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from seg_al.results import compare
 from seg_al.results.reader import run_folders
-from seg_al.tracking.attempts import MARK, brought_alone, held, mark_dead, read_json
+from seg_al.tracking.attempts import MARK, brought_alone, is_running, mark_dead, read_object
 from seg_al.tracking.backlog import settle
 from seg_al.tracking.mirror import Brought, Mirror
 from seg_al.tracking.run_document import tracked_run
@@ -85,8 +85,8 @@ def judge(run: Document, database: Database[Document], elsewhere: bool) -> Verdi
     Where the folder is not on this machine nothing proves its death: it ends as DIED only if `elsewhere`.
     """
     number, folder = int(run["_id"]), Path(run["meta"].get("folder", ""))
-    here = (folder / MARK).exists() and read_json(folder / MARK).get("uid") == run["meta"]["uid"]
-    if here and held(folder):
+    here = (folder / MARK).exists() and read_object(folder / MARK).get("uid") == run["meta"]["uid"]
+    if here and is_running(folder):
         return Verdict(number, str(folder), False, "is alive: a process holds its folder; nothing was changed")
     if here:
         mark_dead(folder)

@@ -20,10 +20,10 @@ from seg_al.recording.pictures.print_style import (
     SMALL,
     Style,
     cost_axis,
-    fill,
     frame,
     legend,
-    plain,
+    plain_axes,
+    wrapped_to_width,
 )
 from seg_al.results.arm_styles import styles_of, unit_of
 from seg_al.results.curves import arms_of, class_metrics, table_of
@@ -120,12 +120,12 @@ def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylab
         frame(axes, seen_with_bands(means) if bands else means["mean"])
         cost_axis(axes, cost, means["cost"], room=7)
         named = title + ("" if ylabel else unit_of(metric, means["mean"]) * ("(" not in title))
-        axes.set_title(fill(named, figure.get_figwidth() / columns - 0.45))
-        plain(axes)
+        axes.set_title(wrapped_to_width(named, figure.get_figwidth() / columns - 0.45))
+        plain_axes(axes)
     for axes in panels[len(drawn) :]:
         axes.set_axis_off()
     if ylabel:
-        figure.supylabel(fill(ylabel, 1.9 * rows), fontsize=NORMAL)
+        figure.supylabel(wrapped_to_width(ylabel, 1.9 * rows), fontsize=NORMAL)
     height = legend(figure, styles, {label: seen[label] for label in styles if label in seen})
     figure.set_figheight(figure.get_figheight() + height)
     return figure
@@ -151,7 +151,7 @@ def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if "areas" in drawn:
         height += _areas(drawn["areas"], varied, summary(areas(table, metric, cost)), styles)
-        drawn["areas"].set_ylabel(fill(f"mean {metric} of the curve", 1.7))
+        drawn["areas"].set_ylabel(wrapped_to_width(f"mean {metric} of the curve", 1.7))
     if "stability" in drawn:
         counts = stable["metric"].str.removeprefix(stem).astype(int)
         means = stable.assign(cost=counts).groupby(["label", "cost"], as_index=False).agg(mean=("value", "mean"))
@@ -160,7 +160,7 @@ def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | 
         seen = {label: label for label in styles if label in set(means["label"])}
         drawn["stability"].set_ylabel("Kendall's τ with all passes")
     for axes in drawn.values():
-        plain(axes)
+        plain_axes(axes)
     if seen:
         height += legend(figure, styles, seen)
     figure.set_figheight(2.2 + height)
@@ -176,7 +176,7 @@ def _areas(axes: Axes, varied: Mapping[str, pd.DataFrame], scores: pd.DataFrame,
         half = own["label"].map(half_widths)
         style = styles[str(own["label"].iloc[0])]
         axes.errorbar(
-            own["mc_iters"], own["label"].map(found["mean"]), half, capsize=2, label=fill(name, 2.3, SMALL),
+            own["mc_iters"], own["label"].map(found["mean"]), half, capsize=2, label=wrapped_to_width(name, 2.3, SMALL),
             **(style.line() | {"linestyle": DASHES[number % len(DASHES)]}),
         )  # fmt: skip
     names = axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=SMALL, frameon=False, handlelength=3.2)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from seg_al.asking.memory import keep_imports
-from seg_al.tracking.attempts import held
+from seg_al.tracking.attempts import is_running
 from seg_al.tracking.signals import CALM_SECONDS, STATUSES, signalled
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def end_workers(number: int, folders: Sequence[Path]) -> None:
             os.kill(int(pid or 0), number)
     log.info("%s: waits up to %g s for the runs to stop", signal.Signals(number).name, CALM_SECONDS)
     end = time.monotonic() + CALM_SECONDS
-    while any(map(held, folders)) and time.monotonic() < end:
+    while any(map(is_running, folders)) and time.monotonic() < end:
         time.sleep(0.05)
 
 

@@ -14,9 +14,9 @@ from typing import Literal
 
 from seg_al.recording.first_round import saved_seconds
 from seg_al.recording.stages import finished
-from seg_al.tracking.attempts import held, mark_dead
+from seg_al.tracking.attempts import is_running, mark_dead
 from seg_al.tracking.secrets import blotted
-from seg_al.tracking.stopped import STOPPED, stop_of
+from seg_al.tracking.stopped import STOP_FILE, stop_of
 
 State = Literal["done", "skipped", "awaiting", "failed", "died", "interrupted", "running", "not begun"]
 
@@ -129,7 +129,7 @@ class Sweep:
         if finished(folder, job.rounds) and not (refusal.exists() and folder in self._skipped):  # as another run
             return Outcome(job, "skipped" if folder in self._skipped else "done")
         begun = _touched(folder) != self._touched[folder]
-        if held(folder):
+        if is_running(folder):
             return Outcome(job, "running")
         if not begun:
             return Outcome(job, "not begun", refusal.read_text() if refusal.exists() else "")
@@ -145,7 +145,7 @@ class Sweep:
 
 def _touched(folder: Path) -> tuple[int, ...]:
     """Changes with each attempt at the run."""
-    paths = (folder / ".lock", folder / "run.log", folder / STOPPED)
+    paths = (folder / ".lock", folder / "run.log", folder / STOP_FILE)
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
 
 

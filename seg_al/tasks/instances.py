@@ -18,10 +18,10 @@ from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
 from seg_al.predictors.predictor import Predictor, refuse_not_finite
 from seg_al.predictors.views import View
 from seg_al.tasks.objects.matching import Matcher, Matching
-from seg_al.tasks.objects.merging import certainty, merged
+from seg_al.tasks.objects.merging import certainty_of, merged
 from seg_al.tasks.objects.objects import Detections, Instances, instances_of
 from seg_al.tasks.objects.painting import painted
-from seg_al.tasks.objects.passes import Found, Objects, Passed
+from seg_al.tasks.objects.passes import Objects, Passed, PlacedPass
 from seg_al.tasks.objects.placement import detections_of, placed, selected, undone
 from seg_al.tasks.objects.reported import OperatingPoint
 from seg_al.tasks.task import each_image, tests_of
@@ -48,7 +48,7 @@ class ObjectSums:
     def passes(self) -> int:
         return self.moments.passes
 
-    def add(self, found: Found) -> None:
+    def add(self, found: PlacedPass) -> None:
         classes = len(self.moments.mean)
         self.moments.add(painted(found, classes, self.device).clamp_min(LEAST_PROBABILITY).log()[None])
         self.matcher.add(selected(found, np.flatnonzero(found.scores >= self.sighting).tolist()))
@@ -69,11 +69,11 @@ class ObjectReading:
     sighting: float
     """Certainty from which a detection is a sighting of an object; all are painted."""
 
-    def passes(self, decoded: Sequence[Passed], view: View | None, size: tuple[int, int]) -> list[Found]:
+    def passes(self, decoded: Sequence[Passed], view: View | None, size: tuple[int, int]) -> list[PlacedPass]:
         """Raises NotFinite where a pass holds NaN or infinity."""
         return [placed(passed) if view is None else undone(placed(passed), view, size) for passed in decoded]
 
-    def sums(self, first: Found, size: tuple[int, int], device: torch.device) -> ObjectSums:
+    def sums(self, first: PlacedPass, size: tuple[int, int], device: torch.device) -> ObjectSums:
         moments = BeliefSums(first.probabilities.shape[1], size, device)
         return ObjectSums(moments, self.matching.begin(size), self.sighting, device)
 
@@ -178,17 +178,17 @@ class InstanceSegmentation:
     def agreed(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Objects:
         """Those of at least `least_score`, the mean over the models."""
         objects = self._matched(self._found(models, image, compute))
-        certain = (group for group in objects.groups if certainty(group, objects.passes) >= self.least_score)
+        certain = (group for group in objects.groups if certainty_of(group, objects.passes) >= self.least_score)
         return replace(objects, groups=tuple(certain))
 
-    def _matched(self, found: Sequence[Found]) -> Objects:
+    def _matched(self, found: Sequence[PlacedPass]) -> Objects:
         matcher = self.matching.begin(found[0].size)
         for one in found:
             matcher.add(one)
         return matcher.objects()
 
     @torch.inference_mode()
-    def _found(self, models: Sequence[Any], image: Tensor, compute: Compute) -> list[Found]:
+    def _found(self, models: Sequence[Any], image: Tensor, compute: Compute) -> list[PlacedPass]:
         found = []
         for model in models:
             with compute.autocast():

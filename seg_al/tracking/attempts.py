@@ -23,7 +23,7 @@ BUSY_SECONDS = 60.0
 """How long one who brings a run into a database waits for another who does the same."""
 
 
-def held(folder: Path) -> bool:
+def is_running(folder: Path) -> bool:
     """Whether a living process runs the folder."""
     if not (folder / ".lock").exists():
         return False
@@ -59,7 +59,7 @@ def uid_of(folder: Path) -> str:
     path = folder / MARK
     if not path.exists():
         write_json(path, {"uid": uuid.uuid4().hex})
-    return str(read_json(path)["uid"])
+    return str(read_object(path)["uid"])
 
 
 def attempts_of(folder: Path) -> list[Path]:
@@ -73,14 +73,14 @@ def mark_dead(folder: Path) -> int:
     """Writes DIED into attempts that still say RUNNING; call it where no process runs them. Returns how many."""
     dead = 0
     for place in attempts_of(folder):
-        run = read_json(place / "run.json")
+        run = read_object(place / "run.json")
         if run.get("status") == "RUNNING":
             write_json(place / "run.json", {**run, "status": "DIED", "stop_time": run.get("heartbeat")})
             dead += 1
     return dead
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
     """A JSON object; ValueError, naming the file, where it is none."""
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -135,28 +135,28 @@ class _Silence:
     def note(self, key: str, value: Any) -> None: ...
 
 
-def plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """The value in types that JSON and MongoDB both know; passwords and tokens are blotted out."""
     if isinstance(value, np.generic | np.ndarray):
-        return plain(value.tolist())
+        return plain_values(value.tolist())
     if isinstance(value, Enum):
-        return plain(value.value)
+        return plain_values(value.value)
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**63 else str(value)
     if isinstance(value, Mapping):
-        return {key_of(key): plain(entry) for key, entry in value.items()}
+        return {key_of(key): plain_values(entry) for key, entry in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted((plain(entry) for entry in value), key=str)
+        return sorted((plain_values(entry) for entry in value), key=str)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [plain(entry) for entry in value]
+        return [plain_values(entry) for entry in value]
     return blotted(str(value))
 
 
 def key_of(key: object) -> str:
     """A key that MongoDB, jsonpickle and Sacred accept."""
-    return re.sub(r"[.$=]|^(?:py|json:/)/", "_", str(plain(key))) or "_"
+    return re.sub(r"[.$=]|^(?:py|json:/)/", "_", str(plain_values(key))) or "_"
 
 
 def _require_positive(name: str, seconds: float) -> None:

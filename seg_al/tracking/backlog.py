@@ -10,7 +10,7 @@ from typing import Any
 from seg_al.tracking.server import Server
 from seg_al.whole_files import write_whole
 
-NOTE = "unsent.jsonl"
+BACKLOG_FILE = "unsent.jsonl"
 """Beside Sacred's attempts. The first line names the database; each other one a metric, an artifact or the run."""
 
 
@@ -37,7 +37,7 @@ def owes(folder: Path) -> bool:
 
 def waiting(runs: Path, server: Server) -> Iterator[Path]:
     """Run folders in a folder of runs whose note names this database."""
-    for path in sorted(runs.glob(f"*/sacred/{NOTE}")):
+    for path in sorted(runs.glob(f"*/sacred/{BACKLOG_FILE}")):
         try:
             first = json.loads(path.read_text(encoding="utf-8").split("\n", 1)[0])
             if not isinstance(first, dict):
@@ -49,4 +49,4 @@ def waiting(runs: Path, server: Server) -> Iterator[Path]:
 
 
 def _path(folder: Path) -> Path:
-    return folder / "sacred" / NOTE
+    return folder / "sacred" / BACKLOG_FILE

@@ -21,7 +21,7 @@ from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
-from seg_al.tracking.run_document import Curve, TrackedRun
+from seg_al.tracking.run_document import MetricColumns, TrackedRun
 from seg_al.tracking.server import Document, is_away, reason_of
 
 log = logging.getLogger(__name__)
@@ -215,10 +215,10 @@ def metric_id(run: TrackedRun, metric: str) -> ObjectId:
     return _hashed(run.uid, "metric", metric)
 
 
-def _digest(name: str, curve: Curve) -> str:
+def _digest(name: str, curve: MetricColumns) -> str:
     return hashlib.sha256(repr((name, curve.steps, curve.values)).encode()).hexdigest()
 
 
-def _columns(number: int, name: str, curve: Curve) -> Mapping[str, Any]:
+def _columns(number: int, name: str, curve: MetricColumns) -> Mapping[str, Any]:
     columns = {"steps": list(curve.steps), "values": list(curve.values), "timestamps": list(curve.timestamps)}
     return {"run_id": number, "name": name, **columns}

@@ -20,7 +20,7 @@ from pymongo.errors import PyMongoError
 from sacred.observers import FileStorageObserver, RunObserver
 from sacred.serializer import flatten
 
-from seg_al.tracking.attempts import SACRED, brought_alone, held, mark_dead, uid_of
+from seg_al.tracking.attempts import SACRED, brought_alone, is_running, mark_dead, uid_of
 from seg_al.tracking.backlog import leave, owes, settle, waiting
 from seg_al.tracking.mirror import Mirror
 from seg_al.tracking.run_document import TrackedRun, tracked_run
@@ -218,7 +218,7 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
         for folder in waiting(self._folder.parent, self._server):
             if self._given_up.is_set():
                 return
-            if held(folder):
+            if is_running(folder):
                 continue
             try:
                 with brought_alone(folder, seconds=0.0):

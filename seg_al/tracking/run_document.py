@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from seg_al.recording.stages import finished
-from seg_al.tracking.attempts import SACRED, attempts_of, held, moment_of, read_json, uid_of, written
-from seg_al.tracking.backends import plain
+from seg_al.tracking.attempts import SACRED, attempts_of, is_running, moment_of, read_object, uid_of, written
+from seg_al.tracking.backends import plain_values
 from seg_al.tracking.stopped import stop_of
 
 OUTPUT_LIMIT = 4_000_000
 """Bytes of captured output that are kept: a run document holds 16 MB at most."""
-STOPPED = {"failed": "FAILED", "interrupted": "INTERRUPTED", "awaiting": "AWAITING_ANNOTATION"}
+SACRED_STATUS = {"failed": "FAILED", "interrupted": "INTERRUPTED", "awaiting": "AWAITING_ANNOTATION"}
 """Sacred's status of a run that Sacred has not seen, by how it stopped."""
 
 
 @dataclass(frozen=True)
-class Curve:
+class MetricColumns:
     """One metric: equally long columns in the order in which they were measured, or by step over several attempts."""
 
     steps: tuple[float, ...]
@@ -39,7 +39,7 @@ class TrackedRun:
     uid: str
     entry: Mapping[str, Any]
     """The run document without its number, its artifacts and the list of its metrics."""
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, MetricColumns]
     artifacts: Mapping[str, Path]
 
     @property
@@ -55,7 +55,7 @@ class TrackedRun:
 
 def stored_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config as it is stored: first-level keys stay first-level, as Omniboard makes columns of those alone."""
-    stored: dict[str, Any] = plain(config)
+    stored: dict[str, Any] = plain_values(config)
     if isinstance(stored.get("tags"), str):
         stored["tags"] = [stored["tags"]]  # Omniboard wants a list
     given = stored.get("seed", stored.get("run"))
@@ -64,7 +64,7 @@ def stored_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return stored
 
 
-def columns_of(config: Mapping[str, Any]) -> dict[str, Any]:
+def config_columns(config: Mapping[str, Any]) -> dict[str, Any]:
     """A folder's config.json, flat enough to be columns: the options' names, their details under <group>_options."""
     choices = config["choices"]
     inner = (*choices, "choices", "decides")
@@ -99,8 +99,8 @@ def tracked_run(folder: Path, *, live: bool = False) -> TrackedRun:
 
 def _read(folder: Path, live: bool) -> TrackedRun:
     places = attempts_of(folder)
-    runs = [read_json(place / "run.json") for place in places]  # first: what it says to be complete is read after it
-    record = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
+    runs = [read_object(place / "run.json") for place in places]  # first: what it says to be complete is read after it
+    record = read_object(folder / "config.json") if (folder / "config.json").exists() else {}
     if not runs and "choices" not in record:
         raise ValueError(f"{folder} holds no run: neither {SACRED}/ nor a config.json of a run")
     curves = [_curves(place / "metrics.json") for place in places]
@@ -116,7 +116,7 @@ def _read(folder: Path, live: bool) -> TrackedRun:
 
 def _settled(status: str, folder: Path, record: Mapping[str, Any]) -> str:
     """What became of the run: a finished record is complete however its last process ended."""
-    if held(folder):
+    if is_running(folder):
         return status
     if "rounds" in record and finished(folder, record["rounds"]):
         return "COMPLETED"
@@ -128,7 +128,7 @@ def _entry(folder: Path, places: Sequence[Path], runs: Sequence[Mapping[str, Any
     last = runs[-1]
     info: dict[str, Any] = {}
     for place in places:
-        info |= read_json(place / "info.json") if (place / "info.json").exists() else {}
+        info |= read_object(place / "info.json") if (place / "info.json").exists() else {}
     attempts = [
         {"number": int(place.name), **{key: run.get(key) for key in ("status", "start_time", "stop_time")}}
         for place, run in zip(places, runs, strict=True)
@@ -140,7 +140,7 @@ def _entry(folder: Path, places: Sequence[Path], runs: Sequence[Mapping[str, Any
         **times,
         "start_time": _time(runs[0]["start_time"]),
         "format": "MongoObserver-0.7.0",
-        "config": read_json(places[-1] / "config.json"),
+        "config": read_object(places[-1] / "config.json"),
         "meta": {**last["meta"], "uid": uid_of(folder), "folder": str(folder.resolve())},
         "resources": [],
         "captured_out": _output(places),
@@ -150,7 +150,7 @@ def _entry(folder: Path, places: Sequence[Path], runs: Sequence[Mapping[str, Any
 
 def _untracked_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """A document for a run that Sacred has not seen, as far as the folder tells."""
-    config = stored_config(columns_of(record))
+    config = stored_config(config_columns(record))
     files = [folder / "config.json", *sorted((folder / "rounds").glob("*/metrics.json"))]
     times = sorted(written(path) for path in files)
     log, stop = folder / "run.log", stop_of(folder)
@@ -158,7 +158,7 @@ def _untracked_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         "experiment": {"name": "seg_al", "sources": [], "dependencies": [], "repositories": [], "mainfile": None},
         "command": "run_main",
         "host": {},
-        "status": STOPPED[stop.how] if stop else "RUNNING",
+        "status": SACRED_STATUS[stop.how] if stop else "RUNNING",
         "result": None,
         "fail_trace": stop.traceback.splitlines(keepends=True) if stop and stop.how == "failed" else None,
         "heartbeat": times[-1],
@@ -177,31 +177,31 @@ def _untracked_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _curves(path: Path) -> dict[str, Curve]:
+def _curves(path: Path) -> dict[str, MetricColumns]:
     if not path.exists():
         return {}
     return {
-        name: Curve(tuple(one["steps"]), tuple(one["values"]), tuple(map(moment_of, one["timestamps"])))
-        for name, one in read_json(path).items()
+        name: MetricColumns(tuple(one["steps"]), tuple(one["values"]), tuple(map(moment_of, one["timestamps"])))
+        for name, one in read_object(path).items()
     }
 
 
-def _round_curves(folder: Path, record: Mapping[str, Any]) -> dict[str, Curve]:
+def _round_curves(folder: Path, record: Mapping[str, Any]) -> dict[str, MetricColumns]:
     """What `Recorder` tells of each round, read again from the round's files."""
     from seg_al.recording.recorder import told  # draws figures, which costs seconds to import
 
     unit = record.get("cost", "images")
     found: dict[str, list[tuple[float, float, datetime]]] = {}
     for path in sorted((folder / "rounds").glob("*/metrics.json")):
-        metrics = read_json(path)
+        metrics = read_object(path)
         step = metrics["cost"][unit]
         whole = int(step) if float(step).is_integer() else float(step)
         for name, value in told(path.parent, metrics, record["choices"]["heuristic"], unit).items():
             found.setdefault(name, []).append((whole, float(value), written(path)))
-    return {name: Curve(*zip(*points, strict=True)) for name, points in found.items()}
+    return {name: MetricColumns(*zip(*points, strict=True)) for name, points in found.items()}
 
 
-def _merged(attempts: Sequence[Curve]) -> Curve:
+def _merged(attempts: Sequence[MetricColumns]) -> MetricColumns:
     """One curve of several attempts, oldest first: at a step that a later attempt has told, the later one counts."""
     if len(attempts) == 1:
         return attempts[0]
@@ -213,7 +213,7 @@ def _merged(attempts: Sequence[Curve]) -> Curve:
         points = [*news, *points]
         told |= {row[0] for row in news}
     points.sort(key=lambda row: row[0])
-    return Curve(*zip(*points, strict=True)) if points else Curve((), (), ())
+    return MetricColumns(*zip(*points, strict=True)) if points else MetricColumns((), (), ())
 
 
 def _artifacts(folder: Path, places: Sequence[Path], runs: Sequence[Mapping[str, Any]]) -> dict[str, Path]:

@@ -17,7 +17,7 @@ from sacred import SETTINGS, Experiment
 from sacred.utils import SacredInterrupt, apply_backspaces_and_linefeeds
 
 from seg_al.core import AwaitingAnnotation
-from seg_al.tracking.backends import Capture, Main, key_of, plain
+from seg_al.tracking.backends import Capture, Main, key_of, plain_values
 from seg_al.tracking.run_document import capped, stored_config
 from seg_al.tracking.signals import Ending
 
@@ -132,7 +132,7 @@ class RunTracker:
 
     def note(self, key: str, value: Any) -> None:
         assert key != "metrics", "info.metrics is where Sacred lists the metrics"
-        self.run.info = {**self.run.info, key_of(key): plain(value)}  # replaced, as a beat may be reading it
+        self.run.info = {**self.run.info, key_of(key): plain_values(value)}  # replaced, as a beat may be reading it
 
 
 def observed(

@@ -16,7 +16,7 @@ from seg_al.recording.files import read_json, write_json
 
 NO_ROOM = 1 << 20
 """Bytes of free disk below which what fails has failed for want of them."""
-STOPPED = "stopped.json"
+STOP_FILE = "stopped.json"
 """Stands in the folder from the end of a broken attempt to the start of the next."""
 
 
@@ -44,7 +44,7 @@ def noted(folder: Path) -> Iterator[None]:
 
     But on a full disk, where what fails first may say anything: then as a ValueError with the remedy.
     """
-    (folder / STOPPED).unlink(missing_ok=True)
+    (folder / STOP_FILE).unlink(missing_ok=True)
     handler = RunLog(folder / "run.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.getLogger().addHandler(handler)
@@ -53,7 +53,7 @@ def noted(folder: Path) -> Iterator[None]:
     except BaseException as error:
         full = _full(folder, error)
         with suppress(OSError):  # a full disk must not hide the error
-            write_json(folder / STOPPED, asdict(_stop(full or error)))
+            write_json(folder / STOP_FILE, asdict(_stop(full or error)))
         if full is not None:
             raise full from error
         raise
@@ -73,7 +73,7 @@ def _full(folder: Path, error: BaseException) -> ValueError | None:
 
 def stop_of(folder: Path) -> Stop | None:
     """How the last attempt ended; None where nothing tells. Raises ValueError for a file that was changed."""
-    path = folder / STOPPED
+    path = folder / STOP_FILE
     if not path.exists():
         return None
     found = read_json(path)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from seg_al.core import Compute, Model, ModelFactory
 from seg_al.randomness import Address, torch_seeded
-from seg_al.ranges import Batch, Count
+from seg_al.ranges import BatchSize, Count
 from seg_al.training.examples import Labelled, MakeExample, PlannedExamples, plan
 from seg_al.training.losses import Loss
 from seg_al.training.optimizers import MakeOptimizer, optimizer_of
@@ -59,7 +59,7 @@ class Trainer:
     loss: Loss
     augmentation: MakeExample
     pace: Steps
-    batch_size: Batch
+    batch_size: BatchSize
     """Images per step, over all devices together."""
     validation: Validation
     start: Literal["fresh", "warm"]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from seg_al.core import IGNORE
 from seg_al.training.examples import Labelled
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
 
@@ -77,7 +77,7 @@ class MinorityRepeat:
         seen = [count for count in counts.values() if count]
         absent = [name for name, count in counts.items() if not count]
         if absent:
-            logger.info("no labelled image shows %s yet: left out of trainer.sampling", ", ".join(absent))
+            log.info("no labelled image shows %s yet: left out of trainer.sampling", ", ".join(absent))
         return repeats(present, min(1.0, self.factor**2 * min(seen, default=0) / len(names)))
 
 

@@ -23,7 +23,7 @@ CONF = ROOT / "conf"
 OPTIONS = sorted((group, path.stem) for group in run.GROUPS for path in (CONF / group).glob("*.yaml"))
 STUDIES = sorted(path for path in (ROOT / "experiments").glob("*.yaml"))
 MODULES = sorted((ROOT / "seg_al").rglob("*.py"))
-SACRED = {"ways.py", "sacred_run.py", "observers.py"}
+SACRED = {"backends.py", "sacred_run.py", "observers.py"}
 BY_RUN = {"seg_al.models": {"classes"}, "seg_al.annotators.oracle": {"dataset"}, "torch.optim": {"params"}}
 """Parameters of partial targets that the harness gives, not the config."""
 FOREIGN = ("torch.", "builtins.")

@@ -91,7 +91,7 @@ def test_run_lengths_are_those_of_pycocotools_and_crops_those_of_the_whole_mask(
             np.testing.assert_array_equal(rle.crop(code, size, (-2, 1, 4, 9)), window)
             (x0, y0, x1, y1), cut = rle.tight(code, size)
             np.testing.assert_array_equal(mask[y0:y1, x0:x1], cut)
-            assert cut.sum() == mask.sum() == rle.areas((code,), size)[0]
+            assert cut.sum() == mask.sum() == rle.mask_areas((code,), size)[0]
 
 
 @pytest.mark.parametrize("new", [(4, 5), (16, 30), (3, 10), (1, 1)])
@@ -99,13 +99,13 @@ def test_a_resized_mask_takes_the_pixel_under_the_centre_of_each_new_one(new: tu
     mask = np.random.default_rng(1).random(SIZE) < 0.5
     rows = [int((row + 0.5) * SIZE[0] / new[0]) for row in range(new[0])]
     columns = [int((column + 0.5) * SIZE[1] / new[1]) for column in range(new[1])]
-    small = rle.dense(rle.resize(rle.encode(mask, SIZE), SIZE, new), new)
+    small = rle.dense(rle.resized_code(rle.encode(mask, SIZE), SIZE, new), new)
     np.testing.assert_array_equal(small, mask[np.ix_(rows, columns)])
 
 
 def test_more_masks_than_a_byte_counts_are_measured() -> None:
     codes = tuple(rle.encode(square(0, 0, 1 + place % 8), SIZE) for place in range(600))
-    assert rle.areas(codes, SIZE).tolist() == [(1 + place % 8) ** 2 for place in range(600)]
+    assert rle.mask_areas(codes, SIZE).tolist() == [(1 + place % 8) ** 2 for place in range(600)]
 
 
 def test_the_smaller_object_is_on_top_and_any_object_is_on_a_crowd() -> None:

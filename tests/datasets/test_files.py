@@ -20,8 +20,8 @@ from PIL import Image, ImageOps
 from seg_al.datasets.files import header as gate
 from seg_al.datasets.files.header import opened, read_header
 from seg_al.datasets.files.pixels import read_colours, read_ids, read_picture
-from seg_al.datasets.files.rules import Reading
-from seg_al.datasets.files.window import Window, window_problem
+from seg_al.datasets.files.rules import FileReading
+from seg_al.datasets.files.window import ValueWindow, window_problem
 
 ROOT = Path(__file__).parents[2]
 SIZE = (10, 14)
@@ -31,7 +31,7 @@ GREY = RGB[..., 0].copy()
 RGB16 = RNG.integers(0, 2**16, (*SIZE, 3), dtype=np.uint16)
 IDS16 = RGB16[..., 0].copy()
 REALS = RNG.normal(size=SIZE)
-FULL = Window(0, 65535)
+FULL = ValueWindow(0, 65535)
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -123,7 +123,7 @@ def test_rgb_of_16_bits_keeps_every_level(tmp_path: Path, compression: str | Non
     else:
         tifffile.imwrite(path, RGB16, photometric="rgb", compression=compression)
     cv2.imwrite(str(tmp_path / "scan.png"), RGB16[..., ::-1])
-    narrow = Window(1000, 1255)
+    narrow = ValueWindow(1000, 1255)
     for file in (path, tmp_path / "scan.png"):
         assert (read_header(file).bits, read_header(file).channels) == (16, 3)
         np.testing.assert_array_equal(read_picture(file, narrow), np.clip(RGB16.astype(int) - 1000, 0, 255))
@@ -157,7 +157,7 @@ def test_floats_and_numbers_with_a_sign_are_read_by_value(tmp_path: Path, kind: 
     values = (REALS * 40).astype(kind)
     tifffile.imwrite(tmp_path / "a.tif", values)
     np.save(tmp_path / "a.npy", values)
-    window = Window(-40, 60)
+    window = ValueWindow(-40, 60)
     for path in (tmp_path / "a.tif", tmp_path / "a.npy"):
         np.testing.assert_array_equal(read_picture(path, window)[..., 2], window(values))
         if "float" in kind:
@@ -294,7 +294,7 @@ def test_a_stack_is_refused_with_its_number_of_pages_or_read_page_by_page(tmp_pa
 def test_pages_of_more_bits_are_read_by_value(tmp_path: Path, kind: str) -> None:
     pages = (RNG.random((3, *SIZE)) * 1000).astype(kind)
     tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack", compression="zlib")
-    window = Window(0, 1000)
+    window = ValueWindow(0, 1000)
     for page in range(3):
         np.testing.assert_array_equal(read_picture(tmp_path / "stack.tif", window, page)[..., 0], window(pages[page]))
 
@@ -359,7 +359,7 @@ def test_values_that_are_no_number_are_refused_with_the_file(tmp_path: Path) -> 
     values = REALS.copy()
     values[0, :3] = np.nan
     tifffile.imwrite(tmp_path / "a.tif", values)
-    text = refusal(read_picture, tmp_path / "a.tif", Window(0, 1))
+    text = refusal(read_picture, tmp_path / "a.tif", ValueWindow(0, 1))
     assert "a.tif: 3 of its values are no number (NaN); fill them" in text
 
 
@@ -457,9 +457,9 @@ def test_a_webp_that_states_an_impossible_size_is_refused_at_once(tmp_path: Path
 
 def test_windows_are_lines_between_two_grey_levels() -> None:
     values = np.array([[-5, 0, 100, 150, 200, 999]])
-    np.testing.assert_array_equal(Window(100, 200)(values), [[0, 0, 0, 128, 255, 255]])
-    np.testing.assert_array_equal(Window(0, 255)(np.arange(256)), np.arange(256))
-    np.testing.assert_array_equal(Window(-1, 1)(np.array([-np.inf, np.inf])), [0, 255])
+    np.testing.assert_array_equal(ValueWindow(100, 200)(values), [[0, 0, 0, 128, 255, 255]])
+    np.testing.assert_array_equal(ValueWindow(0, 255)(np.arange(256)), np.arange(256))
+    np.testing.assert_array_equal(ValueWindow(-1, 1)(np.array([-np.inf, np.inf])), [0, 255])
 
 
 @pytest.mark.parametrize(
@@ -470,10 +470,10 @@ def test_other_values_of_window_are_refused_with_what_is_possible(given: object)
     text = window_problem(given)
     assert text is not None
     assert f"dataset.window={given} is none of null, [low, high]" in text
-    assert Reading(given).problems() == [text]
+    assert FileReading(given).problems() == [text]
 
 
 def test_good_values_of_window_and_pages_are_taken() -> None:
     for given in (None, [0, 4095], (0.5, 1), [-1, 1], {"percentiles": [0, 100]}, {"percentiles": [0.5, 99.5]}):
-        assert Reading(given, "slices").problems() == []
-    assert "dataset.pages='all' is unknown; choose one or slices" in Reading(None, "all").problems()[0]  # type: ignore[arg-type]
+        assert FileReading(given, "slices").problems() == []
+    assert "dataset.pages='all' is unknown; choose one or slices" in FileReading(None, "all").problems()[0]  # type: ignore[arg-type]

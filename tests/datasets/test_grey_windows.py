@@ -20,7 +20,7 @@ from experiments import composed
 from seg_al.datasets.cached import Cached
 from seg_al.datasets.coco import read_coco
 from seg_al.datasets.files.pixels import read_values
-from seg_al.datasets.files.window import Window, Windowed
+from seg_al.datasets.files.window import ValueWindow, Windowed
 from seg_al.datasets.folder import FolderDataset, read_folder
 from seg_al.datasets.glas import GlaS, read_glas
 from seg_al.datasets.object_dataset import ObjectDataset
@@ -95,9 +95,9 @@ def test_percentiles_are_those_of_the_pool_whatever_val_and_test_hold(
         data = read(folder(tmp_path / "mine", kind), window=PERCENTILES)
     every = np.stack([deep(number, kind) for number in range(6)])
     low, high = np.quantile(every, [0.05, 0.95], method="inverted_cdf")
-    assert data.window == Window(float(low), float(high))
+    assert data.window == ValueWindow(float(low), float(high))
     assert data.pool == tuple(f"i{number}" for number in range(6))
-    np.testing.assert_array_equal(data.image("i8")[..., 0], Window(float(low), float(high))(deep(8, kind) * 10))
+    np.testing.assert_array_equal(data.image("i8")[..., 0], ValueWindow(float(low), float(high))(deep(8, kind) * 10))
     assert f"window: {low:g} is black and {high:g} white, percentiles 5 and 95 of 6 pool images" in caplog.text
 
 
@@ -150,7 +150,7 @@ def test_a_window_stretches_8_bits_as_well(tmp_path: Path) -> None:
         (root / f"images/i{number}.tif").unlink()
         Image.fromarray(deep(number).astype(np.uint8)).save(root / f"images/i{number}.png")
     data = read(root, window=[50, 150])
-    np.testing.assert_array_equal(data.image("i3")[..., 1], Window(50, 150)(deep(3).astype(np.uint8)))
+    np.testing.assert_array_equal(data.image("i3")[..., 1], ValueWindow(50, 150)(deep(3).astype(np.uint8)))
 
 
 def glas(root: Path, window: object) -> GlaS:
@@ -166,11 +166,11 @@ def glas(root: Path, window: object) -> GlaS:
 
 def test_glas_reads_16_bits_through_a_window(tmp_path: Path) -> None:
     data = glas(tmp_path / "stated", [0, 4095])
-    np.testing.assert_array_equal(data.image("testA_1")[..., 2], Window(0, 4095)(deep(8)))
+    np.testing.assert_array_equal(data.image("testA_1")[..., 2], ValueWindow(0, 4095)(deep(8)))
     data = glas(tmp_path / "drawn", PERCENTILES)
     every = np.stack([deep(int(name.split("_")[1]) - 1) for name in data.pool])
     low, high = np.quantile(every, [0.05, 0.95], method="inverted_cdf")
-    assert data.window == Window(float(low), float(high))
+    assert data.window == ValueWindow(float(low), float(high))
     with pytest.raises(
         ValueError, match=r"train_1\.tif \(TIFF, 1 channel of 16 bits\) is an image of more than 8 bits"
     ):
@@ -194,11 +194,11 @@ def test_coco_reads_16_bits_through_a_window(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / f"i{number}.tif", deep(number))
     records = [{"file_name": f"i{number}.tif"} for number in range(6)]
     data = coco(tmp_path, records, window=[0, 4095], stratify=["kind"])
-    np.testing.assert_array_equal(data.image("i4")[..., 2], Window(0, 4095)(deep(4)))
+    np.testing.assert_array_equal(data.image("i4")[..., 2], ValueWindow(0, 4095)(deep(4)))
     data = coco(tmp_path, records, window=PERCENTILES)
     every = np.stack([deep(int(name[1:])) for name in data.pool])
     low, high = np.quantile(every, [0.05, 0.95], method="inverted_cdf")
-    assert data.window == Window(float(low), float(high))
+    assert data.window == ValueWindow(float(low), float(high))
     with pytest.raises(ValueError, match="image of more than 8 bits per channel"):
         coco(tmp_path, records)
     with pytest.raises(ValueError, match=r"percentiles are of the pool; set\s+dataset.window=\[low, high\]"):
@@ -290,8 +290,8 @@ def test_a_run_keeps_its_window_and_goes_on_with_it_although_images_have_changed
     tifffile.imwrite(root / "images/i0.tif", deep(0) + 9000)
     again = run.build(run.with_kept_window(cfg, place), choices).dataset
     assert isinstance(again, Windowed)
-    assert again.window == Window(*kept)
-    assert run.build(cfg, choices).dataset.window != Window(*kept)  # type: ignore[attr-defined]
+    assert again.window == ValueWindow(*kept)
+    assert run.build(cfg, choices).dataset.window != ValueWindow(*kept)  # type: ignore[attr-defined]
     keep_window(again, place)
     assert json.loads((place / "window.json").read_text())["window"] == kept
 

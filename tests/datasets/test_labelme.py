@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from seg_al.annotators.formats.labelme import content_of, labelled
+from seg_al.annotators.formats.labelme import content_of, labelme_file
 from seg_al.annotators.formats.shapes import Drawn, objects_of
 from seg_al.core import IGNORE
 from seg_al.datasets.labelme import read_labelme
@@ -42,7 +42,7 @@ def document(*shapes: Any, **more: Any) -> dict[str, Any]:
 
 
 def drawn(*shapes: Any, size: rle.Size = SIZE) -> list[Drawn]:
-    found = labelled(document(*shapes))
+    found = labelme_file(document(*shapes))
     assert found.problems == ()
     return objects_of(found.shapes, size)
 
@@ -82,19 +82,19 @@ def test_pieces_of_one_label_and_group_are_one_object_and_all_others_are_their_o
         shape(points=one, group_id=7), shape(points=one, group_id=7, label="spot"), shape(points=other, group_id=7),
         shape(points=other), shape(points=other), shape("linestrip", ((0, 0), (5, 5))), shape("point", ((1, 1),)),
     )  # fmt: skip
-    assert [(each.label, int(rle.areas((each.code,), SIZE)[0])) for each in found] == [
+    assert [(each.label, int(rle.mask_areas((each.code,), SIZE)[0])) for each in found] == [
         ("cell", 8), ("spot", 4), ("cell", 4), ("cell", 4),
     ]  # fmt: skip
 
 
 def test_what_is_written_is_read_again() -> None:
-    found = labelled(
+    found = labelme_file(
         document(
             shape("mask", mask=RING, flags={"sure": True}, description="ring"), shape("circle", ((3, 3), (4, 3))),
             shape("polygon", ((0, 0), (1.5, 0), (1.5, 2)), group_id=7), flags={"blurred": False},
         )
     )  # fmt: skip
-    again = labelled(json.loads(json.dumps(content_of(found))))
+    again = labelme_file(json.loads(json.dumps(content_of(found))))
     assert [(one.label, one.kind, one.points, one.group, one.note, one.flags) for one in again.shapes] == [
         (one.label, one.kind, one.points, one.group, one.note, one.flags) for one in found.shapes
     ]
@@ -105,7 +105,7 @@ def test_what_is_written_is_read_again() -> None:
 def test_old_files_without_shape_types_or_sizes_and_windows_paths_are_read() -> None:
     old = document({"label": "cell", "points": [[1, 1], [5, 1], [1, 5]]}, imagePath="..\\pictures\\a.png")
     del old["imageHeight"], old["imageWidth"], old["imageData"]
-    found = labelled(old)
+    found = labelme_file(old)
     assert (found.shapes[0].kind, found.size, found.base_name, found.problems) == ("polygon", None, "a.png", ())
 
 
@@ -142,7 +142,7 @@ def png(values: np.ndarray) -> str:
     ],
 )  # fmt: skip
 def test_a_shape_that_cannot_be_read_is_told_with_its_number_and_the_others_are_read(bad: Any, told: str) -> None:
-    found = labelled(document(shape(), bad, shape()))
+    found = labelme_file(document(shape(), bad, shape()))
     assert len(found.shapes) == 2
     assert len(found.problems) == 1
     assert found.problems[0].startswith("shape 1: ")

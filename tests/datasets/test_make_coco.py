@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from seg_al.datasets.coco import read_coco
-from seg_al.datasets.coco_write import outlines
+from seg_al.datasets.coco_write import polygons_of
 from seg_al.datasets.object_dataset import ObjectDataset
 from seg_al.tasks.objects import rle
 
@@ -125,7 +125,7 @@ def test_an_outline_keeps_within_the_tolerance_and_gets_simpler_with_it() -> Non
     code = rle.encode((rows - 30) ** 2 + (columns - 33) ** 2 <= 24**2, (64, 64))
     corners = {}
     for tolerance in (0.0, 0.5, 3.0):
-        (polygon,) = outlines(code, (64, 64), tolerance)
+        (polygon,) = polygons_of(code, (64, 64), tolerance)
         points = np.array(polygon).reshape(-1, 2)
         corners[tolerance] = len(points)
         radius = np.hypot(points[:, 0] - 33.5, points[:, 1] - 30.5)  # centres of pixels lie at halves

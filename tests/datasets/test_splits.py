@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seg_al.datasets.glands import write_glands
-from seg_al.datasets.splits import Split, by_group, draw_split, drawn, read_split, stratified, write_split
+from seg_al.datasets.splits import Split, by_group, draw_split, drawn, read_split, stratified_val, write_split
 from seg_al.randomness import numpy_rng
 
 TRAIN = tuple(f"train_{n}" for n in range(1, 7))
@@ -24,12 +24,12 @@ GOOD = Split(TRAIN[:4], TRAIN[4:], TESTS, {"run": "3", "stratify": "grade", "gro
 @given(st.dictionaries(st.text(min_size=1), st.sampled_from("abc"), min_size=2), st.data())
 def test_every_group_has_its_share_to_within_one_image(groups: dict[str, str], data: st.DataObject) -> None:
     val = data.draw(st.integers(1, len(groups) - 1))
-    drawn = stratified(groups, val, numpy_rng(0, "split"))
+    drawn = stratified_val(groups, val, numpy_rng(0, "split"))
     assert len(set(drawn)) == val
     for group, size in Counter(groups.values()).items():
         assert abs(sum(groups[name] == group for name in drawn) - val * size / len(groups)) < 1
     backwards = dict(reversed(groups.items()))
-    assert stratified(backwards, val, numpy_rng(0, "split")) == drawn
+    assert stratified_val(backwards, val, numpy_rng(0, "split")) == drawn
 
 
 def test_every_image_comes_to_val_equally_often() -> None:

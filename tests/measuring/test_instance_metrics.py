@@ -21,10 +21,10 @@ from seg_al.measuring.objects import (
     aji,
     aji_plus,
     average_precision,
-    components,
     instance_metrics,
     label_image,
     label_metrics,
+    objects_of_classes,
     overlaps,
     panoptic,
     without_void,
@@ -303,5 +303,7 @@ def test_the_perfect_ap_is_that_of_the_truth_itself_cut_to_what_counts() -> None
 def test_components_of_a_semantic_model_are_objects_from_a_least_size() -> None:
     foreground = np.zeros((6, 6), dtype=np.bool_)
     foreground[0, 0] = foreground[1, 1] = foreground[4, 4] = True
-    assert components(foreground, least=1).max() == 2  # corners touch
-    np.testing.assert_array_equal(components(foreground, least=2) > 0, np.eye(6, dtype=np.bool_) & (np.arange(6) < 2))
+    assert objects_of_classes(foreground, least=1).max() == 2  # corners touch
+    np.testing.assert_array_equal(
+        objects_of_classes(foreground, least=2) > 0, np.eye(6, dtype=np.bool_) & (np.arange(6) < 2)
+    )

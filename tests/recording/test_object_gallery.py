@@ -20,20 +20,20 @@ from seg_al.asking.pool import Pool
 from seg_al.asking.scorer import painted_by
 from seg_al.core import Query, Region
 from seg_al.recording.pictures.gallery import query_gallery
-from seg_al.recording.pictures.labels import LABELS, LETTERS, labels
+from seg_al.recording.pictures.labels import LABELS, LETTER_HEIGHT, labels
 from seg_al.recording.pictures.objects import (
-    DASHES,
     FAINT,
-    Seen,
+    OUTLINE_DASHES,
+    SeenObjects,
     draw_division,
     draw_doubted,
     draw_passes,
     draw_scores,
     explained,
-    outlines,
+    object_outlines,
     sketch,
+    summary_of,
     true_division,
-    words_of,
 )
 from seg_al.recording.pictures.overlay import DPI
 from seg_al.recording.pictures.palette import palette
@@ -63,7 +63,7 @@ JITTERING = group((40, 5, 60, 25), (40, 5, 62, 25), (40, 5, 60, 27), (38, 5, 60,
 RARE = group((10, 35, 30, 55), sure=0.8)
 DOUBTED = group(*[(50, 35, 70, 55)] * 4, sure=0.3)
 FOUR = Objects(SIZE, 4, (STEADY, JITTERING, RARE, DOUBTED))
-SEEN = Seen(FOUR, np.array([0.1, 0.2, 0.9, 0.75]))
+SEEN = SeenObjects(FOUR, np.array([0.1, 0.2, 0.9, 0.75]))
 
 
 def collections(axes: Axes) -> list[LineCollection]:
@@ -74,7 +74,7 @@ def texts(axes: Axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
 
-def drawn(seen: Seen) -> tuple[Axes, Axes]:
+def drawn(seen: SeenObjects) -> tuple[Axes, Axes]:
     """The axes of the image and of the score map."""
     image, scores = Figure().subplots(1, 2)
     found = sketch(seen, 1, ZOOM)
@@ -93,7 +93,7 @@ def test_every_pass_has_a_line_in_the_colour_of_its_class_as_opaque_as_it_is_cer
     assert corners == {(59.5, 24.5), (61.5, 24.5), (59.5, 26.5)}  # the borders of the pixels of each pass
     flipped = replace(STEADY, classes=np.array([1, 1, 2, 1]))
     image = Figure().subplots()
-    draw_passes(image, sketch(Seen(Objects(SIZE, 4, (flipped,)), None), 1, ZOOM), palette(3))
+    draw_passes(image, sketch(SeenObjects(Objects(SIZE, 4, (flipped,)), None), 1, ZOOM), palette(3))
     assert collections(image)[0].get_colors()[2, :3] == pytest.approx(palette(3)[2] / 255)
 
 
@@ -104,7 +104,7 @@ def test_likely_objects_are_thick_on_black_and_those_of_few_passes_dashed_and_th
     assert len(agreed.get_segments()) == 2 + 4  # black below the two likely ones, then a line for each
     assert colours[:2].tolist() == [[0, 0, 0, 1]] * 2
     assert [style is not None for style in styles] == [False, False, False, False, True, False]
-    assert np.array(styles[4]) == pytest.approx(np.array(DASHES[1]) * widths[4])
+    assert np.array(styles[4]) == pytest.approx(np.array(OUTLINE_DASHES[1]) * widths[4])
     assert widths[0] > widths[2] == widths[3] > widths[4] == widths[5]
     assert colours[2:, 3].tolist() == pytest.approx([1, 1, 1, 0.3])  # the third is labelled
     assert agreed.get_segments()[3].max(axis=0).tolist() == [59.5, 24.5]  # what at least half of them cover
@@ -119,7 +119,7 @@ def test_how_few_passes_saw_an_object_and_the_scores_are_printed() -> None:
     assert (white == 1).all()  # labelled objects are not faint, whatever their certainty
     twice = replace(RARE, passes=np.array([2, 2]), **{key: np.repeat(getattr(RARE, key), 2, 0) for key in
                     ("boxes", "probabilities", "classes", "scores")}, masks=RARE.masks * 2)  # fmt: skip
-    assert texts(drawn(Seen(Objects(SIZE, 4, (twice,)), None))[0]) == ["1/4"]  # two members of one pass
+    assert texts(drawn(SeenObjects(Objects(SIZE, 4, (twice,)), None))[0]) == ["1/4"]  # two members of one pass
 
 
 def test_few_labels_are_printed_the_most_wanted_first_and_none_over_another() -> None:
@@ -131,7 +131,7 @@ def test_few_labels_are_printed_the_most_wanted_first_and_none_over_another() ->
     assert 3 <= len(found) <= LABELS
     assert found[0].place == order[0]
     assert [order.index(label.place) for label in found] == sorted(order.index(label.place) for label in found)
-    high = LETTERS * DPI / 72 / 1.5
+    high = LETTER_HEIGHT * DPI / 72 / 1.5
     for one in found:
         assert 0 < one.x < SIZE[1]
         assert 0 < one.y < SIZE[0]
@@ -143,30 +143,30 @@ def test_few_labels_are_printed_the_most_wanted_first_and_none_over_another() ->
 
 
 def test_words_count_objects_likely_ones_and_those_of_few_passes() -> None:
-    assert words_of(SEEN) == ("4 objects, 2 of them likely, 1 seen by fewer than half of 4 passes; most wanted 0.9")
+    assert summary_of(SEEN) == ("4 objects, 2 of them likely, 1 seen by fewer than half of 4 passes; most wanted 0.9")
     half = replace(FOUR, passes=8)  # four of eight are not fewer than half
-    assert "1 seen by fewer than half of 8 passes" in words_of(Seen(half, None))
-    assert words_of(Seen(Objects(SIZE, 1, (STEADY,)), None)) == "1 object"
+    assert "1 seen by fewer than half of 8 passes" in summary_of(SeenObjects(half, None))
+    assert summary_of(SeenObjects(Objects(SIZE, 1, (STEADY,)), None)) == "1 object"
     doubted = replace(FOUR, groups=(DOUBTED, replace(DOUBTED, scores=np.full(4, 0.31))))
-    assert words_of(Seen(doubted, None)) == "2 objects, none of certainty 0.5 or more (best 0.31)"
-    assert words_of(Seen(Objects(SIZE, 10, ()), np.zeros(0))) == "no object in 10 passes"
-    assert words_of(Seen(Objects(SIZE, 1, ()), None)) == "no object"
+    assert summary_of(SeenObjects(doubted, None)) == "2 objects, none of certainty 0.5 or more (best 0.31)"
+    assert summary_of(SeenObjects(Objects(SIZE, 10, ()), np.zeros(0))) == "no object in 10 passes"
+    assert summary_of(SeenObjects(Objects(SIZE, 1, ()), None)) == "no object"
 
 
 def test_no_object_and_objects_without_a_pixel_draw_nothing() -> None:
     empty = group_of(np.zeros((1, *SIZE), dtype=bool), [[0.2, 0.8]])
     for objects, scores in ((Objects(SIZE, 4, ()), np.zeros(0)), (Objects(SIZE, 4, (empty,)), np.ones(1))):
-        for axes in drawn(Seen(objects, scores)):
+        for axes in drawn(SeenObjects(objects, scores)):
             assert not any(one.get_segments() for one in collections(axes))
             assert texts(axes) == []
-    assert explained([sketch(Seen(Objects(SIZE, 1, ()), None), 1, ZOOM)]) == []
+    assert explained([sketch(SeenObjects(Objects(SIZE, 1, ()), None), 1, ZOOM)]) == []
 
 
 def test_where_no_object_is_likely_the_surest_are_dotted_in_the_prediction() -> None:
     boxes = [(x, 10, x + 5, 15) for x in range(5, 75, 10)]
     doubted = Objects(SIZE, 1, tuple(group(box, sure=0.1 + 0.05 * place) for place, box in enumerate(boxes)))
     axes = Figure().subplots()
-    draw_doubted(axes, sketch(Seen(doubted, None), 1, ZOOM))
+    draw_doubted(axes, sketch(SeenObjects(doubted, None), 1, ZOOM))
     ground, dots = collections(axes)
     corners = np.concatenate(dots.get_segments())
     assert sorted(set(corners[:, 0])) == [
@@ -181,11 +181,11 @@ def test_sampled_outlines_lie_within_a_step_of_the_object() -> None:
     y, x = np.mgrid[:100, :120]
     mask = (x - 60) ** 2 / 55**2 + (y - 50) ** 2 / 45**2 <= 1
     for step in (1, 2, 5):
-        (line,) = outlines(mask, (300, 200), step)
+        (line,) = object_outlines(mask, (300, 200), step)
         assert line.min(axis=0) == pytest.approx([305, 205], abs=step)
         assert line.max(axis=0) == pytest.approx([415, 295], abs=step)
         assert line[0].tolist() == line[-1].tolist()  # closed
-    assert len(outlines(mask[48:52, 58:62], (0, 0), 5)) == 1  # too small to be sampled
+    assert len(object_outlines(mask[48:52, 58:62], (0, 0), 5)) == 1  # too small to be sampled
 
 
 def test_touching_objects_are_divided_and_crowds_are_not() -> None:
@@ -214,14 +214,14 @@ def test_a_gallery_of_objects_is_larger_and_told_in_words(tmp_path: Path) -> Non
     query_gallery([panel(seen=SEEN)], ("background", "cell"), tmp_path / "objects.png", "maskal")
     plain, objects = (imread(tmp_path / name).shape for name in ("plain.png", "objects.png"))
     assert objects[1] - plain[1] == pytest.approx(4 * 110, abs=2)
-    assert words_of(SEEN) in " ".join(words(panel(seen=SEEN))[1].split())
+    assert summary_of(SEEN) in " ".join(words(panel(seen=SEEN))[1].split())
     assert explained([sketch(SEEN, 1, ZOOM)]) == [
         "thin lines: an object in each pass, fainter where less certain",
         "thick: likely objects (mean certainty of at least 0.5)",
         "dashed, 2/10: seen by fewer than half of the passes",
         "numbers: scores of the most wanted",
     ]
-    assert explained([sketch(Seen(replace(FOUR, groups=(DOUBTED,)), None), 1, ZOOM)]) == [
+    assert explained([sketch(SeenObjects(replace(FOUR, groups=(DOUBTED,)), None), 1, ZOOM)]) == [
         "thin lines: an object in each pass, fainter where less certain",
         "dotted in the prediction: the surest objects (at most 5), where none is likely",
     ]
@@ -234,7 +234,7 @@ def test_a_gallery_without_any_object_explains_no_line_and_names_no_score(
     kept: list[Figure] = []
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda self, *args, **kw: (kept.append(self), save(self, *args, **kw)))
-    none = Seen(Objects(SIZE, 2, ()), np.zeros(0))
+    none = SeenObjects(Objects(SIZE, 2, ()), np.zeros(0))
     empty = replace(panel(seen=none), score_map=np.zeros(SIZE))
     query_gallery([empty], ("background", "cell"), tmp_path / "none.png", "maskal")
     assert kept[0].get_supxlabel() == "score map: no object to score"

@@ -29,7 +29,7 @@ from seg_al.running.sharing import free_gpu, take_gpu, threads_each, visible_gpu
 from seg_al.running.spelling import mistakes, remedies, suggestions
 from seg_al.running.sweep import Job, Sweep, note_refusal, repeated, split_run, succeeded, told
 from seg_al.tracking.signals import Signalled
-from seg_al.tracking.stopped import STOPPED, noted, stop_of
+from seg_al.tracking.stopped import STOP_FILE, noted, stop_of
 
 QUICK = (*TINY, "rounds=3", "trainer.pace.steps=60")
 
@@ -148,7 +148,7 @@ def test_what_stopped_a_run_stands_in_its_folder_until_it_begins_again(tmp_path:
     assert (stop.how, stop.reason) == ("failed", "RuntimeError: the card fell off")
     assert "in attempt" in stop.traceback
     attempt(one, None)
-    assert not (one.folder / STOPPED).exists()
+    assert not (one.folder / STOP_FILE).exists()
 
 
 def test_a_job_is_repeated_by_its_own_words_from_the_study_of_its_sweep() -> None:

@@ -17,9 +17,9 @@ from filelock import FileLock
 
 from experiments import ROOT, TINY, command
 from seg_al.running.stopping import number_of, words_of
-from seg_al.tracking.attempts import held
+from seg_al.tracking.attempts import is_running
 from seg_al.tracking.signals import Signalled
-from seg_al.tracking.stopped import STOPPED
+from seg_al.tracking.stopped import STOP_FILE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 SLOW = (*(word for word in TINY if not word.startswith("tracking")), "tracking=file", "trainer.pace.steps=150")
@@ -147,7 +147,7 @@ def test_a_run_that_is_stopped_says_in_one_line_that_the_same_command_goes_on(
     text = (tmp_path / "printed.txt").read_text()
     assert "\nstopped by SIGTERM in round 1; the same command goes on\n" in text
     assert "Traceback" not in text
-    assert json.loads((tmp_path / "one" / STOPPED).read_text())["how"] == "interrupted"
+    assert json.loads((tmp_path / "one" / STOP_FILE).read_text())["how"] == "interrupted"
 
 
 @pytest.mark.slow
@@ -187,9 +187,9 @@ def test_however_a_sweep_of_joblib_is_stopped_its_runs_note_it_and_its_processes
     folders = [path.parent for path in tmp_path.glob("runs/*/config.json")]
     assert len(folders) == 2
     for folder in folders:
-        assert json.loads((folder / STOPPED).read_text())["how"] == "interrupted"
+        assert json.loads((folder / STOP_FILE).read_text())["how"] == "interrupted"
         assert json.loads((folder / "sacred/1/run.json").read_text())["status"] == "INTERRUPTED"
-        assert not held(folder)
+        assert not is_running(folder)
     for gpu in ("5", "6"):
         (lock,) = tmp_path.glob(f"seg_al_gpus_*/{gpu}.lock")
         FileLock(lock, blocking=False).acquire().lock.release()

@@ -14,17 +14,17 @@ from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.matching import BestMatch
 from seg_al.tasks.objects.merging import merged
 from seg_al.tasks.objects.objects import Detections
-from seg_al.tasks.objects.passes import Found, Passed
+from seg_al.tasks.objects.passes import Passed, PlacedPass
 from seg_al.tasks.objects.reported import OperatingPoint
 
 CPU = torch.device("cpu")
 
 
-def found(*rows: tuple[tuple[int, int, int, int], list[float]]) -> Found:
+def found(*rows: tuple[tuple[int, int, int, int], list[float]]) -> PlacedPass:
     """Detections with square masks and their full softmax."""
     masks = boxes_of(*(square for square, _ in rows))
     p = np.array([one for _, one in rows], dtype=np.float64).reshape(-1, 3)
-    return Found(
+    return PlacedPass(
         SIZE, np.array([square for square, _ in rows], dtype=np.float64).reshape(-1, 4), p, p[:, 1:].argmax(1) + 1,
         p[:, 1:].max(1), np.arange(len(rows)), tuple(crop_of(mask) for mask in masks),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from seg_al.core import BoolMask
 from seg_al.tasks.objects.matching import BestMatch, FirstMatch, Matching
-from seg_al.tasks.objects.passes import Crop, Found, Objects
+from seg_al.tasks.objects.passes import Crop, Objects, PlacedPass
 from seg_al.tasks.objects.placement import selected
 
 SIZE = (60, 80)
@@ -32,16 +32,16 @@ def block(x0: int, y0: int, x1: int, y1: int) -> Crop:
     return Crop((x0, y0, x1, y1), np.ones((y1 - y0, x1 - x0), dtype=np.bool_))
 
 
-def found_of(crops: list[Crop], classes: list[int] | None = None, scores: list[float] | None = None) -> Found:
+def found_of(crops: list[Crop], classes: list[int] | None = None, scores: list[float] | None = None) -> PlacedPass:
     """Detections in the order of their scores; 0.9, 0.89, ... where none are given."""
     ids = np.array([1] * len(crops) if classes is None else classes, dtype=np.int64)
     values = np.array([0.9 - 0.01 * place for place in range(len(crops))] if scores is None else scores)
     probabilities = np.random.default_rng(len(crops)).dirichlet(np.ones(CLASSES), len(crops))
     boxes = np.array([crop.window for crop in crops], dtype=np.float64).reshape(-1, 4) + 0.25
-    return Found(SIZE, boxes, probabilities, ids, values, np.arange(len(crops)), tuple(crops))
+    return PlacedPass(SIZE, boxes, probabilities, ids, values, np.arange(len(crops)), tuple(crops))
 
 
-def scene(seed: int, passes: int = 8) -> list[Found]:
+def scene(seed: int, passes: int = 8) -> list[PlacedPass]:
     """A crowd of jittering discs that come and go, change class, merge with a neighbour or are found twice."""
     rng = np.random.default_rng(seed)
     count = int(rng.integers(3, 14))
@@ -60,7 +60,7 @@ def scene(seed: int, passes: int = 8) -> list[Found]:
     return found
 
 
-def matched(rule: Matching, passes: list[Found]) -> Objects:
+def matched(rule: Matching, passes: list[PlacedPass]) -> Objects:
     matcher = rule.begin(SIZE)
     for found in passes:
         matcher.add(found)
@@ -83,7 +83,7 @@ def iou(one: BoolMask, other: BoolMask) -> float:
     return float(np.logical_and(one, other).sum() / np.logical_or(one, other).sum())
 
 
-def first_by_whole_masks(passes: list[Found], least_iou: float, least: int) -> list[list[Member]]:
+def first_by_whole_masks(passes: list[PlacedPass], least_iou: float, least: int) -> list[list[Member]]:
     """The predecessors' rule, written out: one detection after the other, one group after the other."""
     groups: list[list[Member]] = []
     firsts: list[BoolMask] = []
@@ -106,7 +106,7 @@ def most_frequent(classes: list[int]) -> int:
     return min(set(classes), key=lambda one: (-classes.count(one), one))
 
 
-def best_by_whole_masks(passes: list[Found], rule: BestMatch) -> list[list[Member]]:
+def best_by_whole_masks(passes: list[PlacedPass], rule: BestMatch) -> list[list[Member]]:
     """The highest IoU of all that is free, again and again; a running object is the mean of whole masks."""
     groups: list[list[Member]] = []
     sums: list[npt.NDArray[np.float64]] = []
@@ -204,7 +204,7 @@ def test_what_was_asked_after_some_passes_is_what_these_give_alone_and_stays(rul
         assert all(np.array_equal(group.counts, one) for group, one in zip(objects.groups, counts, strict=True))
 
 
-def shuffled(found: Found, rng: np.random.Generator) -> Found:
+def shuffled(found: PlacedPass, rng: np.random.Generator) -> PlacedPass:
     return selected(found, rng.permutation(len(found)).tolist())
 
 

@@ -15,7 +15,7 @@ from seg_al.heuristics.bald import BALD
 from seg_al.predictors.class_maps import BeliefSums, NotFinite
 from seg_al.predictors.views import View
 from seg_al.tasks.objects.painting import painted
-from seg_al.tasks.objects.passes import Crop, Found, Passed
+from seg_al.tasks.objects.passes import Crop, Passed, PlacedPass
 from seg_al.tasks.objects.placement import detections_of, placed, undone
 
 SIZE = (48, 70)
@@ -56,7 +56,7 @@ def some_pass(count: int, seed: int, size: tuple[int, int] = SIZE, least: float 
     )
 
 
-def whole(found: Found) -> BoolMask:  # [N, H, W]
+def whole(found: PlacedPass) -> BoolMask:  # [N, H, W]
     masks = np.zeros((len(found), *found.size), dtype=np.bool_)
     for mask, crop in zip(masks, found.masks, strict=True):
         x0, y0, x1, y1 = crop.window
@@ -64,7 +64,7 @@ def whole(found: Found) -> BoolMask:  # [N, H, W]
     return masks
 
 
-def found_of(masks: BoolMask, scores: list[float], probabilities: npt.NDArray[np.float64]) -> Found:  # [N, H, W]
+def found_of(masks: BoolMask, scores: list[float], probabilities: npt.NDArray[np.float64]) -> PlacedPass:  # [N, H, W]
     """Detections in crops with a margin, so that windows differ from boxes."""
     crops, boxes = [], []
     for mask in masks:
@@ -77,7 +77,7 @@ def found_of(masks: BoolMask, scores: list[float], probabilities: npt.NDArray[np
     numbers = np.arange(len(masks))
     size = (masks.shape[1], masks.shape[2])
     frame = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    return Found(size, frame, probabilities, classes, np.array(scores, dtype=np.float64), numbers, tuple(crops))
+    return PlacedPass(size, frame, probabilities, classes, np.array(scores, dtype=np.float64), numbers, tuple(crops))
 
 
 def rectangles(*windows: tuple[int, int, int, int], size: tuple[int, int] = SIZE) -> BoolMask:  # [N, H, W]
@@ -247,7 +247,7 @@ def test_an_object_of_the_mirrored_corners_vanishes_with_all_its_columns() -> No
     assert found.probabilities.tolist() == [rows[1].tolist()]
 
 
-def bald_of(passes: list[Found]) -> npt.NDArray[np.float32]:  # [H, W] nats
+def bald_of(passes: list[PlacedPass]) -> npt.NDArray[np.float32]:  # [H, W] nats
     sums = BeliefSums(CLASSES, SIZE, CPU)
     for found in passes:
         sums.add(painted(found, CLASSES, CPU).clamp_min(1e-30).log()[None])

@@ -25,7 +25,7 @@ from conftest import free_port
 from pymongo import MongoClient
 
 from seg_al.tracking.mongod import launch
-from seg_al.tracking.omniboard.node import Node, cache_folder, find_node, install, place_of
+from seg_al.tracking.omniboard.node import Node, cache_folder, find_node, install, packages_folder
 from seg_al.tracking.omniboard.service import (
     APP,
     PORT_IN_USE,
@@ -52,7 +52,7 @@ def node() -> Node:
 
 @pytest.fixture(scope="session")
 def package(node: Node) -> Path:
-    place = place_of(APP, cache_folder())
+    place = packages_folder(APP, cache_folder())
     if not place.exists():
         pytest.skip(f"{place} is not there: python scripts/omniboard.py --install-only")
     return place

@@ -20,7 +20,7 @@ from pymongo import MongoClient
 from experiments import TINY, command
 from seg_al.tracking.backends import URL_VARIABLE
 from seg_al.tracking.omniboard.columns import COLUMNS, ConfigColumn
-from seg_al.tracking.omniboard.node import cache_folder, find_node, place_of
+from seg_al.tracking.omniboard.node import cache_folder, find_node, packages_folder
 from seg_al.tracking.omniboard.service import APP
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
@@ -58,7 +58,7 @@ def address(mongod: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         find_node()
     except ValueError as error:
         pytest.skip(str(error))
-    if not place_of(APP, cache_folder()).exists():
+    if not packages_folder(APP, cache_folder()).exists():
         pytest.skip("Omniboard is not there: python scripts/omniboard.py --install-only")
     place = tmp_path_factory.mktemp("looked_at")
     words = [word for word in TINY if not word.startswith(("tracking", "gallery", "rounds"))]

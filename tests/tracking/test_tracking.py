@@ -24,7 +24,7 @@ from conftest import free_port
 from pymongo import MongoClient
 
 from seg_al.core import AwaitingAnnotation, Tracker
-from seg_al.tracking.backends import FileTracking, MongoTracking, Untracked, plain
+from seg_al.tracking.backends import FileTracking, MongoTracking, Untracked, plain_values
 from seg_al.tracking.mongod import launch
 
 pytestmark = [
@@ -500,7 +500,7 @@ def test_a_config_is_stored_in_plain_types_with_keys_that_mongodb_takes(tmp_path
         "tags": ["one"],
         "seed": 2**32 - 1,
     }
-    assert plain("see mongodb+srv://me:p@ss@host/db now") == "see mongodb+srv://***@host/db now"
+    assert plain_values("see mongodb+srv://me:p@ss@host/db now") == "see mongodb+srv://***@host/db now"
 
 
 def test_a_setuptools_without_pkg_resources_is_a_sentence_with_its_remedy(tmp_path: Path) -> None:

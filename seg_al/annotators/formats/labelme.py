@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seg_al.annotators.formats.shapes import Kind, Point, Shape
+from seg_al.annotators.formats.shapes import Corner, Shape, ShapeKind
 from seg_al.core import BoolMask
 from seg_al.datasets.files.pixels import values_in
 from seg_al.tasks.objects import rle
 
-VERSION = "5.8.3"
+LABELME_VERSION = "5.8.3"
 """What is written: versions 5.x, 6.x and 7.x open it."""
-KINDS: dict[str, tuple[Kind, int, int | None]] = {
+SHAPE_KINDS: dict[str, tuple[ShapeKind, int, int | None]] = {
     "polygon": ("polygon", 3, None),
     "oriented_rectangle": ("polygon", 4, 4),
     "rectangle": ("rectangle", 2, 2),
@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[Kind, int, int | None]] = {
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelmeFile:
     """What one file says of its image."""
 
     image: str
@@ -55,7 +55,7 @@ class Labelled:
         return PureWindowsPath(self.image).name
 
 
-def labelled(content: Any) -> Labelled:
+def labelme_file(content: Any) -> LabelmeFile:
     """Reads the content of a file. ValueError where it is none of LabelMe."""
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
         raise ValueError("it has no list of shapes, so it is no file of LabelMe")
@@ -74,7 +74,7 @@ def labelled(content: Any) -> Labelled:
     if len(whole) < 2 and sides != [None, None]:
         problems.append("imageHeight or imageWidth is no whole number of pixels from 1 on")
     size = (whole[0], whole[1]) if len(whole) == 2 else None
-    return Labelled(path.replace("\\", "/"), size, tuple(shapes), _flags(content.get("flags")), tuple(problems))
+    return LabelmeFile(path.replace("\\", "/"), size, tuple(shapes), _flags(content.get("flags")), tuple(problems))
 
 
 def _shape(record: Any) -> Shape:
@@ -83,9 +83,9 @@ def _shape(record: Any) -> Shape:
     if not isinstance(label, str) or not label:
         raise ValueError("it has no label")
     name = record.get("shape_type", "polygon")  # files before 5.9 may leave it out
-    if not isinstance(name, str) or name not in KINDS:
-        raise ValueError(f"its shape_type {str(name)[:40]!r} is unknown; known are {', '.join(KINDS)}")
-    kind, least, most = KINDS[name]
+    if not isinstance(name, str) or name not in SHAPE_KINDS:
+        raise ValueError(f"its shape_type {str(name)[:40]!r} is unknown; known are {', '.join(SHAPE_KINDS)}")
+    kind, least, most = SHAPE_KINDS[name]
     points = _points(record.get("points"))
     if len(points) < least or (most is not None and len(points) > most):
         raise ValueError(f"a {name} has {least} points{' or more' if most is None else ''}, not {len(points)}")
@@ -105,7 +105,7 @@ def _shape(record: Any) -> Shape:
     )
 
 
-def _points(value: Any) -> tuple[Point, ...]:
+def _points(value: Any) -> tuple[Corner, ...]:
     if not isinstance(value, list) or not all(isinstance(one, list) and len(one) == 2 for one in value):
         raise ValueError("its points are no list of [x, y]")
     flat = [one for point in value for one in point]
@@ -131,11 +131,11 @@ def _mask(text: Any) -> BoolMask:  # [h, w]
     return np.asarray(values != 0, dtype=np.bool_)
 
 
-def content_of(found: Labelled) -> dict[str, Any]:
-    """What `labelled` reads, as LabelMe writes it, without the picture itself."""
+def content_of(found: LabelmeFile) -> dict[str, Any]:
+    """What `labelme_file` reads, as LabelMe writes it, without the picture itself."""
     height, width = found.size if found.size is not None else (None, None)
     return {
-        "version": VERSION,
+        "version": LABELME_VERSION,
         "flags": dict(found.flags),
         "shapes": [_record(shape) for shape in found.shapes],
         "imagePath": found.image,

@@ -13,11 +13,11 @@ from PIL import Image, ImageDraw
 from seg_al.core import BoolMask
 from seg_al.tasks.objects import rle
 
-Kind = Literal["polygon", "rectangle", "circle", "mask", "line"]
-Point = tuple[float, float]
+ShapeKind = Literal["polygon", "rectangle", "circle", "mask", "line"]
+Corner = tuple[float, float]
 """x to the right and y down, in pixels of the upright image; finite."""
 
-FAR = 10.0
+MISTAKE_FROM = 10.0
 """Sizes of the image beyond which a corner is a mistake."""
 
 
@@ -26,8 +26,8 @@ class Shape:
     """One thing that was drawn."""
 
     label: str
-    kind: Kind
-    points: tuple[Point, ...]
+    kind: ShapeKind
+    points: tuple[Corner, ...]
     """Corners of a polygon; two opposite ones of a rectangle, in any order; centre and rim of a circle; the upper left
     of a mask; of a line, which covers nothing, its points."""
     group: str | None = None
@@ -69,7 +69,7 @@ def _cut(shape: Shape, size: rle.Size) -> tuple[BoolMask, rle.Size, tuple[int, i
     """The pixels of a shape within the image: in a window, the size of the image, and the window's corner x, y."""
     low, high = _bounds(shape)
     height, width = size
-    if min(*low) < -FAR * max(size) or max(*high) > (FAR + 1) * max(size):
+    if min(*low) < -MISTAKE_FROM * max(size) or max(*high) > (MISTAKE_FROM + 1) * max(size):
         raise ValueError(f"it reaches from {low} to {high}, far outside the image of {height}x{width} pixels")
     x0, y0 = (min(max(math.floor(one), 0), side) for one, side in zip(low, (width, height), strict=True))
     x1, y1 = (min(max(math.floor(one) + 1, 0), side) for one, side in zip(high, (width, height), strict=True))
@@ -81,7 +81,7 @@ def _cut(shape: Shape, size: rle.Size) -> tuple[BoolMask, rle.Size, tuple[int, i
     return _painted(shape, (x0, y0), (y1 - y0, x1 - x0)), size, (x0, y0)
 
 
-def _bounds(shape: Shape) -> tuple[Point, Point]:
+def _bounds(shape: Shape) -> tuple[Corner, Corner]:
     """The smallest and the largest x and y."""
     if shape.kind == "circle":
         (x, y), radius = shape.points[0], math.dist(*shape.points)

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from seg_al.datasets.files.held import CHANNELS, LOSSY, NUMPY, Header, Numbers
+from seg_al.datasets.files.held import CHANNELS, LOSSY_FORMATS, NUMPY, Header, Numbers
 from seg_al.datasets.files.plain_headers import TAIL, Plain
 from seg_al.datasets.files.tiff_tags import TiffTags, tags_of_pillow, tags_of_tifffile
 
@@ -26,7 +26,7 @@ WIDEST_WEBP = 16383
 
 
 def plain_file(plain: Plain) -> Header:
-    size, mode, lossy = (plain.height, plain.width), plain.mode, plain.format in LOSSY
+    size, mode, lossy = (plain.height, plain.width), plain.mode, plain.format in LOSSY_FORMATS
     return Header(size, plain.format, mode, plain.bits, CHANNELS[mode], highest=2**plain.bits - 1, lossy=lossy)
 
 
@@ -53,7 +53,7 @@ def picture_file(picture: ImageFile, stream: IO[bytes]) -> Header:
     elif name == "JPEG2000":
         bits = _bits_of_jpeg2000(stream)
         header = replace(header, bits=bits, highest=2**bits - 1)
-    lossy = name in LOSSY or (name == "WEBP" and _is_lossy_webp(stream))
+    lossy = name in LOSSY_FORMATS or (name == "WEBP" and _is_lossy_webp(stream))
     orientation = header.orientation if header.orientation != 1 else _orientation(picture)
     height, width = header.size
     size = (width, height) if orientation >= 5 else (height, width)

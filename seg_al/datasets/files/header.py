@@ -61,7 +61,7 @@ def read_header(path: Path) -> Header:
                 file.picture.load()
             return file.header
     except (*BROKEN, MemoryError) as error:
-        raise ValueError(f"{path} is unreadable ({words_of(error)})") from error
+        raise ValueError(f"{path} is unreadable ({words_of_error(error)})") from error
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _small(header: Header) -> Header:
     return header
 
 
-def words_of(error: Exception) -> str:
+def words_of_error(error: Exception) -> str:
     """What an exception says, in one line; those that are not meant for people with their names."""
     said = " ".join(str(error).split())
     return said if said and isinstance(error, OSError | SyntaxError | ValueError) else f"{type(error).__name__} {said}"

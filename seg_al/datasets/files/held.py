@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 NUMPY = "NumPy"
-LOSSY = ("JPEG", "MPO", "JPEG2000")
-GREY = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
-CHANNELS = {**dict.fromkeys(GREY, 1), "RGB": 3, "RGBA": 3}
+LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000")
+GREY_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+CHANNELS = {**dict.fromkeys(GREY_MODES, 1), "RGB": 3, "RGBA": 3}
 """By Pillow's mode, without alpha; four for what is not here."""
 Numbers = Literal["whole", "signed", "real"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 
-def read_json(path: Path) -> Any:
+def read_annotations(path: Path) -> Any:
     """The content. FileNotFoundError where no such file is; ValueError, naming it, where it is no JSON in UTF-8."""
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would make the reader wait for ever
         raise ValueError(f"{path} is no file")

@@ -14,19 +14,19 @@ from tqdm import tqdm
 
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.pixels import read_values
-from seg_al.datasets.files.window import Window, numbers_of, percentiles_of
+from seg_al.datasets.files.window import ValueWindow, numbers_of, percentiles_of
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Page = tuple[Path, int | None]
 """A file, and the place of a page in it from 0; None: it has one only."""
 SAMPLED = 2**26
 """Values that percentiles are taken of at most, where not every possible value can be counted."""
-LEAST = 1024
+LEAST_SAMPLED = 1024
 """Values that are taken of each image at least."""
 
 
-def window_of(given: object, pool: Sequence[Page], others: Sequence[Page]) -> Window | None:
+def window_of(given: object, pool: Sequence[Page], others: Sequence[Page]) -> ValueWindow | None:
     """The window of a data set; `given` as the config has it. `others` are the images of val and of the tests.
 
     Percentiles are those of all pixels and channels of the pool: exact for whole numbers of up to 16 bits, else of
@@ -37,7 +37,7 @@ def window_of(given: object, pool: Sequence[Page], others: Sequence[Page]) -> Wi
     _refuse_several_kinds([*pool, *others])
     numbers, percentiles = numbers_of(given), percentiles_of(given)
     if numbers is not None:
-        return Window(*numbers)
+        return ValueWindow(*numbers)
     assert percentiles is not None
     memory = _memory(percentiles, pool)
     try:
@@ -50,10 +50,10 @@ def window_of(given: object, pool: Sequence[Page], others: Sequence[Page]) -> Wi
             f"dataset.window={{percentiles: {list(percentiles)}}}: both are {low:g} in the {len(pool)} images of the "
             "pool; choose others, or [low, high] in grey levels"
         )
-    logger.info(
+    log.info(
         "window: %g is black and %g white, percentiles %g and %g of %d pool images", low, high, *percentiles, len(pool)
     )
-    return Window(low, high)
+    return ValueWindow(low, high)
 
 
 def _refuse_several_kinds(pages: Sequence[Page]) -> None:
@@ -70,7 +70,7 @@ def _percentiles(percentiles: tuple[float, float], pool: Sequence[Page]) -> tupl
     """The smallest values that are not below these shares of all values."""
     counts = np.zeros(2**16, dtype=np.int64)
     taken = []
-    share = max(LEAST, SAMPLED // len(pool))
+    share = max(LEAST_SAMPLED, SAMPLED // len(pool))
     for path, page in tqdm(pool, "draw the window", unit="image", leave=False, disable=None, delay=1):
         values = read_values(path, page).reshape(-1)
         if np.isnan(values).any():
@@ -101,4 +101,4 @@ def _remember(memory: Path, window: list[float]) -> None:
         part.write_text(json.dumps(window), encoding="utf-8")
         part.replace(memory)
     except OSError as error:
-        logger.warning("the window cannot be remembered (%s); the next run draws it again", error)
+        log.warning("the window cannot be remembered (%s); the next run draws it again", error)

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import tifffile
 
 from seg_al.core import ByteImage
-from seg_al.datasets.files.header import BROKEN, Opened, opened, opened_stream, words_of
+from seg_al.datasets.files.header import BROKEN, Opened, opened, opened_stream, words_of_error
 from seg_al.datasets.files.held import NUMPY, Header
-from seg_al.datasets.files.rules import Pages, Reading
-from seg_al.datasets.files.window import Window
+from seg_al.datasets.files.rules import FileReading, Pages
+from seg_al.datasets.files.window import ValueWindow
 
-PLAIN = (tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE)
+READ_BY_TIFFFILE = (tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.ADOBE_DEFLATE, tifffile.COMPRESSION.DEFLATE)
 """Compressions of TIFF that tifffile reads without further libraries; OpenCV reads the others."""
 
 
@@ -27,12 +27,12 @@ class Refused(ValueError):
     """The file is whole, but holds what cannot be read."""
 
 
-def read_picture(path: Path, window: Window | None, page: int | None = None) -> ByteImage:  # [H, W, 3]
+def read_picture(path: Path, window: ValueWindow | None, page: int | None = None) -> ByteImage:  # [H, W, 3]
     """RGB, upright; alpha is left out. Values go through the `window`; without one they must have 8 bits.
 
     `page` counts from 0; None: the file must have one only. ValueError where the file is corrupt or cannot be an image.
     """
-    values = _values(path, Reading(window, _pages(page)), page)
+    values = _values(path, FileReading(window, _pages(page)), page)
     if window is not None:
         try:
             values = window(values)
@@ -45,10 +45,10 @@ def read_picture(path: Path, window: Window | None, page: int | None = None) -> 
 
 def read_values(path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3]
     """What the window of a picture is applied to: grey or RGB as stored, upright, without alpha."""
-    return _values(path, Reading(window=True, pages=_pages(page)), page)
+    return _values(path, FileReading(window=True, pages=_pages(page)), page)
 
 
-def _values(path: Path, reading: Reading, page: int | None) -> npt.NDArray[Any]:
+def _values(path: Path, reading: FileReading, page: int | None) -> npt.NDArray[Any]:
     with _decoding(path) as file:
         if wrong := reading.picture_problem(file.header):
             raise Refused(f"{path} ({file.header.described}) is an image {wrong}")
@@ -79,11 +79,11 @@ def values_in(data: bytes) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3]
         with opened_stream(io.BytesIO(data), len(data)) as file:
             if file.header.format != "PNG":
                 raise ValueError(f"it is {file.header.format}, not PNG")
-            if wrong := Reading().mask_problem(file.header):
+            if wrong := FileReading().mask_problem(file.header):
                 raise ValueError(f"a mask {wrong}")
             values = _samples(file, 0)
     except (*BROKEN, MemoryError) as error:
-        raise ValueError(words_of(error)) from error
+        raise ValueError(words_of_error(error)) from error
     return values.astype(np.uint8) if values.dtype == np.bool_ else values
 
 
@@ -110,7 +110,7 @@ def _decoding(path: Path) -> Iterator[Opened]:
         raise ValueError(f"{path} does not fit into memory when it is decoded; cut it into tiles") from error
     except (*BROKEN, cv2.error) as error:
         raise ValueError(
-            f"{path} is corrupt ({words_of(error)}); copy it again from the source of the dataset"
+            f"{path} is corrupt ({words_of_error(error)}); copy it again from the source of the dataset"
         ) from error
 
 
@@ -119,7 +119,7 @@ def _pages(page: int | None) -> Pages:
 
 
 def _refuse(path: Path, header: Header, page: int | None) -> None:
-    if wrong := Reading(pages=_pages(page)).mask_problem(header):
+    if wrong := FileReading(pages=_pages(page)).mask_problem(header):
         raise Refused(f"{path} ({header.described}) is a mask {wrong}")
 
 
@@ -166,7 +166,7 @@ def _of_tiff(file: Opened, page: int) -> npt.NDArray[Any]:
     file.stream.seek(0)
     with tifffile.TiffFile(file.stream) as tiff:
         found = tiff.pages[page]
-        if found.compression in PLAIN and tiff.pages.first.predictor != tifffile.PREDICTOR.FLOATINGPOINT:
+        if found.compression in READ_BY_TIFFFILE and tiff.pages.first.predictor != tifffile.PREDICTOR.FLOATINGPOINT:
             values = np.asarray(found.asarray())
             if values.ndim == 3 and tiff.pages.first.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
                 values = np.moveaxis(values, 0, -1)

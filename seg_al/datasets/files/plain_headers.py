@@ -10,7 +10,7 @@ from typing import NamedTuple
 START, TAIL = 4096, 4096
 """Bytes of the file that are read."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MODES = {(0, 1): "1", (0, 2): "L", (0, 4): "L", (0, 8): "L", (0, 16): "I;16", (2, 8): "RGB", (2, 16): "RGB",
+PNG_MODES = {(0, 1): "1", (0, 2): "L", (0, 4): "L", (0, 8): "L", (0, 16): "I;16", (2, 8): "RGB", (2, 16): "RGB",
          (3, 1): "P", (3, 2): "P", (3, 4): "P", (3, 8): "P", (4, 8): "LA", (4, 16): "LA", (6, 8): "RGBA",
          (6, 16): "RGBA"}  # fmt: skip
 """Pillow's mode by colour type and bits of PNG."""
@@ -57,7 +57,7 @@ def _png(start: bytes, tail: bytes) -> Plain | None:
             return None
         place += 12 + int.from_bytes(start[place : place + 4], "big")
     first, width, height, bits, colour = struct.unpack(">4sIIBB", start[12:26])
-    mode = MODES.get((colour, bits))
+    mode = PNG_MODES.get((colour, bits))
     if first != b"IHDR" or mode is None or b"eXIf" in tail or END_OF_PNG not in tail:
         return None
     return Plain("PNG", height, width, 8 if colour == 3 else bits, mode)

@@ -16,11 +16,16 @@ READ = frozenset((
     tiff_tags.ROWS_PER_STRIP, tiff_tags.STRIP_BYTES, tiff_tags.PLANAR, tiff_tags.TILE_WIDTH, tiff_tags.TILE_LENGTH,
     tiff_tags.TILE_BYTES,
 ))  # fmt: skip
-KINDS = {1: "B", 2: "s", 3: "H", 4: "I"}
+VALUE_TYPES = {1: "B", 2: "s", 3: "H", 4: "I"}
 """Letters of struct by the kinds of values that ordinary files have in these tags."""
-MODES: dict[tuple[Any, ...], str] = {(1, 8, 1, 1): "L", (1, 16, 1, 1): "I;16", (2, 8, 3, 1): "RGB", (3, 8, 1, 1): "P"}
+TIFF_MODES: dict[tuple[Any, ...], str] = {
+    (1, 8, 1, 1): "L",
+    (1, 16, 1, 1): "I;16",
+    (2, 8, 3, 1): "RGB",
+    (3, 8, 1, 1): "P",
+}
 """Pillow's mode by photometric interpretation, bits, samples and their format."""
-MOST_TAGS, MOST_VALUES = 64, 65536
+MOST_TAGS, MOST_TAG_VALUES = 64, 65536
 
 
 def plain_tiff(path: Path) -> tuple[TiffTags, str] | None:
@@ -33,7 +38,7 @@ def plain_tiff(path: Path) -> tuple[TiffTags, str] | None:
     bits = tags.get(tiff_tags.BITS, 1)
     kinds = set(bits) if isinstance(bits, tuple) else {bits}
     formats = tags.get(tiff_tags.SAMPLE_FORMAT, 1)
-    mode = MODES.get((
+    mode = TIFF_MODES.get((
         tags.get(tiff_tags.PHOTOMETRIC), max(kinds), tags.get(tiff_tags.SAMPLES, 1),
         max(formats) if isinstance(formats, tuple) else formats,
     ))  # fmt: skip
@@ -52,13 +57,13 @@ def _tags(stream: IO[bytes]) -> dict[int, Any] | None:
         return None
     tags: dict[int, Any] = {}
     for code, kind, count, value in struct.iter_unpack("<HHI4s", table[:-4]):
-        if code == tiff_tags.XMP or (code in READ and (kind not in KINDS or not 0 < count <= MOST_VALUES)):
+        if code == tiff_tags.XMP or (code in READ and (kind not in VALUE_TYPES or not 0 < count <= MOST_TAG_VALUES)):
             return None
         if code in READ:
-            size = count * struct.calcsize(KINDS[kind])
+            size = count * struct.calcsize(VALUE_TYPES[kind])
             if size > 4:
                 stream.seek(int.from_bytes(value, "little"))
                 value = stream.read(size)
-            values = struct.unpack(f"<{count}{KINDS[kind]}", value[:size])
+            values = struct.unpack(f"<{count}{VALUE_TYPES[kind]}", value[:size])
             tags[code] = values[0].decode("latin-1") if kind == 2 else values if count > 1 else values[0]
     return tags

@@ -10,7 +10,7 @@ from PIL import Image
 
 from seg_al.core import ByteImage
 
-Label = TypeVar("Label", bound=np.generic)
+AnyInteger = TypeVar("AnyInteger", bound=np.generic)
 
 
 def resized(image: ByteImage, size: tuple[int, int]) -> ByteImage:  # [H, W, 3] -> `size`
@@ -20,7 +20,9 @@ def resized(image: ByteImage, size: tuple[int, int]) -> ByteImage:  # [H, W, 3] 
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)).copy()
 
 
-def nearest(labels: npt.NDArray[Label], size: tuple[int, int]) -> npt.NDArray[Label]:  # [H, W] -> `size`
+def resized_labels(
+    labels: npt.NDArray[AnyInteger], size: tuple[int, int]
+) -> npt.NDArray[AnyInteger]:  # [H, W] -> `size`
     """Takes the label under the centre of each new pixel."""
     if labels.shape == size:
         return labels

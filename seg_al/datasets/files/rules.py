@@ -12,11 +12,11 @@ Pages = Literal["one", "slices"]
 """Whether a file with several pages is refused, or each of its pages is an image."""
 
 
-WHITE_IS_ZERO = "in which 0 stands for white, which programs read in two ways; save it with 0 as black"
+ZERO_IS_WHITE = "in which 0 stands for white, which programs read in two ways; save it with 0 as black"
 
 
 @dataclass(frozen=True)
-class Reading:
+class FileReading:
     """How the files of a data set are read, by the values `window` and `pages` of its config."""
 
     window: object = None
@@ -40,7 +40,7 @@ class Reading:
         if header.bits > 8 and (header.format == "JPEG2000" or (header.format == "PPM" and header.channels == 3)):
             return "of more than 8 bits in a format that is read with 8; save it as PNG or TIFF"
         if header.bits > 8 and header.white_is_zero:
-            return WHITE_IS_ZERO
+            return ZERO_IS_WHITE
         if (header.bits > 8 or header.numbers != "whole") and self.window is None:
             return (
                 "of more than 8 bits per channel; say with dataset.window which values are black and white, such as "
@@ -57,7 +57,7 @@ class Reading:
         if header.orientation != 1:
             return "with an EXIF orientation, which not all programs heed; save it upright, without one"
         if header.bits > 1 and header.white_is_zero:
-            return WHITE_IS_ZERO
+            return ZERO_IS_WHITE
         if header.numbers == "real":
             return "of floating point numbers; save whole numbers"
         if header.channels not in (1, 3):

@@ -15,12 +15,12 @@ ORIENTATION, SAMPLES, EXTRA_SAMPLES, SAMPLE_FORMAT = 274, 277, 338, 339
 XMP = 700
 ROWS_PER_STRIP, STRIP_BYTES, PLANAR, TILE_WIDTH, TILE_LENGTH, TILE_BYTES = 278, 279, 284, 322, 323, 325
 """Numbers of the tags (TIFF 6.0)."""
-LOSSY = (6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 50001, 50002, 52546)
+LOSSY_COMPRESSIONS = (6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 50001, 50002, 52546)
 """Compressions: JPEG of two kinds, JPEG 2000, lossy JPEG of DNG, WebP, JPEG XL."""
-COLOURS = {0: 1, 1: 1, 2: 3, 3: 1}
+COLOUR_CHANNELS = {0: 1, 1: 1, 2: 3, 3: 1}
 """Channels by photometric interpretation: grey of two kinds, RGB, palette."""
 WHITE_IS_ZERO, YCBCR = 0, 6
-ALPHA = (1, 2)
+ALPHA_CHANNELS = (1, 2)
 """Values of EXTRA_SAMPLES that mean transparency."""
 
 
@@ -61,7 +61,7 @@ def tags_of(tags: Mapping[int, Any], pages: int, kinds: int) -> TiffTags:
     orientation = _orientation(tags)
     stated, channels = _stated_pages(str(tags.get(DESCRIPTION, "")), int(tags.get(SAMPLES, 1)))
     compression, photometric = int(tags.get(COMPRESSION, 1)), int(tags.get(PHOTOMETRIC, 1))
-    extra = [one for one in _several(tags.get(EXTRA_SAMPLES, ())) if one in ALPHA]
+    extra = [one for one in _several(tags.get(EXTRA_SAMPLES, ())) if one in ALPHA_CHANNELS]
     samples = int(tags.get(SAMPLES, 1)) - len(extra[:1])
     if _strips_missing(tags, int(tags.get(SAMPLES, 1))):
         raise ValueError("it is cut off: it has fewer strips or bytes than its size needs")
@@ -70,9 +70,9 @@ def tags_of(tags: Mapping[int, Any], pages: int, kinds: int) -> TiffTags:
         int(tags[WIDTH]),
         max(_several(tags.get(BITS, 1))),
         "real" if 3 in formats else "signed" if 2 in formats else "whole",
-        4 if photometric not in (*COLOURS, YCBCR) and samples == 3 else samples,
+        4 if photometric not in (*COLOUR_CHANNELS, YCBCR) and samples == 3 else samples,
         compression,
-        compression in LOSSY,
+        compression in LOSSY_COMPRESSIONS,
         orientation if 1 <= orientation <= 8 else 1,
         max(pages, stated),
         channels,

@@ -17,7 +17,7 @@ ROWS = 64
 
 
 @dataclass(frozen=True)
-class Window:
+class ValueWindow:
     """Values up to `low` become black, from `high` on white, and those between lie on a line, rounded."""
 
     low: float
@@ -69,4 +69,4 @@ class Windowed(Protocol):
     """A dataset whose files may hold more than 8 bits."""
 
     @property
-    def window(self) -> Window | None: ...  # which grey levels are black and white; None: 8 bits as they are
+    def window(self) -> ValueWindow | None: ...  # which grey levels are black and white; None: 8 bits as they are

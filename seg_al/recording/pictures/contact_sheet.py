@@ -10,15 +10,25 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from seg_al.core import ByteImage, Query
-from seg_al.recording.pictures.overlay import DOTS, DPI, Overlay, draw, extent, overlay, shrunk, stride, write
+from seg_al.recording.pictures.overlay import (
+    DOTS,
+    DPI,
+    Overlay,
+    draw_overlay,
+    extent,
+    overlay,
+    shrunk,
+    stride,
+    write_picture,
+)
 from seg_al.recording.pictures.query_regions import QueryRegions
 
 THUMBNAILS = 40
 """Most images on a sheet."""
-COLUMNS = 8
-CELL = 1.8  # inches, the width of one picture
+PICTURES_IN_A_ROW = 8
+PICTURE_WIDTH = 1.8  # inches, the width of one picture
 TEXT = 0.36  # inches, the height of two lines under it
-LETTERS = 24
+NAME_LETTERS = 24
 """Most of a name that fits under a picture; the middle of a longer one is left out."""
 
 
@@ -46,37 +56,37 @@ def contact_sheet(thumbnails: Iterable[Thumbnail], path: Path, caption: str) -> 
     cells = [_laid(one) for one in thumbnails]
     if not cells:
         raise ValueError("the contact sheet has no image to draw")
-    columns = min(COLUMNS, len(cells))
+    columns = min(PICTURES_IN_A_ROW, len(cells))
     rows = -(-len(cells) // columns)
-    picture = CELL * float(np.clip(max(drawn.size[0] / drawn.size[1] for _, drawn, _ in cells), 0.4, 1.6))
+    picture = PICTURE_WIDTH * float(np.clip(max(drawn.size[0] / drawn.size[1] for _, drawn, _ in cells), 0.4, 1.6))
     dotted = any(len(drawn.dots) for _, drawn, _ in cells)
     row, top, gap = picture + TEXT + 0.12, 0.57 if dotted else 0.4, 0.08  # inches
-    width, height = max(columns * (CELL + gap) + gap, 6.0), rows * row + top
+    width, height = max(columns * (PICTURE_WIDTH + gap) + gap, 6.0), rows * row + top
     figure = Figure(figsize=(width, height), dpi=DPI)
     for position, (image, drawn, words) in enumerate(cells):
-        left, below = gap + position % columns * (CELL + gap), height - top - (position // columns + 1) * row
-        box = (left / width, (below + TEXT + 0.12) / height, CELL / width, picture / height)
+        left, below = gap + position % columns * (PICTURE_WIDTH + gap), height - top - (position // columns + 1) * row
+        box = (left / width, (below + TEXT + 0.12) / height, PICTURE_WIDTH / width, picture / height)
         axes = figure.add_axes(box)
         axes.set_anchor("S")
         axes.set_axis_off()
         axes.imshow(image, extent=extent(drawn.size))
-        draw(axes, drawn)
+        draw_overlay(axes, drawn)
         figure.text(left / width, (below + TEXT + 0.08) / height, words, fontsize=7.5, va="top")
     figure.text(gap / width, 1 - 0.12 / height, f"{caption}\n{DOTS}" if dotted else caption, fontsize=10, va="top")
-    write(figure, path)
+    write_picture(figure, path)
 
 
 def _laid(thumbnail: Thumbnail) -> tuple[ByteImage, Overlay, str]:
     places = QueryRegions.of([query.region for query in thumbnail.queries])
-    zoom = CELL * DPI / places.size[1]
+    zoom = PICTURE_WIDTH * DPI / places.size[1]
     return shrunk(thumbnail.image, stride(zoom)), overlay(places, thumbnail.whole, zoom), _words(thumbnail, places)
 
 
 def _words(thumbnail: Thumbnail, places: QueryRegions) -> str:
     """The name, and how much was asked at which best score."""
     name = thumbnail.queries[0].image
-    if len(name) > LETTERS:
-        name = f"{name[: LETTERS // 2 - 1]}…{name[-LETTERS // 2 :]}"
+    if len(name) > NAME_LETTERS:
+        name = f"{name[: NAME_LETTERS // 2 - 1]}…{name[-NAME_LETTERS // 2 :]}"
     scores = [query.score for query in thumbnail.queries if query.score is not None]
     parts = [f"best {max(scores):.3g}" if len(scores) > 1 else f"score {scores[0]:.3g}"] if scores else []
     if not thumbnail.whole:

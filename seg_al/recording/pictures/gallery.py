@@ -31,26 +31,26 @@ from seg_al.recording.pictures.overlay import (
     DPI,
     Overlay,
     Points,
-    draw,
+    draw_overlay,
     extent,
     overlay,
     sampled,
     shrunk,
     stride,
-    write,
+    write_picture,
 )
 from seg_al.recording.pictures.palette import UNKNOWN_COLOUR, Palette, legend_entries, palette
-from seg_al.recording.pictures.panel import ClassMap, Panel, check, words
+from seg_al.recording.pictures.panel import ClassMap, Panel, check_panel, words
 from seg_al.recording.pictures.query_regions import QueryRegions
 
 SCORE_COLOURS = "viridis"
 TITLES = ("image", "prediction", "truth", "score map")
-CELL, OBJECTS_CELL = 2.5, 3.6  # inches, the width of one picture, without and with objects
+CELL_WIDTH, OBJECTS_CELL_WIDTH = 2.5, 3.6  # inches, the width of one picture, without and with objects
 STRIP, TOWER = 0.45, 1.6
 """Heights over widths between which a picture has the full width."""
-LINE = 0.17  # inches, the height of one line of text
+LINE_HEIGHT = 0.17  # inches, the height of one line of text
 LEGEND_COLUMNS = 7
-NOTE = 13
+NOTE_LETTERS = 13
 """Letters of the note under the pictures that fit into an inch."""
 FADED = 0.7
 """How far the truth that was known before is faded towards white."""
@@ -100,7 +100,7 @@ def query_gallery(
     width, legend_rows = len(titles) * cell + 3.1, -(-len(entries) // LEGEND_COLUMNS)
     size = (width, sum(heights) + (1.1 if ranked else 0.6) + 0.22 * legend_rows)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    shares = {"width_ratios": [*[1.0] * len(titles), 0.95 * CELL / cell]}
+    shares = {"width_ratios": [*[1.0] * len(titles), 0.95 * CELL_WIDTH / cell]}
     grid = figure.add_gridspec(
         len(rows) + ranked, len(titles) + 1, height_ratios=[*heights, *[0.14] * ranked], **shares
     )
@@ -116,14 +116,14 @@ def query_gallery(
     columns = min(len(entries), LEGEND_COLUMNS)
     figure.legend(handles=entries, loc="outside upper left", ncols=columns, fontsize=10, frameon=False)
     if note := "; ".join([*_counted(rows, images), *_said_of(scale, unit, rows), *_explained(rows)]):
-        figure.supxlabel(textwrap.fill(note, int(width * NOTE)), fontsize=10, x=0.01, ha="left")
-    write(figure, path)
+        figure.supxlabel(textwrap.fill(note, int(width * NOTE_LETTERS)), fontsize=10, x=0.01, ha="left")
+    write_picture(figure, path)
 
 
 def _laid(panel: Panel, classes: int) -> _Row:
-    check(panel, classes)
+    check_panel(panel, classes)
     places = QueryRegions.of([query.region for query in panel.queries])
-    cell = CELL if panel.seen is None else OBJECTS_CELL
+    cell = CELL_WIDTH if panel.seen is None else OBJECTS_CELL_WIDTH
     zoom = cell * DPI / places.size[1]
     step = stride(zoom)
     drawn = overlay(places, panel.whole, zoom)
@@ -177,7 +177,7 @@ def _draw(axes: Mapping[str, Axes], row: _Row, colours: Palette, scale: Normaliz
         one.set_xticks([])
         one.set_yticks([])
         _draw_objects(title, one, row, colours)
-        draw(one, row.overlay, colours[row.dot_classes] / 255 if title == "truth" else None)
+        draw_overlay(one, row.overlay, colours[row.dot_classes] / 255 if title == "truth" else None)
 
 
 def _write_words(axes: Axes, words: tuple[str, str]) -> None:
@@ -185,7 +185,7 @@ def _write_words(axes: Axes, words: tuple[str, str]) -> None:
     name, text = words
     corner: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
     axes.annotate(name, (0, 1), xytext=(0, 0), fontsize=10, weight="bold", **corner)
-    below = -72 * LINE * (name.count("\n") + 1) - 3
+    below = -72 * LINE_HEIGHT * (name.count("\n") + 1) - 3
     axes.annotate(text, (0, 1), xytext=(0, below), fontsize=10, **corner)
 
 
@@ -208,7 +208,7 @@ def _height(row: _Row) -> float:
     """Inches of a row: the picture's shape, kept between a strip and a tower, but never less than its text."""
     height, width = row.overlay.size
     picture = row.cell * float(np.clip(height / width, STRIP, TOWER))
-    return max(picture, LINE * (sum(part.count("\n") + 1 for part in row.words) + 1)) + 0.1
+    return max(picture, LINE_HEIGHT * (sum(part.count("\n") + 1 for part in row.words) + 1)) + 0.1
 
 
 def _counted(rows: Sequence[_Row], images: int | None) -> list[str]:

@@ -14,12 +14,12 @@ from seg_al.tasks.objects.passes import Group, Objects
 
 LABELS = 6
 """Most texts in one picture."""
-LETTERS = 7.5  # points, the height of a text
+LETTER_HEIGHT = 7.5  # points, the height of a text
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the image
 
 
-class Label(NamedTuple):
+class ObjectLabel(NamedTuple):
     """A text about an object."""
 
     place: int
@@ -30,15 +30,15 @@ class Label(NamedTuple):
     text: str
 
 
-def labels(objects: Objects, order: Iterable[int], texts: Sequence[str], zoom: float) -> tuple[Label, ...]:
+def labels(objects: Objects, order: Iterable[int], texts: Sequence[str], zoom: float) -> tuple[ObjectLabel, ...]:
     """The texts of the first LABELS objects of `order` that have room, in the object or beside it.
 
     A text keeps clear of those before it and of the picture's border, and lies in an object only where that is
     larger than the text.
     """
-    high = LETTERS * DPI / 72 / zoom * 1.15
+    high = LETTER_HEIGHT * DPI / 72 / zoom * 1.15
     taken: list[Box] = []
-    found: list[Label] = []
+    found: list[ObjectLabel] = []
     for place in order:
         if len(found) == LABELS:
             break
@@ -47,7 +47,7 @@ def labels(objects: Objects, order: Iterable[int], texts: Sequence[str], zoom: f
             box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
             if _inside(box, objects.size) and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
-                found.append(Label(place, x, y, texts[place]))
+                found.append(ObjectLabel(place, x, y, texts[place]))
                 break
     return tuple(found)
 
@@ -73,10 +73,10 @@ def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def write_labels(axes: Axes, told: Iterable[Label]) -> None:
+def write_labels(axes: Axes, told: Iterable[ObjectLabel]) -> None:
     """White on black, to be read on any ground."""
     for label in told:
         axes.text(
-            label.x, label.y, label.text, fontsize=LETTERS, color="white", ha="center", va="center",
+            label.x, label.y, label.text, fontsize=LETTER_HEIGHT, color="white", ha="center", va="center",
             path_effects=[withStroke(linewidth=1.8, foreground="black")],
         )  # fmt: skip

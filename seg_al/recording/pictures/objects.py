@@ -13,9 +13,9 @@ from matplotlib.collections import LineCollection
 from skimage.measure import find_contours
 
 from seg_al.core import BoolMask
-from seg_al.recording.pictures.labels import Label, labels, write_labels
+from seg_al.recording.pictures.labels import ObjectLabel, labels, write_labels
 from seg_al.recording.pictures.overlay import Points, borders, sampled
-from seg_al.tasks.objects.merging import certainty
+from seg_al.tasks.objects.merging import certainty_of
 from seg_al.tasks.objects.objects import Instances, object_map
 from seg_al.tasks.objects.passes import Floats, Group, Integers, Objects
 
@@ -24,7 +24,7 @@ THICK, THIN, RARE = 1.1, 0.4, 0.8
 BORDER = 0.8  # points, the lines between true objects or predicted ones
 FAINT = 0.12
 """Least opacity of a line; else it is as opaque as certain."""
-DASHES = (0.0, (2.5, 1.5))
+OUTLINE_DASHES = (0.0, (2.5, 1.5))
 LARGE = 30.0
 """Screen pixels of an object's side from which on its lines have their full width."""
 LIKELY = 0.5
@@ -37,7 +37,7 @@ Colours = npt.NDArray[np.floating[Any]]  # [N, 3] in 0..1
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenObjects:
     """The objects that a network found in one image."""
 
     objects: Objects
@@ -46,7 +46,7 @@ class Seen:
 
     def likely(self) -> BoolMask:  # [N]
         passes = self.objects.passes
-        return np.array([certainty(group, passes) >= LIKELY for group in self.objects.groups], dtype=np.bool_)
+        return np.array([certainty_of(group, passes) >= LIKELY for group in self.objects.groups], dtype=np.bool_)
 
     def few(self) -> BoolMask:  # [N]
         """Whether fewer than half of the passes saw the object."""
@@ -73,9 +73,9 @@ class Sketch:
     sure: Floats  # [N], the mean score of an object's members
     likely: BoolMask  # [N]
     few: BoolMask  # [N], whether fewer than half of the passes saw the object
-    counts: tuple[Label, ...]
+    counts: tuple[ObjectLabel, ...]
     """How many of the passes saw an object, such as "3/10", of those of the few that have the surest members."""
-    scores: tuple[Label, ...]
+    scores: tuple[ObjectLabel, ...]
     """The scores of the most wanted objects, of those that have room for it."""
     division: Points  # [2 S, 2], the borders of the likely objects, every two points a line
     doubted: Points  # [2 S, 2], those of the surest objects where none is likely
@@ -83,14 +83,14 @@ class Sketch:
     """Factor of the lines' width, at most 1: small objects have thin lines."""
 
 
-def sketch(seen: Seen, step: int, zoom: float) -> Sketch:
+def sketch(seen: SeenObjects, step: int, zoom: float) -> Sketch:
     """How the objects look at `zoom` screen pixels per image pixel, of which every `step`-th is looked at."""
     objects, few, likely = seen.objects, seen.few(), seen.likely()
     members, agreed = [], []
     for place, group in enumerate(objects.groups):
         for crop, one, score in zip(group.masks, group.classes.tolist(), group.scores.tolist(), strict=True):
-            members += [(line, one, score) for line in outlines(crop.mask, crop.window[:2], step)]
-        agreed += [(line, place) for line in outlines(group.consensus, group.window[:2], step)]
+            members += [(line, one, score) for line in object_outlines(crop.mask, crop.window[:2], step)]
+        agreed += [(line, place) for line in object_outlines(group.consensus, group.window[:2], step)]
     sides = np.sqrt([np.count_nonzero(group.consensus) for group in objects.groups]) * zoom
     sure = np.array([group.scores.mean() for group in objects.groups], dtype=np.float64)
     shares = [f"{seen_by(group)}/{objects.passes}" for group in objects.groups]
@@ -126,7 +126,7 @@ def seen_by(group: Group) -> int:
     return len(np.unique(group.passes))
 
 
-def words_of(seen: Seen) -> str:
+def summary_of(seen: SeenObjects) -> str:
     """How many objects there are, how many of them few passes saw, and the highest score."""
     count, passes = len(seen.objects), seen.objects.passes
     if count == 0:
@@ -134,7 +134,7 @@ def words_of(seen: Seen) -> str:
     text = f"{count:,} {'object' if count == 1 else 'objects'}"
     likely = int(np.count_nonzero(seen.likely()))
     if not likely:
-        best = max(certainty(group, passes) for group in seen.objects.groups)
+        best = max(certainty_of(group, passes) for group in seen.objects.groups)
         text += f", none of certainty {LIKELY:g} or more (best {best:.2g})"
     elif passes > 1 or likely < count:
         text += f", {likely:,} of them likely"
@@ -159,10 +159,11 @@ def explained(drawn: Sequence[Sketch]) -> list[str]:
     return notes
 
 
-def outlines(mask: BoolMask, corner: tuple[int, int], step: int) -> list[Points]:  # [h, w]; x, y of its first pixel
+def object_outlines(mask: BoolMask, corner: tuple[int, int], step: int) -> list[Points]:
     """Closed lines [n, 2] half-way between the pixels in the mask and those beside it.
 
-    Of every `step`-th pixel alone, unless the mask is too small for that.
+    `mask`: [h, w]; `corner`: x, y of its first pixel. Only every `step`-th pixel is read,
+    unless the mask is too small for that.
     """
     step = 1 if min(mask.shape, default=0) < 4 * step else step
     framed = np.pad(sampled(mask, step).astype(np.float32), 1) if mask.size else np.zeros((2, 2), np.float32)
@@ -208,7 +209,7 @@ def draw_doubted(axes: Axes, drawn: Sketch) -> None:
     axes.add_collection(dots, autolim=False)
 
 
-def _draw_agreed(axes: Axes, drawn: Sketch, colours: Colours, told: Sequence[Label]) -> None:  # [N, 3]
+def _draw_agreed(axes: Axes, drawn: Sketch, colours: Colours, told: Sequence[ObjectLabel]) -> None:  # [N, 3]
     """One line per outline, dashed where few passes saw the object; on black and thick where it is likely.
 
     Objects that are likely or labelled are opaque.
@@ -220,7 +221,7 @@ def _draw_agreed(axes: Axes, drawn: Sketch, colours: Colours, told: Sequence[Lab
     width = drawn.weight * np.r_[np.full(len(ground), 2 * THICK), np.where(thick, THICK, RARE)]
     own = np.column_stack([colours, opacity])[drawn.owners]
     colour = np.concatenate([np.tile([0.0, 0.0, 0.0, 1.0], (len(ground), 1)), own])
-    styles = ["solid"] * len(ground) + [DASHES if one else "solid" for one in dashed]
+    styles = ["solid"] * len(ground) + [OUTLINE_DASHES if one else "solid" for one in dashed]
     lines = LineCollection([*ground, *drawn.agreed], colors=colour, linewidths=width, linestyles=styles)
     axes.add_collection(lines, autolim=False)
     write_labels(axes, told)

@@ -103,7 +103,7 @@ def extent(size: tuple[int, int]) -> tuple[float, float, float, float]:
     return (-0.5, size[1] - 0.5, size[0] - 0.5, -0.5)
 
 
-def draw(axes: Axes, drawn: Overlay, colours: npt.NDArray[np.floating] | None = None) -> None:
+def draw_overlay(axes: Axes, drawn: Overlay, colours: npt.NDArray[np.floating] | None = None) -> None:
     """Draws on the axes of a picture whose pixel (row 0, column 0) is centred on (0, 0).
 
     `colours` [n dots, 3] in 0..1 fill the dots; None: all alike.
@@ -131,7 +131,7 @@ def draw(axes: Axes, drawn: Overlay, colours: npt.NDArray[np.floating] | None = 
     axes.set_ylim(height - 0.5 + margin, -0.5 - margin)
 
 
-def write(figure: Figure, path: Path) -> None:
+def write_picture(figure: Figure, path: Path) -> None:
     """As a PNG without a version inside, so that equal pictures are equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import IGNORE, ByteImage, Query
-from seg_al.recording.pictures.objects import Seen, words_of
+from seg_al.recording.pictures.objects import SeenObjects, summary_of
 from seg_al.tasks.objects.objects import Instances
 
 ClassMap = npt.NDArray[np.integer]  # [H, W], IGNORE where unknown
@@ -28,13 +28,13 @@ class Panel:
     """Of this image only; they share no pixel."""
     whole: bool
     """Whether one query asks for all of the image that is of any class: then there is no overlay."""
-    seen: Seen | None = None
+    seen: SeenObjects | None = None
     """What the network found object by object; None where the task has no objects."""
     true: Instances | None = None
     """The true objects that are known, once the queries are answered; drawn where there are `seen` ones."""
 
 
-def check(panel: Panel, classes: int) -> None:
+def check_panel(panel: Panel, classes: int) -> None:
     size = panel.image.shape[:2]
     """Raises ValueError where parts disagree in size or image, or hold an unknown class."""
     names = sorted({query.image for query in panel.queries})
@@ -71,7 +71,7 @@ def words(panel: Panel) -> tuple[str, str]:
             best, worst = (how(scored, key=lambda query: query.score or 0.0) for how in (max, min))
             lines += [f"best: {best.why}", f"worst: {worst.why}"]
     if panel.seen is not None:
-        lines.append(words_of(panel.seen))
+        lines.append(summary_of(panel.seen))
     if not panel.whole:
         area = sum(query.region.area for query in queries)
         share = 100 * area / (height * width)

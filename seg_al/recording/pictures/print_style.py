@@ -73,7 +73,7 @@ def style_of(index: int) -> Style:
     return Style(colours[index % len(colours)], MARKERS[index % len(MARKERS)], DASHES[index % len(DASHES)])
 
 
-def plain(axes: Axes) -> None:
+def plain_axes(axes: Axes) -> None:
     """A light grid, no box, and fonts for the width that the figure is printed at."""
     axes.grid(color="#dddddd", linewidth=0.5)
     axes.set_axisbelow(True)
@@ -108,7 +108,7 @@ def wrapped(text: str, letters: int) -> str:
     return "\n".join(lines).replace("\u00a0", " ")
 
 
-def fill(text: str, inches: float, points: float = NORMAL) -> str:
+def wrapped_to_width(text: str, inches: float, points: float = NORMAL) -> str:
     """The text in as few lines as are no wider, each of about the same length, down to eight letters a line."""
     if width_of(text, points) <= inches:
         return text
@@ -119,7 +119,7 @@ def fill(text: str, inches: float, points: float = NORMAL) -> str:
 
 def say(axes: Axes, inches: float, title: str, xlabel: str, points: float = NORMAL) -> float:
     """Sets the title and the x label, no wider than so many inches; returns the height of their further lines."""
-    title, xlabel = fill(title, inches, points), fill(xlabel, inches, points)
+    title, xlabel = wrapped_to_width(title, inches, points), wrapped_to_width(xlabel, inches, points)
     axes.set_title(title, fontsize=points)
     axes.set_xlabel(xlabel, fontsize=points)
     return LINE * points / SMALL * (title.count("\n") + xlabel.count("\n"))
@@ -177,13 +177,13 @@ def caption(figure: Figure, notes: Sequence[str]) -> None:
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Writes <stem>.png and <stem>.pdf; the layout is found once."""
     png, pdf = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".pdf")
-    write(figure, png, dpi=200)
+    write_figure(figure, png, dpi=200)
     figure.set_layout_engine("none")
-    write(figure, pdf, dpi=200)
+    write_figure(figure, pdf, dpi=200)
     return png, pdf
 
 
-def write(figure: Figure, path: Path, dpi: int) -> None:
+def write_figure(figure: Figure, path: Path, dpi: int) -> None:
     """Without dates and versions inside, so that equal numbers give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.removeprefix(".")

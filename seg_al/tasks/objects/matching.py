@@ -12,15 +12,15 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.tasks.objects.passes import Crop, Found, Group, Integers, Objects
+from seg_al.tasks.objects.passes import Crop, Group, Integers, Objects, PlacedPass
 from seg_al.tasks.objects.placement import selected
-from seg_al.tasks.objects.rle import Size, Window
+from seg_al.tasks.objects.rle import PixelBox, Size
 
 
 class Matcher(Protocol):
     """Takes the passes of one image in their order."""
 
-    def add(self, found: Found) -> None: ...
+    def add(self, found: PlacedPass) -> None: ...
     def objects(self) -> Objects: ...
 
 
@@ -93,7 +93,7 @@ class _Best:
         self._passes = 0
         self._groups: list[Group] = []
 
-    def add(self, found: Found) -> None:
+    def add(self, found: PlacedPass) -> None:
         assert found.size == self._size
         ranks = np.lexsort((found.proposals, found.classes, -found.scores))  # so that no other order counts
         found = _large(found, self._rule.least, ranks.tolist())
@@ -108,7 +108,7 @@ class _Best:
     def objects(self) -> Objects:
         return Objects(self._size, self._passes, tuple(self._groups))
 
-    def _homes(self, found: Found) -> dict[int, int]:
+    def _homes(self, found: PlacedPass) -> dict[int, int]:
         """The group that each detection joins, by their places."""
         running = [Crop(group.window, group.consensus) for group in self._groups]
         major = np.array([np.bincount(group.classes).argmax() for group in self._groups], dtype=np.int64)
@@ -136,7 +136,7 @@ class _First:
         self._passes = 0
         self._groups: list[Group] = []
 
-    def add(self, found: Found) -> None:
+    def add(self, found: PlacedPass) -> None:
         assert found.size == self._size
         found = _large(found, self._rule.least, list(range(len(found))))
         firsts = [group.masks[0] for group in self._groups]
@@ -157,12 +157,12 @@ class _First:
         return Objects(self._size, self._passes, tuple(self._groups))
 
 
-def _large(found: Found, least: int, places: list[int]) -> Found:
+def _large(found: PlacedPass, least: int, places: list[int]) -> PlacedPass:
     """The detections at these places, in their order, whose masks have enough pixels."""
     return selected(found, [place for place in places if found.masks[place].area >= least])
 
 
-def _alone(found: Found, place: int, number: int) -> Group:
+def _alone(found: PlacedPass, place: int, number: int) -> Group:
     """The detection as a group of its own."""
     row, crop = slice(place, place + 1), found.masks[place]
     return Group(
@@ -180,7 +180,7 @@ def _alone(found: Found, place: int, number: int) -> Group:
 def _joined(group: Group, other: Group) -> Group:
     """A new group; what `objects` gave before keeps the old one."""
     (x0, y0), (x1, y1) = np.minimum(group.window, other.window)[:2], np.maximum(group.window, other.window)[2:]
-    window: Window = (int(x0), int(y0), int(x1), int(y1))
+    window: PixelBox = (int(x0), int(y0), int(x1), int(y1))
     counts = np.zeros((window[3] - window[1], window[2] - window[0]), dtype=np.uint16)
     for one in (group, other):
         left, top = one.window[0] - window[0], one.window[1] - window[1]

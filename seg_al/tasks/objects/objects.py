@@ -52,7 +52,7 @@ class Instances:
     @property
     def areas(self) -> Classes:  # [N]
         """Pixels."""
-        return rle.areas(self.masks, self.size)
+        return rle.mask_areas(self.masks, self.size)
 
     def select(self, places: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Instances:
         """The objects at these places, or where a mask [N] is True."""
@@ -64,14 +64,14 @@ class Instances:
         """In an image of another size, with tight boxes; masks that are empty there are kept, with empty boxes."""
         if size == self.size:
             return self
-        codes = [rle.resize(code, self.size, size) for code in self.masks]
+        codes = [rle.resized_code(code, self.size, size) for code in self.masks]
         return Instances.of(size, codes, self.classes.tolist(), self.crowd.tolist())
 
     def full(self) -> BoolMask:  # [N, H, W]
         """All masks at the size of the image: N·H·W bytes."""
         return full(self.masks, self.size)
 
-    def crops(self, window: rle.Window) -> BoolMask:  # [N, h, w]
+    def crops(self, window: rle.PixelBox) -> BoolMask:  # [N, h, w]
         """All masks within one window of the image."""
         return crops(self.masks, self.size, window)
 
@@ -115,7 +115,7 @@ class Detections:
         """All masks at the size of the image: N·H·W bytes."""
         return full(self.codes(), self.size)
 
-    def crops(self, window: rle.Window) -> BoolMask:  # [N, h, w]
+    def crops(self, window: rle.PixelBox) -> BoolMask:  # [N, h, w]
         """All masks within one window of the image."""
         return crops(self.codes(), self.size, window)
 
@@ -185,20 +185,20 @@ def tight_boxes(codes: tuple[rle.Code, ...], size: rle.Size) -> Boxes:  # [N, 4]
     """Around the pixels of each mask; zeros where there are none."""
     if not codes:
         return np.zeros((0, 4), dtype=np.float32)
-    boxes = np.asarray(coco.toBbox(rle.records(codes, size)), dtype=np.float32).reshape(-1, 4)
+    boxes = np.asarray(coco.toBbox(rle.pycocotools_masks(codes, size)), dtype=np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
-    boxes[rle.areas(codes, size) == 0] = 0
+    boxes[rle.mask_areas(codes, size) == 0] = 0
     return boxes
 
 
 def full(codes: tuple[rle.Code, ...], size: rle.Size) -> BoolMask:  # [N, H, W]
     masks = np.zeros((len(codes), *size), dtype=np.bool_)
     for place, code in enumerate(codes):
-        rle.paint(code, size, True, masks[place])
+        rle.paint_mask(code, size, True, masks[place])
     return masks
 
 
-def crops(codes: tuple[rle.Code, ...], size: rle.Size, window: rle.Window) -> BoolMask:  # [N, h, w]
+def crops(codes: tuple[rle.Code, ...], size: rle.Size, window: rle.PixelBox) -> BoolMask:  # [N, h, w]
     cuts = [rle.crop(code, size, window) for code in codes]
     x0, y0, x1, y1 = window
     return np.stack(cuts) if cuts else np.zeros((0, y1 - y0, x1 - x0), dtype=np.bool_)
@@ -211,9 +211,9 @@ def class_map(instances: Instances) -> ByteImage:  # [H, W]
     """
     painted = np.zeros(instances.size, dtype=np.uint8)
     for place in np.flatnonzero(instances.crowd).tolist():
-        rle.paint(instances.masks[place], instances.size, IGNORE, painted)
+        rle.paint_mask(instances.masks[place], instances.size, IGNORE, painted)
     for place in _from_large_to_small(instances):
-        rle.paint(instances.masks[place], instances.size, instances.classes[place], painted)
+        rle.paint_mask(instances.masks[place], instances.size, instances.classes[place], painted)
     return painted
 
 
@@ -224,7 +224,7 @@ def object_map(instances: Instances) -> npt.NDArray[np.int32]:  # [H, W]
     """
     painted = np.zeros(instances.size, dtype=np.int32)
     for place in _from_large_to_small(instances):
-        rle.paint(instances.masks[place], instances.size, place + 1, painted)
+        rle.paint_mask(instances.masks[place], instances.size, place + 1, painted)
     return painted
 
 
@@ -232,10 +232,10 @@ def void_of(instances: Instances) -> BoolMask:  # [H, W]
     """The pixels that belong to a crowd and to no object."""
     void = np.zeros(instances.size, dtype=np.bool_)
     for place in np.flatnonzero(instances.crowd).tolist():
-        rle.paint(instances.masks[place], instances.size, True, void)
+        rle.paint_mask(instances.masks[place], instances.size, True, void)
     if void.any():
         for place in np.flatnonzero(~instances.crowd).tolist():
-            rle.paint(instances.masks[place], instances.size, False, void)
+            rle.paint_mask(instances.masks[place], instances.size, False, void)
     return void
 
 

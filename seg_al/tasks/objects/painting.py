@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg_al.tasks.objects.passes import Found
+from seg_al.tasks.objects.passes import PlacedPass
 
 
-def painted(found: Found, classes: int, device: torch.device) -> Tensor:  # [C, H, W]
+def painted(found: PlacedPass, classes: int, device: torch.device) -> Tensor:  # [C, H, W]
     """Probabilities in float32: class 0, "nothing here", outside all masks; inside, the softmax of the object.
 
     Where objects overlap, the more certain is on top, of equals the earlier.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from seg_al.core import BoolMask
-from seg_al.tasks.objects.rle import Size, Window
+from seg_al.tasks.objects.rle import PixelBox, Size
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ class Passed:
 class Crop:
     """A mask within the window that holds it; both may be empty."""
 
-    window: Window
+    window: PixelBox
     """x0, y0, x1, y1 in whole pixels, inside the image."""
     mask: BoolMask  # [y1 - y0, x1 - x0]
 
@@ -49,7 +49,7 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Found:
+class PlacedPass:
     """The detections of one pass in the frame of the image, as parallel columns; most certain first."""
 
     size: Size
@@ -74,7 +74,7 @@ class Group:
     classes: Integers  # [n]
     scores: Floats  # [n]
     masks: tuple[Crop, ...]  # n
-    window: Window
+    window: PixelBox
     """Encloses all masks."""
     counts: npt.NDArray[np.uint16]  # [h, w] of the window, how many members cover each pixel
 

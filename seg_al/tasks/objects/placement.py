@@ -16,14 +16,14 @@ from seg_al.predictors.class_maps import NotFinite
 from seg_al.predictors.views import View
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Detections
-from seg_al.tasks.objects.passes import Crop, Floats, Found, Passed
-from seg_al.tasks.objects.rle import Size, Window
+from seg_al.tasks.objects.passes import Crop, Floats, Passed, PlacedPass
+from seg_al.tasks.objects.rle import PixelBox, Size
 
 THRESHOLD = 0.5
 """A pixel belongs to an object from this probability on."""
 
 
-def placed(passed: Passed, size: Size | None = None) -> Found:
+def placed(passed: Passed, size: Size | None = None) -> PlacedPass:
     """The pass in an image of `size` pixels, on the CPU; None: of the size at which the network saw it.
 
     A mask spreads over its box, and a pixel takes the bilinear value at its centre, zeros lying around the mask, as in
@@ -33,7 +33,7 @@ def placed(passed: Passed, size: Size | None = None) -> Found:
     probabilities = torch.softmax(_numbers(passed.logits, "class logits")[passed.proposals.cpu()], 1).numpy()
     boxes = _numbers(passed.boxes, "boxes").numpy() * np.tile([size[1] / passed.size[1], size[0] / passed.size[0]], 2)
     masks = _numbers(passed.masks, "masks").numpy()
-    found = Found(
+    found = PlacedPass(
         size,
         boxes.clip(0, np.tile(size[::-1], 2)),
         probabilities,
@@ -74,12 +74,12 @@ def _weights(first: int, stop: int, low: float, high: float, cells: int) -> Floa
     return weights
 
 
-def selected(found: Found, places: list[int]) -> Found:
+def selected(found: PlacedPass, places: list[int]) -> PlacedPass:
     """The detections at these places, in their order."""
     if places == list(range(len(found))):
         return found
     rows = np.array(places, dtype=np.intp)
-    return Found(
+    return PlacedPass(
         found.size,
         found.boxes[rows],
         found.probabilities[rows],
@@ -90,7 +90,7 @@ def selected(found: Found, places: list[int]) -> Found:
     )
 
 
-def undone(found: Found, view: View, size: Size) -> Found:
+def undone(found: PlacedPass, view: View, size: Size) -> PlacedPass:
     """What was found in a view of an image of `size`, in the frame of that image.
 
     Flips and right angles move boxes and masks exactly. After other turns masks are sampled as `view.undo` does, and
@@ -101,11 +101,11 @@ def undone(found: Found, view: View, size: Size) -> Found:
     back = _sources(found.size, view, size)
     masks = [_sampled(crop, back, _around(crop.window, found.size, view, size)) for crop in found.masks]
     boxes = np.array([crop.window for crop in masks], dtype=np.float64).reshape(-1, 4)
-    turned = Found(size, boxes, found.probabilities, found.classes, found.scores, found.proposals, tuple(masks))
+    turned = PlacedPass(size, boxes, found.probabilities, found.classes, found.scores, found.proposals, tuple(masks))
     return selected(turned, [place for place, crop in enumerate(masks) if crop.area])
 
 
-def _moved(found: Found, view: View, size: Size) -> Found:
+def _moved(found: PlacedPass, view: View, size: Size) -> PlacedPass:
     turns = -view.degrees // 90 % 4  # counter-clockwise quarters that are still to go
     assert found.size == (size if turns % 2 == 0 else size[::-1]), "the pass is not of a view of this image"
     axes = tuple(axis for axis, turned in ((0, view.rows), (1, view.columns)) if turned)
@@ -115,7 +115,7 @@ def _moved(found: Found, view: View, size: Size) -> Found:
         x0, y0, x1, y1 = (int(edge) for edge in window)
         masks.append(Crop((x0, y0, x1, y1), np.ascontiguousarray(np.flip(np.rot90(crop.mask, turns), axes))))
     boxes = _turned(found.boxes, found.size, turns, view)
-    return Found(size, boxes, found.probabilities, found.classes, found.scores, found.proposals, tuple(masks))
+    return PlacedPass(size, boxes, found.probabilities, found.classes, found.scores, found.proposals, tuple(masks))
 
 
 def _turned(boxes: Floats, size: Size, turns: int, view: View) -> Floats:  # [N, 4]
@@ -139,7 +139,7 @@ def _sources(shown: Size, view: View, size: Size) -> npt.NDArray[np.int32]:  # [
     return back
 
 
-def _around(window: Window, shown: Size, view: View, size: Size) -> Window:
+def _around(window: PixelBox, shown: Size, view: View, size: Size) -> PixelBox:
     """A window of the image that holds all pixels which come from a window of the view."""
     sine, cosine = math.sin(math.radians(view.degrees)), math.cos(math.radians(view.degrees))
     across = np.array(window)[[0, 2, 0, 2]] - shown[1] / 2
@@ -154,7 +154,7 @@ def _around(window: Window, shown: Size, view: View, size: Size) -> Window:
     )
 
 
-def _sampled(crop: Crop, back: npt.NDArray[np.int32], window: Window) -> Crop:  # [2, H, W]
+def _sampled(crop: Crop, back: npt.NDArray[np.int32], window: PixelBox) -> Crop:  # [2, H, W]
     """The mask in its smallest window; empty where none of it is in the image."""
     x0, y0, x1, y1 = window
     rows, columns = back[0, y0:y1, x0:x1] - crop.window[1], back[1, y0:y1, x0:x1] - crop.window[0]
@@ -168,7 +168,7 @@ def _sampled(crop: Crop, back: npt.NDArray[np.int32], window: Window) -> Crop:  
     return Crop((x0 + left, y0 + top, x0 + right, y0 + bottom), inside[top:bottom, left:right].copy())
 
 
-def detections_of(found: Found) -> Detections:
+def detections_of(found: PlacedPass) -> Detections:
     """As a metric takes them: the boxes are the model's own, not those of the masks."""
     codes = tuple(rle.encode(crop.mask, found.size, (crop.window[0], crop.window[1])) for crop in found.masks)
     return Detections(found.size, found.boxes.astype(np.float32), found.scores, found.classes, codes)

@@ -18,7 +18,7 @@ from seg_al.core import BoolMask
 Code = bytes
 Size = tuple[int, int]
 """Height and width in pixels."""
-Window = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, half open."""
 Ints = npt.NDArray[np.int64]
 
@@ -62,7 +62,7 @@ def positions(code: Code) -> Ints:
     return np.arange(int(long.sum())) + np.repeat(starts - before, long)
 
 
-def paint(code: Code, size: Size, value: Any, canvas: npt.NDArray[Any]) -> None:
+def paint_mask(code: Code, size: Size, value: Any, canvas: npt.NDArray[Any]) -> None:
     """Writes the value into the mask's pixels of an array [H, W] of any memory order."""
     assert canvas.shape == size
     columns, rows = np.divmod(positions(code), size[0])
@@ -71,11 +71,11 @@ def paint(code: Code, size: Size, value: Any, canvas: npt.NDArray[Any]) -> None:
 
 def dense(code: Code, size: Size) -> BoolMask:  # [H, W]
     mask = np.zeros(size, dtype=np.bool_)
-    paint(code, size, True, mask)
+    paint_mask(code, size, True, mask)
     return mask
 
 
-def crop(code: Code, size: Size, window: Window) -> BoolMask:  # [y1 - y0, x1 - x0]
+def crop(code: Code, size: Size, window: PixelBox) -> BoolMask:  # [y1 - y0, x1 - x0]
     """The mask within a window, which may reach outside the image: nothing is there."""
     x0, y0, x1, y1 = window
     columns, rows = np.divmod(positions(code), size[0])
@@ -85,7 +85,7 @@ def crop(code: Code, size: Size, window: Window) -> BoolMask:  # [y1 - y0, x1 - 
     return cut
 
 
-def tight(code: Code, size: Size) -> tuple[Window, BoolMask]:
+def tight(code: Code, size: Size) -> tuple[PixelBox, BoolMask]:
     """The smallest window around the mask, and the mask in it; an empty window where the mask is empty."""
     columns, rows = np.divmod(positions(code), size[0])
     if not len(rows):
@@ -115,7 +115,7 @@ def code_of(counts: npt.NDArray[np.integer], size: Size) -> Code:
     return code
 
 
-def resize(code: Code, size: Size, new: Size) -> Code:
+def resized_code(code: Code, size: Size, new: Size) -> Code:
     """The mask of an image of `size` brought to `new`: the pixel under the centre of each new one, as for class ids."""
     if size == new:
         return code
@@ -129,14 +129,14 @@ def resize(code: Code, size: Size, new: Size) -> Code:
     return encode(small, new, (int(left), int(top)))
 
 
-def areas(codes: tuple[Code, ...], size: Size) -> Ints:  # [N]
+def mask_areas(codes: tuple[Code, ...], size: Size) -> Ints:  # [N]
     """Pixels of each mask."""
     found = np.zeros(len(codes), dtype=np.int64)
     for start in range(0, len(codes), AT_ONCE):
-        found[start : start + AT_ONCE] = coco.area(records(codes[start : start + AT_ONCE], size))
+        found[start : start + AT_ONCE] = coco.area(pycocotools_masks(codes[start : start + AT_ONCE], size))
     return found
 
 
-def records(codes: tuple[Code, ...], size: Size) -> list[dict[str, Any]]:
+def pycocotools_masks(codes: tuple[Code, ...], size: Size) -> list[dict[str, Any]]:
     """As pycocotools takes them."""
     return [{"size": list(size), "counts": code} for code in codes]

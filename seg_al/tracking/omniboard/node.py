@@ -72,7 +72,7 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return home / ".cache" / "seg_al"
 
 
-def place_of(app: Path, cache: Path) -> Path:
+def packages_folder(app: Path, cache: Path) -> Path:
     """The folder in the cache of exactly what the lockfile of `app` lists."""
     content = (app / "package.json").read_bytes() + (app / "package-lock.json").read_bytes()
     return cache / f"{app.name}-{hashlib.sha256(content).hexdigest()[:8]}"
@@ -83,7 +83,7 @@ def install(node: Node, app: Path, cache: Path, unneeded: Sequence[str] = ()) ->
 
     `unneeded`: folders in it that are deleted at once. Raises ValueError with npm's reason and the remedy.
     """
-    place = place_of(app, cache)
+    place = packages_folder(app, cache)
     if place.exists():
         return place
     try:
