@@ -31,8 +31,8 @@ def precision_metric(name: str, judges: bool = False, of_class: str = "") -> Met
     return Metric(name, lowest=0, highest=1, judges=judges, of_class=of_class, bound=PERFECT.name)
 
 
-CUT = "what a perfect prediction gets, as images hold more objects than task.most detections; raise it to count all"
-PERFECT = Metric("perfect_ap", lowest=0, highest=1, meaning=CUT)
+BEST_AP = "what a perfect prediction gets: images hold more objects than task.most detections; raise it to count all"
+PERFECT = Metric("perfect_ap", lowest=0, highest=1, meaning=BEST_AP)
 COCO_METRICS = (
     replace(precision_metric("ap", judges=True, of_class="ap"), area=True, column="AP"),
     precision_metric("ap50", judges=True),
