@@ -20,8 +20,9 @@ from seg_al.recording.first_round import FirstRound
 from seg_al.recording.recorder import Recorder
 from seg_al.recording.stages import stage
 from seg_al.tasks.task import Task
-from seg_al.trainers.trainer import Trainer, Weights, build, load
+from seg_al.trainers.trainer import Trainer
 from seg_al.training.examples import Labelled
+from seg_al.training.networks import Weights, build, load
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from seg_al.core import Compute, Model, ModelFactory
+from seg_al.core import Compute, Model
 from seg_al.randomness import Address, torch_seeded
 from seg_al.ranges import BatchSize, Count
 from seg_al.training.examples import Labelled, MakeExample, PlannedExamples, plan
 from seg_al.training.losses import Loss
+from seg_al.training.networks import Weights, weights_of
 from seg_al.training.optimizers import MakeOptimizer, optimizer_of
 from seg_al.training.pace import Schedule, Steps
 from seg_al.training.sampling import Sampling
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
-
-Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,9 @@ class _Session:
             model, optimizer = fabric.setup(self.model, optimizer)
             return self._steps(fabric, model, optimizer, steps)
 
-    def _steps(self, fabric: Fabric, model: Any, optimizer: Any, steps: int) -> tuple[list[Weights], int, int]:
+    def _steps(
+        self, fabric: Fabric, model: nn.Module, optimizer: Optimizer, steps: int
+    ) -> tuple[list[Weights], int, int]:
         """Goes through the cycles, one per snapshot, and keeps the chosen state of each."""
         trainer, keep = self.trainer, self.trainer.validation.keep
         rates = [group["lr"] for group in optimizer.param_groups]
@@ -162,12 +164,14 @@ class _Session:
                     self._check(loss, step)
                     score = self._judged(fabric, model) if keep == "val" else math.inf
                     if state is None or score >= best:
-                        best, state = score, _on_cpu(self.model)
+                        best, state = score, weights_of(self.model)
             assert state is not None
             kept.append(state)
         return kept, steps, skipped
 
-    def _step(self, fabric: Fabric, model: Any, optimizer: Any, batch: Any, weights: Tensor | None) -> Tensor | None:
+    def _step(
+        self, fabric: Fabric, model: nn.Module, optimizer: Optimizer, batch: Any, weights: Tensor | None
+    ) -> Tensor | None:
         """The loss, or None for a batch without any label, which is not even shown to batch norm.
 
         Several processes step on the mean of their losses, weighted by their labelled pixels: for cross-entropy
@@ -203,7 +207,7 @@ class _Session:
         prepared = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
         return prepared  # type: ignore[return-value]
 
-    def _judged(self, fabric: Fabric, model: Any) -> float:
+    def _judged(self, fabric: Fabric, model: nn.Module) -> float:
         """The first process judges, the others wait and hear."""
         self.model.eval()
         score = self.judge(self.model) if fabric.is_global_zero else 0.0
@@ -213,7 +217,7 @@ class _Session:
     def _check(self, loss: Tensor | None, step: int) -> None:
         if loss is not None and not math.isfinite(loss.item()):
             raise ValueError(
-                f"the training loss is {loss.item()} at step {step + 1}: training has diverged; "
+                f"the training loss is {loss.item()} at step {step}: training has diverged; "
                 "lower trainer.optimizer.lr or use precision=float32"
             )
 
@@ -230,22 +234,3 @@ def _cycles(steps: int, count: int) -> list[int]:
     """Steps divided into as many cycles, as evenly as can be."""
     ends = [steps * number // count for number in range(count + 1)]
     return [stop - start for start, stop in pairwise(ends)]
-
-
-def _on_cpu(model: Model) -> Weights:
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-
-
-def build(factory: ModelFactory, classes: int, *address: Address) -> Model:
-    """A model with the fresh weights that the address gives."""
-    with torch_seeded(*address, "weights"):
-        return factory(classes=classes)
-
-
-def load(model: Model, weights: Sequence[Weights]) -> list[Model]:
-    """A copy of the model in evaluation mode for each set of weights."""
-    models = [copy.deepcopy(model) for _ in weights]
-    for one, state in zip(models, weights, strict=True):
-        one.load_state_dict(state)
-        one.eval()
-    return models

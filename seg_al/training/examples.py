@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
+from typing_extensions import TypeVar
 
 from seg_al.core import IGNORE, Annotator, BoolMask, ByteImage, Images, Region
 from seg_al.randomness import Address, numpy_rng, seed_of
@@ -66,17 +67,23 @@ def plan(names: Sequence[str], count: int, *address: Address, repeats: Sequence[
     return order[:count]
 
 
-class MakeExample(Protocol):
-    """Augments one labelled image, with all that is known of it, into what a loss puts into a batch."""
-
-    def example(self, labelled: Labelled, name: str, seed: int) -> Any: ...
+Example = TypeVar("Example", covariant=True, default=Any)
+"""One image as it is trained on, with its labels: what an augmentation makes and a loss puts into a batch."""
 
 
-class PlannedExamples(TorchDataset[Any]):
+class MakeExample(Protocol[Example]):
+    """Augments one labelled image, with all that is known of it; the labels move exactly with their pixels."""
+
+    def example(self, labelled: Labelled, name: str, seed: int) -> Example:
+        """The named image, which is one of `labelled.names`; every draw comes from the seed."""
+        ...
+
+
+class PlannedExamples(TorchDataset[Example]):
     """Place j of the plan is its image, augmented with the seed of (address, j): whoever loads it, and when."""
 
     def __init__(
-        self, labelled: Labelled, order: Sequence[str], augmentation: MakeExample, address: tuple[Address, ...]
+        self, labelled: Labelled, order: Sequence[str], augmentation: MakeExample[Example], address: tuple[Address, ...]
     ) -> None:
         self.labelled = labelled
         self.order = tuple(order)
@@ -86,5 +93,5 @@ class PlannedExamples(TorchDataset[Any]):
     def __len__(self) -> int:
         return len(self.order)
 
-    def __getitem__(self, place: int) -> Any:
+    def __getitem__(self, place: int) -> Example:
         return self.augmentation.example(self.labelled, self.order[place], seed_of(*self.address, place))

@@ -7,20 +7,32 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import default_collate
+from typing_extensions import TypeVar
 
 from seg_al.core import IGNORE
 
+Batch = TypeVar("Batch", default=Any)
+"""Examples that are learnt from in one step."""
 
-class Loss(Protocol):
-    """How a trainer learns from a batch, whatever the task puts into one."""
 
-    def weights(self, counts: Callable[[], Sequence[int]]) -> Tensor | None: ...
-    def collate(self, examples: Sequence[Any]) -> Any: ...  # what PlannedExamples gives -> one batch
-    def known(self, batch: Any) -> Tensor: ...  # [], how many labels there are to learn from
-    def of_batch(self, model: Any, batch: Any, weights: Tensor | None) -> Tensor: ...  # []
+class Loss(Protocol[Batch]):
+    """What a training makes smaller; the batches are the loss's own, so that the trainer serves every task."""
+
+    def weights(self, counts: Callable[[], Sequence[int]]) -> Tensor | None:
+        """The weight of each class id in this training, [C] or [256]; None: all alike, or of no meaning here.
+
+        `counts` gives the labelled pixels of each class id, [256]; it reads every label, so call it only if needed.
+        """
+        ...
+
+    def collate(self, examples: Sequence[Any]) -> Batch: ...  # what the augmentation beside it makes
+    def known(self, batch: Batch) -> Tensor: ...  # [], how many labels there are to learn from; 0: no step is made
+    def of_batch(self, model: nn.Module, batch: Batch, weights: Tensor | None) -> Tensor:
+        """The loss [] of a batch, by which gradients are taken; the model is in training mode, as Fabric wraps it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +84,7 @@ class SegmentationLoss:
         """Labelled pixels."""
         return (batch[1] != IGNORE).sum()
 
-    def of_batch(self, model: Any, batch: Sequence[Tensor], weights: Tensor | None) -> Tensor:
+    def of_batch(self, model: nn.Module, batch: Sequence[Tensor], weights: Tensor | None) -> Tensor:
         images, target = batch
         return self(model(images.contiguous(memory_format=torch.channels_last)), target, weights)
 

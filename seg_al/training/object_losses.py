@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from seg_al.training.object_targets import Target
@@ -66,7 +66,7 @@ class InstanceLoss:
         """Pixels of which it is known what is there."""
         return torch.stack([(~target["unknown"]).sum() for target in batch[1]]).sum()
 
-    def of_batch(self, model: Any, batch: Batch, weights: Tensor | None) -> Tensor:
+    def of_batch(self, model: nn.Module, batch: Batch, weights: Tensor | None) -> Tensor:
         """The sum; `model` is in training mode, and gives its losses by name."""
         images, targets = batch
         losses: dict[str, Tensor] = model(images.contiguous(memory_format=torch.channels_last), targets)

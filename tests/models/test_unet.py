@@ -13,8 +13,8 @@ from torch.nn import functional
 from seg_al.models.unet import Sites, UNet
 from seg_al.predictors.dropout import CountedDropout, drawing, dropouts
 from seg_al.randomness import torch_seeded
-from seg_al.trainers.trainer import build
 from seg_al.training.losses import SegmentationLoss
+from seg_al.training.networks import build
 
 SITES: tuple[Sites, ...] = get_args(Sites)
 

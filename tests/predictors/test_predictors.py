@@ -36,7 +36,7 @@ from seg_al.randomness import torch_seeded
 from seg_al.running.compute import LocalCompute
 from seg_al.selectors.top import Top
 from seg_al.tasks.semantic import SemanticSegmentation
-from seg_al.trainers.trainer import build, load
+from seg_al.training.networks import build, load
 
 CPU = LocalCompute(device="cpu", precision="float32", devices=1, workers=0, threads="auto")
 BFLOAT16 = replace(CPU, precision="bfloat16")

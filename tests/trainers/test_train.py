@@ -22,10 +22,11 @@ from seg_al.loop import Judge
 from seg_al.models.unet import UNet
 from seg_al.running.compute import LocalCompute
 from seg_al.tasks.semantic import SemanticSegmentation
-from seg_al.trainers.trainer import Trainer, Validation, Weights, build, load
+from seg_al.trainers.trainer import Trainer, Validation
 from seg_al.training.augmentation import Augmentation
 from seg_al.training.examples import Labelled, plan
 from seg_al.training.losses import SegmentationLoss
+from seg_al.training.networks import Weights, build, load
 from seg_al.training.pace import CosineDecay, Pace, PolyDecay, StepDecay
 
 STILL = Augmentation(crop=(32, 32), rotate=False, flip=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
