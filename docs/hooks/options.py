@@ -1,18 +1,20 @@
-"""Writes the page of options from conf/ while the documents are built, so that it cannot go stale."""
+"""Writes the page of options from conf/ and docstrings while the documents are built, so that it cannot go stale."""
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-CONF = Path(__file__).parents[2] / "conf"
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "conf"
 PLACE = "<!-- the options of conf/ -->"
 
 
 @dataclass(frozen=True)
 class Option:
-    """One yaml of conf/: what its first comment says, and its values."""
+    """One yaml of conf/: what its first comment says, or else its target's docstring, and its values."""
 
     name: str
     about: str
@@ -82,12 +84,23 @@ def read(path: Path) -> Option:
         full = ".".join([*(name for _, name in above), key])
         values.append(Value(full, value.strip() or "...", meaning.strip()))
         above.append((indent, key))
-    return Option(path.stem, " ".join(about), tuple(values))
+    target = re.search(r"^ *_target_: (seg_al\.\S+)", path.read_text(), re.MULTILINE)
+    told = " ".join(about) or (docstring(target[1]) if target else "")
+    return Option(path.stem, re.sub(r"\bdocs/([\w-]+)\.md", r"[\1](\1.md)", told), tuple(values))
+
+
+def docstring(target: str) -> str:
+    """The first paragraph of the docstring of a class or function, read without importing it."""
+    module, _, name = target.rpartition(".")
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+    found = [node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name]
+    text = (ast.get_docstring(found[0]) or "") if found else ""
+    return escaped(" ".join(text.split("\n\n")[0].split()))
 
 
 def prose(line: str) -> str:
     """A comment line; further in stands an example of yaml or a command."""
-    return f"`{line.strip(' #')}`" if re.match(r"#   +\S", line) else line.lstrip("# ").rstrip()
+    return f"`{line.strip(' #')}`" if re.match(r"#   +\S", line) else escaped(line.lstrip("# ").rstrip())
 
 
 def table(values: tuple[Value, ...], prefix: str = "") -> str:

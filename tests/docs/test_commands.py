@@ -1,21 +1,24 @@
-"""Commands of README.md and docs/ are understood as they stand; those on built-in data are run, on tiny images."""
+"""Commands of README.md and docs/ are understood as they stand; those on built-in data run, with short trainings."""
 
 from __future__ import annotations
 
 import re
 import runpy
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from pages import PAGES, Command, commands
+from PIL import Image
 
 import run
-from experiments import ROOT, TINY, command
+from experiments import ROOT, command
 
 RUNS = commands("python run.py")
 SCRIPTS = commands("python scripts/")
@@ -103,18 +106,33 @@ def test_a_line_of_a_script_names_options_that_it_has(
 
 
 TRULY = [one for one in RUNS if not any(word in one.text for word in (*ELSEWHERE, "--help", "--cfg"))]
+SHORT = {"rounds": "2", "trainer.pace.steps": "6", "dataset.test_a": "2", "dataset.test_b": "2", "mc_iters": "2"}
+"""A short training in place of a long one; what a line states itself but `run` stays as it is."""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A current directory with the folder `mine` of the pages, and the images that its data set reads."""
+    shutil.copytree(OWN_FOLDERS["mine"], tmp_path / "mine")
+    rng = np.random.default_rng(0)
+    for part, channels in (("images", 3), ("masks", 1)):
+        (tmp_path / "data" / "mine" / part).mkdir(parents=True)
+        for number in range(20):
+            pixels = rng.integers(0, 256, (96, 96, channels), dtype=np.uint8)
+            picture = pixels if channels == 3 else np.where(pixels[:, :, 0] > 127, np.uint8(255), np.uint8(0))
+            Image.fromarray(picture).save(tmp_path / "data" / "mine" / part / f"{number}.png")
+    return tmp_path
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("line", TRULY, ids=str)
-def test_a_line_on_built_in_data_runs_to_its_end_on_tiny_images(line: Command, tmp_path: Path) -> None:
-    given = {word.split("=")[0] for word in line.words if "=" in word}
-    objects = any(word.startswith("model=mask_rcnn") for word in line.words)
-    small = ("trainer.pace.steps=2", "dataset.train=8", "dataset.val=2") if objects else TINY
-    added = [word for word in small if word.split("=")[0] not in given]
-    if "initial" in given or "cost" in given:
-        added = [word for word in added if not word.startswith(("budget=", "initial="))]
-    ended = command(tmp_path, *line.words[2:], *added, "run=0,1" if "run" in given and "-m" in line.words else "run=0")
+def test_a_line_on_built_in_data_runs_to_its_end(line: Command, place: Path) -> None:
+    words = ["run=0,1" if word.startswith("run=") and "," in word else word for word in line.words[2:]]
+    given = {word.split("=")[0] for word in words}
+    own_data = "dataset=mine" in words
+    added = [f"{key}={value}" for key, value in SHORT.items() if key not in given]
+    added = [word for word in added if not (own_data and word.startswith("dataset."))]
+    ended = command(place, *words, *added)
     assert ended.code == 0, ended.text
 
 
