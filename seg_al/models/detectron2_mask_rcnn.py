@@ -94,12 +94,13 @@ class Detectron2MaskRCNN(nn.Module):
         self.detecting = detecting
         self.dropped = drops.p > 0 and "box_head" in drops.sites
         """Whether the box head differs from pass to pass."""
+        self.shared: bool = parts.share_a_stage(self.network.roi_heads)
+        """Whether boxes and masks share the backbone's last stage (C4) rather than have a head each."""
         parts.place(self.network.roi_heads, drops, config)
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """The weights that a classifier's file may have given, for a learning rate of their own."""
-        backbone = self.network.backbone
-        parameters: Iterator[nn.Parameter] = getattr(backbone, "bottom_up", backbone).parameters()
+        parameters: Iterator[nn.Parameter] = _parts().encoder_of(self.network).parameters()
         return parameters
 
     def encode(self, images: Tensor) -> tuple[Seen, ...]:  # [B, 3, H, W] in 0..1
@@ -162,11 +163,6 @@ class Detectron2MaskRCNN(nn.Module):
     def _maps(self, features: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
         return tuple(features[name] for name in self.network.roi_heads.in_features)
 
-    @property
-    def _shared(self) -> bool:
-        """Whether boxes and masks share the backbone's last stage (C4) rather than have a head each."""
-        return hasattr(self.network.roi_heads, "res5")
-
     def _staged(self, maps: Sequence[Tensor], boxes: Any) -> Tensor:
         heads = self.network.roi_heads
         staged: Tensor = heads.res5(heads.pooler(list(maps), [boxes]))
@@ -174,7 +170,7 @@ class Detectron2MaskRCNN(nn.Module):
 
     def _seen(self, size: tuple[int, int], maps: tuple[Tensor, ...], boxes: Any) -> Seen:
         heads = self.network.roi_heads
-        if self._shared:
+        if self.shared:
             regions = self._staged(maps, boxes).mean((2, 3))
         else:
             regions = heads.box_pooler(list(maps), [boxes])
@@ -193,7 +189,7 @@ class Detectron2MaskRCNN(nn.Module):
 
     def _masks(self, maps: tuple[Tensor, ...], found: Detections) -> Tensor:  # -> [N, m, m]
         heads, boxes = self.network.roi_heads, _parts().Boxes(found.boxes)
-        pooled = self._staged(maps, boxes) if self._shared else heads.mask_pooler(list(maps), [boxes])
+        pooled = self._staged(maps, boxes) if self.shared else heads.mask_pooler(list(maps), [boxes])
         logits = heads.mask_head.layers(pooled).float()  # [N, C - 1 or, of no class, 1, m, m]
         own = (found.classes - 1).clamp(max=logits.shape[1] - 1)
         masks: Tensor = logits[torch.arange(len(own), device=own.device), own].sigmoid()

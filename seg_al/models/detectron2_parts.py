@@ -14,14 +14,14 @@ from typing import Any
 
 import torch
 from detectron2 import model_zoo
-from detectron2.modeling import PROPOSAL_GENERATOR_REGISTRY, ROI_HEADS_REGISTRY, build_model
+from detectron2.modeling import FPN, PROPOSAL_GENERATOR_REGISTRY, ROI_HEADS_REGISTRY, build_model
 from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.roi_heads import Res5ROIHeads, StandardROIHeads
 from detectron2.modeling.sampling import subsample_labels
 from detectron2.structures import BitMasks, Boxes, ImageList, Instances, pairwise_iou
 from detectron2.utils.events import EventStorage
 from detectron2.utils.memory import retry_if_cuda_oom
-from torch import Tensor
+from torch import Tensor, nn
 
 from seg_al.models.detectron2_weights import GivenWeights
 from seg_al.models.partial_labels import Target, share_unknown
@@ -137,10 +137,22 @@ def built(config: Any, weights: str | None, share: float) -> Any:
     return network
 
 
+def encoder_of(network: Any) -> nn.Module:
+    """The part that a classifier's file has weights for: what stands below a pyramid, or all of the backbone."""
+    backbone = network.backbone
+    encoder: nn.Module = backbone.bottom_up if isinstance(backbone, FPN) else backbone
+    return encoder
+
+
+def share_a_stage(heads: Any) -> bool:
+    """Whether boxes and masks share the backbone's last stage (C4) rather than have a head each (FPN, DC5)."""
+    return isinstance(heads, Res5ROIHeads)
+
+
 def place(heads: Any, drops: Dropout, config: str) -> None:
     """Dropout before the layers of its sites, as hooks, so that the names of weights stay detectron2's."""
     layers = {
-        "box_head": getattr(getattr(heads, "box_head", None), "fcs", []),
+        "box_head": [] if share_a_stage(heads) else heads.box_head.fcs,
         "predictor": [heads.box_predictor],
         "deltas": [heads.box_predictor.bbox_pred],
         "mask_head": [heads.mask_head.deconv, heads.mask_head.predictor],

@@ -211,24 +211,28 @@ def test_embeddings_lie_on_the_image() -> None:
 
 
 @built
-def test_steps_of_training_make_every_loss_that_is_learnt_fall() -> None:
-    model, images = make(dropout=0.1), pictures()
-    targets = [target([[10, 10, 40, 50], [60, 20, 100, 80]]), target([[30, 30, 70, 60]])]
-    for image, one in zip(images, targets, strict=True):
-        image[:, one["masks"].bool().any(0)] *= 0.2
-    optimizer = torch.optim.SGD(model.train().parameters(), lr=0.02, momentum=0.9)
-    sums = []
-    with torch_seeded("steps"):
-        for _ in range(6):
-            found = model(images, targets)
-            assert set(found) == set(LOSSES.values())
-            loss = torch.stack(list(found.values())).sum()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 5)
-            optimizer.step()
-            sums.append(loss.item())
-    assert np.mean(sums[-2:]) < 0.8 * np.mean(sums[:2]), sums
+def test_each_loss_teaches_the_layers_that_it_is_made_of_the_encoder_and_no_other_output() -> None:
+    model = make(dropout=0.1).train()
+    heads, generator = model.network.roi_heads, model.network.proposal_generator.rpn_head
+    outputs = {
+        "loss_classifier": heads.box_predictor.cls_score,
+        "loss_box_reg": heads.box_predictor.bbox_pred,
+        "loss_mask": heads.mask_head.predictor,
+        "loss_objectness": generator.objectness_logits,
+        "loss_rpn_box_reg": generator.anchor_deltas,
+    }
+    assert outputs.keys() == set(LOSSES.values())
+    with torch_seeded("losses"):
+        found = model(pictures(), [target([[10, 10, 40, 50], [60, 20, 100, 80]]), target([[30, 30, 70, 60]])])
+    assert found.keys() == outputs.keys()
+    encoder = list(model.encoder_parameters())
+    for name, loss in found.items():
+        model.zero_grad(set_to_none=True)
+        loss.backward(retain_graph=True)
+        taught = {one for one, layer in outputs.items() if layer.weight.grad is not None and layer.weight.grad.any()}
+        assert taught == {name}
+        assert any(one.grad is not None and bool(one.grad.any()) for one in encoder), name
+        assert all(one.grad is None or bool(one.grad.isfinite().all()) for one in model.parameters()), name
 
 
 @built
