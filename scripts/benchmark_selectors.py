@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
 
+from seg_al.asking.spending import spend
 from seg_al.core import Candidates
 from seg_al.selectors.cdal import CDAL
 from seg_al.selectors.core_set import CoreSet
@@ -74,11 +75,11 @@ def main() -> None:
     pool, seen = candidates(points, known), candidates(mixtures[:600], mixtures[600:])
     sides = {
         "core-set, N=20,000 D=512 B=200": (
-            lambda: [int(pick) for pick in CoreSet(MeanFeature(False))(pool, 200, np.random.default_rng(1))],
+            lambda: [int(pick) for pick in spend(CoreSet(MeanFeature(False)), pool, 200, np.random.default_rng(1))],
             lambda: core_set_by_pairs(points, known, 200),
         ),
         "CDAL, N=600 C=19 B=10": (
-            lambda: [int(pick) for pick in CDAL(ClassConfusion())(seen, 10, np.random.default_rng(1))],
+            lambda: [int(pick) for pick in spend(CDAL(ClassConfusion()), seen, 10, np.random.default_rng(1))],
             lambda: cdal_by_pairs(mixtures[:600], mixtures[600:], 10, classes),
         ),
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
@@ -160,6 +160,20 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def take(self, positions: npt.NDArray[np.intp]) -> Candidates:
+        """These rows, in this order."""
+        rows, images, truth = positions.tolist(), self.images, self.truth
+        one_image = len(set(images)) == 1  # there may be millions of pixels of it
+        return replace(
+            self,
+            images=images[: len(rows)] if one_image else tuple(images[row] for row in rows),
+            units=self.units[positions],
+            scores=self.scores[positions],
+            costs=self.costs[positions],
+            descriptors=None if self.descriptors is None else self.descriptors[positions],
+            truth=None if truth is None else tuple(truth[row] for row in rows),
+        )
 
 
 class Images(Protocol):
@@ -347,7 +361,7 @@ class Granularity(Protocol):
 
 
 class Selector(Protocol):
-    """Spends the budget on scored candidates; returns positions in `candidates`, most wanted first."""
+    """Says in which order candidates are wanted; asking/spending.py buys them one by one."""
 
     @property
     def descriptor(self) -> Descriptor | None: ...  # what it must know of a unit beyond its score
@@ -356,7 +370,27 @@ class Selector(Protocol):
     @property
     def truth(self) -> str | None: ...  # the column of true labels an oracle reads; None: an honest selector
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]: ...
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Iterable[int]:
+        """Positions in `candidates`, most wanted first; what is left of the budget goes to the highest scores.
+
+        Rows come shuffled from `run`, so that the first of equals is a fair choice. All that is given is finite, and
+        the budget, in the unit of the costs and with room for rounding, does not buy all of it; most selectors need
+        no budget. What costs more than is left is passed over, and so is what was named before.
+        """
+        ...
+
+
+Ranking = Callable[[Candidates, float, np.random.Generator], Iterable[int]]
+"""A selector's call."""
+
+
+@runtime_checkable
+class Narrowing(Protocol):
+    """A selector that tells at a glance which few of millions it may want, so that only they are put in order."""
+
+    def narrowed(self, candidates: Candidates, budget: float) -> tuple[npt.NDArray[np.intp], Ranking]:
+        """Their positions, worth the budget, and what ranks them."""
+        ...
 
 
 class Annotator(Protocol):

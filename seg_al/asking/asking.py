@@ -15,13 +15,13 @@ from seg_al.asking.memory import give_freed_memory_back, thrifty
 from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.scorer import Described, Scorer
+from seg_al.asking.spending import ROUNDING, spend
 from seg_al.asking.unit_table import IdMap, UnitTable, candidates_of, regions_of, score_table, table_after
 from seg_al.core import Annotator, Budget, Granularity, Heuristic, Query, Region, Selector
 from seg_al.granularities.objects import ImageOfObjects
 from seg_al.heuristics.random import Random
 from seg_al.predictors.predictor import Predictor
 from seg_al.randomness import numpy_rng
-from seg_al.selectors.spending import ROUNDING
 from seg_al.selectors.top import Top
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,9 @@ class Asking:
         if scorer.looks:
             first = round_view.pool.images.image(round_view.pool.open[0])[:AUDITED, :AUDITED]
             audit(round_view.models()[0], round_view.compute.tensor(first), round_view.compute, self.predictor.dropout)
-        spend = self._each_image if budget.per == "image" else self._whole_pool
+        spent = self._each_image if budget.per == "image" else self._whole_pool
         with thrifty(round_view.pool.askable_area(round_view.pool.open[0])):
-            queries, places, blocks = spend(scorer, annotator, budget, self._known(scorer))
+            queries, places, blocks = spent(scorer, annotator, budget, self._known(scorer))
         if self.heuristic.min_passes > 0:
             self._warn_of_ties(blocks, round_view.round)
         told = sum(len(block.truth) for block in blocks if block.truth is not None)
@@ -119,7 +119,7 @@ class Asking:
             left = float(candidates.costs.sum())
             if budget.amount * ROUNDING < candidates.costs.min() or budget.amount > left * ROUNDING:
                 poor.append(name)
-            rows = list(self.selector(candidates, min(budget.amount, left), round_view.rng("select", name)))
+            rows = spend(self.selector, candidates, min(budget.amount, left), round_view.rng("select", name))
             regions = regions_of(ids, rows)
             for rank, row in enumerate(rows, start=1):
                 why = f"choice {rank} of {len(block)} in its image"
@@ -160,7 +160,7 @@ class Asking:
         if budget.amount > left * ROUNDING:
             asks = "the budget of %g %s exceeds what is left: asking for the rest, %g"
             log.warning(asks, budget.amount, budget.unit, left)
-        chosen = self.selector(candidates, min(budget.amount, left), round_view.rng("select"))
+        chosen = spend(self.selector, candidates, min(budget.amount, left), round_view.rng("select"))
         places = [(candidates.images[position], int(candidates.units[position])) for position in chosen]
         regions = _found_again(places, scorer)
         queries = [

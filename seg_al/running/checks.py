@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from seg_al.asking.asking import first_names
 from seg_al.asking.pool import Pool
+from seg_al.asking.spending import ROUNDING
 from seg_al.core import MadeForTask
 from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.loop import Experiment
 from seg_al.predictors.dropout import dropouts
 from seg_al.selectors.clasp import ClaspPE
 from seg_al.selectors.foreground import RandomForeground
-from seg_al.selectors.spending import ROUNDING
 from seg_al.tasks.objects.certainty import ObjectHeuristic
 
 TRIED = 8

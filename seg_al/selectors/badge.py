@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ import numpy as np
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import SquaredDistances, d_squared_seeding
-from seg_al.selectors.spending import count_for, select
+from seg_al.selectors.ranking import count_for
 
 
 @dataclass(frozen=True)
@@ -26,10 +25,7 @@ class Badge:
     reads_known: ClassVar[bool] = False
     truth: ClassVar[None] = None
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
         gradients = candidates.descriptors
         assert gradients is not None
         first = int(np.einsum("md,md->m", gradients, gradients).argmax())

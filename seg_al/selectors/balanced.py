@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import ClassVar
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
-from seg_al.selectors.spending import ranked, select
+from seg_al.selectors.ranking import ranked
 
 
 def _in_turn(order: npt.NDArray[np.intp], groups: npt.NDArray[np.int64]) -> Iterator[int]:
@@ -30,10 +30,7 @@ class TopPerClass:
     reads_known: ClassVar[bool] = False
     truth: ClassVar[None] = None
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._wanted, candidates, budget, rng)
-
-    def _wanted(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Iterator[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Iterator[int]:
         assert candidates.descriptors is not None
         return _in_turn(ranked(candidates.scores, rng), candidates.descriptors[:, 0].astype(np.int64))
 
@@ -51,10 +48,7 @@ class OracleBalance:
     descriptor: ClassVar[None] = None
     reads_known: ClassVar[bool] = False
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._wanted, candidates, budget, rng)
-
-    def _wanted(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Iterator[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Iterator[int]:
         assert candidates.truth is not None
         groups = np.unique(np.array(candidates.truth), return_inverse=True)[1].astype(np.int64)
         return _in_turn(ranked(candidates.scores, rng), groups)

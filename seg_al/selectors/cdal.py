@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,7 +12,6 @@ import numpy.typing as npt
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import k_center
-from seg_al.selectors.spending import select
 
 SMALLEST = 1e-8
 """Probabilities below this count as this, so that a divergence is finite."""
@@ -72,10 +70,7 @@ class CDAL:
     reads_known: ClassVar[bool] = True
     truth: ClassVar[None] = None
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
         mixtures = candidates.descriptors
         assert mixtures is not None
         known = mixtures[:0] if candidates.known is None else candidates.known

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
-from seg_al.selectors.spending import ROUNDING, at_least_zero, check_positive, select
+from seg_al.selectors.ranking import at_least_zero, check_positive
 from seg_al.selectors.stochastic import log_scores, noisy_order
 
 
@@ -47,10 +47,7 @@ class ClaspPE:
         progress = (round_ - 1) / max(1, self.rounds - 2)
         return float(self.last_beta ** min(1.0, max(0.0, progress)))
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
         assert candidates.descriptors is not None
         beta = self.beta(candidates.round)
         class_scores = candidates.descriptors.astype(np.float64)  # [M, C]
@@ -67,7 +64,7 @@ class ClaspPE:
 def _in_turn(orders: Sequence[Iterable[int]], costs: npt.NDArray[np.float64], budget: float) -> list[int]:
     """Each order's first that is free and affordable, then each one's second, until the budget is spent."""
     queues = [iter(order) for order in orders]
-    left = budget * ROUNDING
+    left = budget
     chosen: dict[int, None] = {}
     while queues and left >= costs.min(initial=math.inf):
         for queue in list(queues):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
-from seg_al.selectors.spending import ranked, select
+from seg_al.selectors.ranking import ranked
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,9 @@ class ClassBalanced:
     reads_known: ClassVar[bool] = False
     truth: ClassVar[None] = None
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(_rule, candidates, budget, rng)
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        assert candidates.descriptors is not None
+        return ranked(balanced(candidates.scores, candidates.descriptors[:, 0].astype(np.int64)), rng)
 
 
 def balanced(scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:  # [M], [M]
@@ -40,8 +40,3 @@ def balanced(scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64]) ->
     weights = np.exp(-np.bincount(classes) / len(classes))
     weighted: npt.NDArray[np.float64] = within * weights[classes]
     return weighted
-
-
-def _rule(candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    assert candidates.descriptors is not None
-    return ranked(balanced(candidates.scores, candidates.descriptors[:, 0].astype(np.int64)), rng)

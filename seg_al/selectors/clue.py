@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import SquaredDistances, Vectors, k_means
-from seg_al.selectors.spending import at_least_zero, check_positive, count_for, select
+from seg_al.selectors.ranking import at_least_zero, check_positive, count_for
 
 
 def nearest_apart(
@@ -46,10 +45,7 @@ class Clue:
     def __post_init__(self) -> None:
         check_positive(self.restarts, "restarts")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
         assert candidates.descriptors is not None
         weights = at_least_zero(candidates, "CLUE")
         centres = k_means(candidates.descriptors, weights, count_for(candidates.costs, budget), self.restarts, rng)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +10,6 @@ import numpy as np
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import ExactSquaredDistances, SquaredDistances, k_center
-from seg_al.selectors.spending import select
 
 
 @dataclass(frozen=True)
@@ -25,10 +23,7 @@ class CoreSet:
     reads_known: ClassVar[bool] = True
     truth: ClassVar[None] = None
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
         assert candidates.descriptors is not None
         points = candidates.descriptors
         known = points[:0] if candidates.known is None else candidates.known

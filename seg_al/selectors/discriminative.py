@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -17,7 +16,7 @@ from seg_al.core import Candidates
 from seg_al.randomness import torch_seeded
 from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import Vectors
-from seg_al.selectors.spending import check_positive, count_for, select, spend
+from seg_al.selectors.ranking import bought, check_positive, count_for
 
 LARGEST_SEED = 2**31
 
@@ -97,10 +96,7 @@ class Discriminative:
         for name in ("parts", "draw"):
             check_positive(getattr(self, name), name)
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
         points, known, costs = candidates.descriptors, candidates.known, candidates.costs
         assert points is not None
         assert known is not None
@@ -115,5 +111,5 @@ class Discriminative:
             labelled = np.concatenate((known, points[chosen]))
             logits = self.discriminator(labelled, points[drawn], points[rest], int(rng.integers(LARGEST_SEED)))
             order = rest[np.argsort(-logits, kind="stable")]
-            chosen += spend(order.tolist(), costs, left / (parts - part))
+            chosen += bought(order.tolist(), costs, left / (parts - part))
         return chosen

@@ -15,8 +15,6 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin_min
 from threadpoolctl import threadpool_limits
 
-from seg_al.selectors.spending import ROUNDING
-
 Vectors = npt.NDArray[np.floating[Any]]
 Positions = npt.NDArray[np.intp]
 
@@ -105,7 +103,7 @@ def k_center(
     most central one; the farthest would start from an outlier. The farthest come from the second on.
     """
     gaps = _Gaps(between, list(labelled), bounds)
-    left = budget * ROUNDING
+    left = budget
     affordable = costs <= left
     chosen: list[int] = []
     while affordable.any():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.selectors.spending import ROUNDING, select
 
 CLASSES = "classes"
 """The column of a unit's true class ids, such as "1,3"; "" where it has none."""
@@ -36,12 +34,9 @@ class RandomForeground:
         if not 0 <= self.share <= 1:
             raise ValueError(f"selector.share is a share in [0, 1], not {self.share}")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
         holds = self._holds(candidates)
-        left = budget * ROUNDING
+        left = budget
         free = np.ones(len(candidates), dtype=np.bool_)
         chosen: list[int] = []
         while (affordable := free & (candidates.costs <= left)).any():

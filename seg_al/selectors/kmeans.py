@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import SquaredDistances, d_squared_seeding, k_means, nearest_members
-from seg_al.selectors.spending import at_least_zero, check_positive, count_for, select
+from seg_al.selectors.ranking import at_least_zero, check_positive, count_for
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,7 @@ class KMeansHybrid:
     def __post_init__(self) -> None:
         check_positive(self.restarts, "restarts")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         assert candidates.descriptors is not None
         weights = at_least_zero(candidates, "k-means weighted by score")
         count = count_for(candidates.costs, budget)
@@ -59,10 +55,7 @@ class KMeansOfTop:
         if not self.oversample >= 1:
             raise ValueError(f"selector.oversample is at least 1, not {self.oversample}")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         assert candidates.descriptors is not None
         kept = np.argsort(-candidates.scores, kind="stable")[: count_for(candidates.costs, self.oversample * budget)]
         features = candidates.descriptors[kept].astype(np.float64)

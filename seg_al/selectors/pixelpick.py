@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import Candidates
-from seg_al.selectors.spending import check_finite, select
+from seg_al.core import Candidates, Ranking
 
 
 @dataclass(frozen=True)
@@ -32,31 +30,22 @@ class PixelPick:
         if not 0 < self.share <= 1:
             raise ValueError(f"selector.share is a share in (0, 1], not {self.share}")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        check_finite(candidates)
-        if len(candidates) == 0:
-            return []
-        count = max(1, int(self.share * len(candidates)))
-        kept = _worth_drawing(candidates, budget, count)
-        rows = replace(
-            candidates,
-            images=tuple(candidates.images[position] for position in kept.tolist()),
-            units=candidates.units[kept],
-            scores=candidates.scores[kept],
-            costs=candidates.costs[kept],
-        )
-        return [int(kept[position]) for position in select(partial(_drawn, count), rows, budget, rng)]
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        return _drawn(self._count(candidates), candidates, budget, rng)
 
+    def narrowed(self, candidates: Candidates, budget: float) -> tuple[npt.NDArray[np.intp], Ranking]:
+        """The best `count` and what equals the last of them, if nothing else can be bought; else all positions.
 
-def _worth_drawing(candidates: Candidates, budget: float, count: int) -> npt.NDArray[np.intp]:
-    """The best `count` and what equals the last of them, if nothing else can be bought; else all positions.
+        Of an image's millions of pixels few are left, so that only these are ordered and shuffled.
+        """
+        count = self._count(candidates)
+        best = np.flatnonzero(candidates.scores >= _edge(candidates.scores, count))
+        prices = candidates.costs
+        enough = prices.min() == prices.max() and len(best) >= budget // prices[0]
+        return best if enough else np.arange(len(candidates)), partial(_drawn, count)
 
-    Of an image's millions of pixels few are left, so that only these are ordered and shuffled.
-    """
-    best = np.flatnonzero(candidates.scores >= _edge(candidates.scores, count))
-    prices = candidates.costs
-    enough = prices.min() == prices.max() and prices[0] * len(best) >= budget
-    return best if enough else np.arange(len(candidates))
+    def _count(self, candidates: Candidates) -> int:
+        return max(1, int(self.share * len(candidates)))
 
 
 def _edge(scores: npt.NDArray[np.float64], count: int) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ from sklearn.metrics import pairwise_distances_argmin_min
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import SquaredDistances, Vectors, assigned, k_means
-from seg_al.selectors.spending import ROUNDING, check_positive, select
+from seg_al.selectors.ranking import check_positive
 
 BoolVector = npt.NDArray[np.bool_]
 
@@ -68,10 +67,7 @@ class ProbCover:
         if self.pseudo_labels < 2:
             raise ValueError(f"selector.pseudo_labels is at least 2, not {self.pseudo_labels}")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
         assert candidates.descriptors is not None
         points = candidates.descriptors.astype(np.float64)
         known = points[:0] if candidates.known is None else candidates.known.astype(np.float64)
@@ -92,7 +88,7 @@ class ProbCover:
     ) -> list[int]:
         heap = [(-count, position) for position, count in enumerate(_counts(distances, delta, open_))]
         heapq.heapify(heap)
-        left = budget * ROUNDING
+        left = budget
         chosen: list[int] = []
         while heap and open_.any():
             bound, position = heapq.heappop(heap)

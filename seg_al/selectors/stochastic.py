@@ -7,7 +7,6 @@ pixels were joined, as in nnActive.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.selectors.spending import at_least_zero, check_positive, select
+from seg_al.selectors.ranking import at_least_zero, check_positive
 
 
 def log_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -42,10 +41,7 @@ class Power:
     def __post_init__(self) -> None:
         check_positive(self.beta, "beta")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         return noisy_order(log_scores(at_least_zero(candidates, "selector=power")), self.beta, rng)
 
 
@@ -61,10 +57,7 @@ class Softmax:
     def __post_init__(self) -> None:
         check_positive(self.beta, "beta")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         return noisy_order(candidates.scores, self.beta, rng)
 
 
@@ -80,10 +73,7 @@ class SoftRank:
     def __post_init__(self) -> None:
         check_positive(self.beta, "beta")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         ranks = np.empty(len(candidates))
         ranks[np.argsort(-candidates.scores, kind="stable")] = np.arange(1, len(candidates) + 1)
         return noisy_order(-np.log(ranks), self.beta, rng)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.selectors.spending import check_positive, select, spend
+from seg_al.selectors.ranking import bought, check_positive
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,10 @@ class StochasticBatches:
     def __post_init__(self) -> None:
         check_positive(self.batches, "batches")
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         best, best_mean = np.empty(0, dtype=np.intp), -np.inf
         for _ in range(self.batches):
-            batch = np.array(spend(rng.permutation(len(candidates)), candidates.costs, budget), dtype=np.intp)
+            batch = np.array(bought(rng.permutation(len(candidates)), candidates.costs, budget), dtype=np.intp)
             mean = candidates.scores[batch].mean() if len(batch) else -np.inf
             if mean > best_mean:
                 best, best_mean = batch, mean

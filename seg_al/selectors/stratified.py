@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.selectors.spending import select
 
 
 @dataclass(frozen=True)
@@ -27,10 +25,7 @@ class RandomStratified:
     descriptor: ClassVar[None] = None
     reads_known: ClassVar[bool] = False
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         assert candidates.truth is not None
         strata = np.unique(np.array(candidates.truth), return_inverse=True)[1]
         sizes = np.bincount(strata)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.selectors.spending import ROUNDING, ranked, select
+from seg_al.selectors.ranking import ranked
 
 
 @dataclass(frozen=True)
@@ -21,14 +20,10 @@ class Top:
     reads_known: ClassVar[bool] = False
     truth: ClassVar[None] = None
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(_highest, candidates, budget, rng)
-
-
-def _highest(candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """As many as the budget can buy at the lowest price, and what equals the last of them: millions are not sorted."""
-    scores = candidates.scores
-    count = int(np.clip(budget * ROUNDING // candidates.costs.min(), 1, len(scores)))
-    edge = np.partition(scores, len(scores) - count)[len(scores) - count]
-    best = np.flatnonzero(scores >= edge)
-    return best[ranked(scores[best], rng)]
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        """As many as the budget buys at the lowest price, and what equals the last: millions are not sorted."""
+        scores = candidates.scores
+        count = int(np.clip(budget // candidates.costs.min(), 1, len(scores)))
+        edge = np.partition(scores, len(scores) - count)[len(scores) - count]
+        best = np.flatnonzero(scores >= edge)
+        return best[ranked(scores[best], rng)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from seg_al.core import Candidates
 from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import Vectors, assigned, k_means
-from seg_al.selectors.spending import check_positive, count_for, select
+from seg_al.selectors.ranking import check_positive, count_for
 
 NO_DISTANCE = 1e-5
 """Added to the mean distance, so that copies have a typicality; as in the authors' code."""
@@ -48,10 +47,7 @@ class TypiClust:
         for name in ("neighbours", "max_clusters", "min_cluster", "restarts"):
             check_positive(getattr(self, name), name)
 
-    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Sequence[int]:
-        return select(self._rule, candidates, budget, rng)
-
-    def _rule(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         assert candidates.descriptors is not None
         known = candidates.descriptors[:0] if candidates.known is None else candidates.known
         points = np.concatenate((candidates.descriptors, known)).astype(np.float64)

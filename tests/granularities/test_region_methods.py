@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from seg_al.asking.spending import spend
 from seg_al.conformance import references
 from seg_al.conformance.synthetic_passes import random_passes
 from seg_al.core import Candidates
@@ -18,7 +18,6 @@ from seg_al.predictors.class_maps import beliefs_of
 from seg_al.selectors.class_balanced import ClassBalanced, balanced
 from seg_al.selectors.descriptors import PredictedClass
 from seg_al.selectors.pixelpick import PixelPick
-from seg_al.selectors.spending import select, shuffled
 
 
 @pytest.mark.parametrize("radius", [0, 1, 3, 6, 40])
@@ -89,7 +88,7 @@ def candidates(scores: np.ndarray, classes: np.ndarray | None = None) -> Candida
 def test_pixelpick_draws_uniformly_from_the_best_share_and_from_nothing_else():
     scores = np.random.default_rng(0).permutation(200) / 200
     rows = candidates(scores)
-    drawn = [PixelPick(0.05)(rows, 4, np.random.default_rng(seed)) for seed in range(1500)]
+    drawn = [spend(PixelPick(0.05), rows, 4, np.random.default_rng(seed)) for seed in range(1500)]
     counts = np.bincount([one for positions in drawn for one in positions], minlength=200)
     best = np.argsort(-scores)[:10]
     assert {len(set(positions)) for positions in drawn} == {4}
@@ -102,14 +101,14 @@ def test_pixelpick_draws_uniformly_from_the_best_share_and_from_nothing_else():
 
 def test_pixelpick_draws_among_equals_at_the_edge_of_its_share():
     scores = np.repeat([3.0, 2.0, 1.0], [4, 30, 66])
-    drawn = [set(PixelPick(0.1)(candidates(scores), 10, np.random.default_rng(seed))) for seed in range(300)]
+    drawn = [set(spend(PixelPick(0.1), candidates(scores), 10, np.random.default_rng(seed))) for seed in range(300)]
     assert all(set(range(4)) <= one <= set(range(34)) for one in drawn)
     assert set().union(*drawn) == set(range(34))
 
 
 def test_pixelpick_goes_on_with_the_next_best_where_the_share_is_worth_less_than_the_budget():
     scores = np.arange(100.0)
-    asked = PixelPick(0.05)(candidates(scores), 12, np.random.default_rng(0))
+    asked = spend(PixelPick(0.05), candidates(scores), 12, np.random.default_rng(0))
     assert set(asked[:5]) == set(range(95, 100))
     assert asked[5:] == list(range(94, 87, -1))
 
@@ -126,7 +125,7 @@ def test_pixelpick_takes_the_share_first_whether_costs_are_equal_or_not(share, c
     count = max(1, int(share * 400))
     for budget in (3, 25, 399):
         for seed in range(10):
-            positions = PixelPick(share)(rows, budget, np.random.default_rng(seed))
+            positions = spend(PixelPick(share), rows, budget, np.random.default_rng(seed))
             assert len(positions) == len(set(positions)) == budget
             if share < 1:
                 assert min(scores[positions[:count]]) >= ranks[count - 1]
@@ -151,38 +150,10 @@ def test_a_rare_class_overtakes_a_slightly_higher_score_and_equal_scores_ask_the
     classes = np.array([1] * 18 + [0, 2])
     scores = np.linspace(0, 1, 20)
     scores[[17, 18]] = 1.0, 0.8
-    order = list(selector(candidates(scores, classes), 19, np.random.default_rng(0)))
+    order = spend(selector, candidates(scores, classes), 19, np.random.default_rng(0))
     assert order[:3] == [19, 18, 17]
-    equal = list(selector(candidates(np.zeros(20), classes), 2, np.random.default_rng(0)))
+    equal = spend(selector, candidates(np.zeros(20), classes), 2, np.random.default_rng(0))
     assert set(equal) == {18, 19}
-
-
-def plainly_shuffled(rows: Candidates, rng: np.random.Generator) -> np.ndarray:
-    order = np.lexsort((rows.units, np.array(rows.images, dtype=np.str_)))
-    return order[rng.permutation(len(order))]
-
-
-@pytest.mark.parametrize("ordered", [True, False])
-def test_rows_are_shuffled_as_if_their_names_were_sorted_as_text(ordered):
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        names = rng.choice(["img9", "img10", "Img", "é", "a/b"][: 1 + seed % 5], 40)
-        rows = replace(candidates(rng.random(40)), images=tuple(map(str, names)), units=rng.permutation(40))
-        if ordered:
-            order = np.lexsort((rows.units, names))
-            rows = replace(rows, images=tuple(map(str, names[order])), units=rows.units[order])
-        order, moved = shuffled(rows, np.random.default_rng(seed))
-        assert (order == plainly_shuffled(rows, np.random.default_rng(seed))).all()
-        assert moved.images == tuple(rows.images[place] for place in order)
-        assert (moved.units == rows.units[order]).all()
-
-
-def test_a_rule_that_repeats_itself_or_stops_early_is_completed_by_the_highest_scores():
-    rows = candidates(np.arange(6.0))
-    order, _ = shuffled(rows, np.random.default_rng(0))
-    where = {int(given): place for place, given in enumerate(order)}
-    twice = select(lambda *_: [where[1], where[1], where[4]], rows, 4, np.random.default_rng(0))
-    assert twice == [1, 4, 5, 3]
 
 
 def test_two_million_pixels_of_an_image_are_chosen_from_in_a_moment():
@@ -190,5 +161,5 @@ def test_two_million_pixels_of_an_image_are_chosen_from_in_a_moment():
     count = 2**21
     rows = candidates(np.random.default_rng(0).random(count))
     start = time.process_time()
-    assert len(PixelPick(0.05)(rows, 10, np.random.default_rng(0))) == 10
+    assert len(spend(PixelPick(0.05), rows, 10, np.random.default_rng(0))) == 10
     assert time.process_time() - start < 3

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import pairwise_distances
 
+from seg_al.asking.spending import spend
 from seg_al.core import Candidates
 from seg_al.selectors.badge import Badge
 from seg_al.selectors.cdal import CDAL, SymmetricKL
@@ -80,7 +81,7 @@ def test_core_set_picks_what_brute_force_picks(labelled):
         nearest = pairwise_distances(points.astype(np.float64), known).min(1)
     else:
         first = int(np.linalg.norm(points - points.mean(0), axis=1).argmin())
-    got = CoreSet(None)(described(points, known, costs=costs), 20.0, np.random.default_rng(0))
+    got = spend(CoreSet(None), described(points, known, costs=costs), 20.0, np.random.default_rng(0))
     assert list(got) == greedy_reference(matrix, nearest, first, costs, 20.0)
 
 
@@ -124,7 +125,7 @@ def test_cdal_picks_what_the_naive_loop_picks(labelled):
     else:
         mean = np.stack([p[p[:, c].sum(1) > 0, c].mean(0) for c in range(6)])
         first = int(np.argmin([naive_confusion_distance(a, mean) for a in p]))
-    got = CDAL(None)(described(p.reshape(60, -1), known.reshape(labelled, 36)), 10.0, np.random.default_rng(0))
+    got = spend(CDAL(None), described(p.reshape(60, -1), known.reshape(labelled, 36)), 10.0, np.random.default_rng(0))
     assert list(got) == greedy_reference(finite, nearest, first, np.ones(60), 10.0)
 
 
@@ -142,7 +143,7 @@ def test_seeding_draws_in_proportion_to_squared_distance_and_ends_at_copies():
 def test_badge_starts_from_the_largest_gradient_and_takes_one_of_each_heap_of_copies():
     gradients = np.repeat(np.array([[1.0, 0], [0, 2.0], [-3.0, 0], [0, 0]]), 10, axis=0)
     for seed in range(20):
-        chosen = Badge(None)(described(gradients), 4, np.random.default_rng(seed))
+        chosen = spend(Badge(None), described(gradients), 4, np.random.default_rng(seed))
         assert chosen[0] // 10 == 2
         assert {position // 10 for position in chosen} == {0, 1, 2, 3}
 
@@ -180,12 +181,12 @@ def test_the_k_means_hybrid_takes_the_member_nearest_to_each_weighted_mean():
         middle = np.average(points[part], axis=0, weights=scores[part])
         expected.add(min(part, key=lambda p, middle=middle: np.linalg.norm(points[p] - middle)))
     candidates = described(points, scores=scores)
-    assert set(KMeansHybrid(None, restarts=5)(candidates, 3, np.random.default_rng(0))) == expected
-    assert set(Clue(None, restarts=5)(candidates, 3, np.random.default_rng(0))) == expected
+    assert set(spend(KMeansHybrid(None, restarts=5), candidates, 3, np.random.default_rng(0))) == expected
+    assert set(spend(Clue(None, restarts=5), candidates, 3, np.random.default_rng(0))) == expected
     negative = scores - 2 * (np.arange(60) == 7)
     for selector in (KMeansHybrid(None, restarts=1), Clue(None, restarts=1)):
         with pytest.raises(ValueError, match=r"image '00007'.*softmax"):
-            selector(described(points, scores=negative), 3, np.random.default_rng(0))
+            spend(selector, described(points, scores=negative), 3, np.random.default_rng(0))
 
 
 def test_clue_gives_a_unit_to_the_heavier_of_two_centres_and_the_next_nearest_to_the_other():
@@ -208,7 +209,9 @@ def test_kmeans_bald_stays_within_the_highest_scores_and_spreads():
     points = np.repeat(np.eye(4), 10, axis=0)
     scores = np.where(np.arange(40) % 10 < 2, 10.0, 1.0)  # two good ones in each heap
     for seed in range(20):
-        chosen = KMeansOfTop(None, oversample=2.0)(described(points, scores=scores), 4, np.random.default_rng(seed))
+        chosen = spend(
+            KMeansOfTop(None, oversample=2.0), described(points, scores=scores), 4, np.random.default_rng(seed)
+        )
         assert (scores[chosen] == 10).all()
         assert {position // 10 for position in chosen} == {0, 1, 2, 3}
     with pytest.raises(ValueError, match="oversample"):
@@ -227,7 +230,7 @@ def test_typiclust_takes_the_most_typical_of_the_largest_clusters_without_a_labe
     points = heaps(8, (30, 20, 10, 3))
     known = points[:1] + 0.1  # the largest heap is labelled; 1 + 3 clusters
     selector = TypiClust(None, neighbours=5, max_clusters=500, min_cluster=5, restarts=10)
-    chosen = selector(described(points, known), 3, np.random.default_rng(0))
+    chosen = spend(selector, described(points, known), 3, np.random.default_rng(0))
     heap = np.concatenate((points[:30].astype(np.float32), known.astype(np.float32)))
     best = [30 + typicality(points[30:50], 5).argmax(), 50 + typicality(points[50:60], 5).argmax()]
     assert list(chosen) == [*best, typicality(heap, 5)[:30].argmax()]  # the small heap goes last
@@ -237,7 +240,7 @@ def test_typiclust_takes_the_most_typical_of_the_largest_clusters_without_a_labe
 def test_probcover_covers_as_much_at_every_pick_as_the_full_graph(labelled):
     points, known = gaussian(9, 700, 2), gaussian(10, labelled, 2)
     selector = ProbCover(None, delta=0.4, purity=0.95, pseudo_labels=5, restarts=1)
-    chosen = list(selector(described(points, known), 8, np.random.default_rng(0)))
+    chosen = spend(selector, described(points, known), 8, np.random.default_rng(0))
     matrix = pairwise_distances(points.astype(np.float64)) <= 0.4
     covered = np.zeros(700, dtype=bool)
     if labelled:
@@ -252,7 +255,7 @@ def test_probcover_covers_as_much_at_every_pick_as_the_full_graph(labelled):
 def test_probcover_spends_the_rest_on_the_highest_scores_once_all_is_covered():
     points = heaps(11)
     selector = ProbCover(None, delta=10.0, purity=0.95, pseudo_labels=5, restarts=1)
-    chosen = selector(described(points), 5, np.random.default_rng(0))
+    chosen = spend(selector, described(points), 5, np.random.default_rng(0))
     assert [position // 10 for position in chosen[:3]] != [5, 5, 5]
     assert chosen[3:] == [p for p in (59, 58, 57) if p not in chosen[:3]][:2]
 
@@ -297,13 +300,12 @@ def test_discriminative_asks_about_what_the_labelled_set_lacks_and_each_part_abo
     known = points[:40:2] + 0.01
     short = replace(DISCRIMINATOR, epochs=40)
     selector = Discriminative(None, short, parts=6, draw=10)
-    chosen = list(selector(described(points, known), 6, np.random.default_rng(0)))
+    chosen = spend(selector, described(points, known), 6, np.random.default_rng(0))
     heap = np.searchsorted([40, 52], chosen, side="right")
     assert set(heap.tolist()) == {1, 2}
     once = Discriminative(None, DISCRIMINATOR, parts=1, draw=10)
-    assert (
-        min(once(described(points, known), 24, np.random.default_rng(0))) >= 40
-    )  # all of both, none of the known heap
+    # all of both heaps, and none of the known one
+    assert min(spend(once, described(points, known), 24, np.random.default_rng(0))) >= 40
 
 
 def test_discriminative_by_the_distance_to_what_is_labelled_is_core_set_for_what_a_part_asks_is_labelled_for_the_next():
@@ -311,8 +313,8 @@ def test_discriminative_by_the_distance_to_what_is_labelled_is_core_set_for_what
         return pairwise_distances(others.astype(np.float64), labelled).min(1)
 
     candidates = described(gaussian(11, 60, 4), gaussian(12, 5, 4))
-    chosen = Discriminative(None, distance, parts=8, draw=10)(candidates, 8, np.random.default_rng(0))
-    assert chosen == CoreSet(None)(candidates, 8, np.random.default_rng(0))
+    chosen = spend(Discriminative(None, distance, parts=8, draw=10), candidates, 8, np.random.default_rng(0))
+    assert chosen == spend(CoreSet(None), candidates, 8, np.random.default_rng(0))
 
 
 def test_a_wrong_discriminator_is_named():

@@ -1,0 +1,90 @@
+"""Spends a round's budget in the order that a selector gives: rows without a meaningful order, ties, rounding, NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
+
+from seg_al.core import Candidates, Narrowing, Ranking, Selector
+from seg_al.selectors.ranking import bought
+
+ROUNDING = 1 + 1e-9
+"""Shares of an image add up with rounding, so that a budget is stretched by this factor."""
+
+
+def spend(selector: Selector, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    """Positions of what is bought, most wanted first: what the selector wants, and from the rest the highest scores.
+
+    A selector sees shuffled rows and the stretched budget. It is not asked where the budget buys every candidate, or
+    where there is none. Raises ValueError where a score or descriptor is not finite, or what it wants is no position.
+    """
+    check_finite(candidates)
+    if not len(candidates):
+        return []
+    money = budget * ROUNDING
+    given = np.arange(len(candidates))
+    rank: Ranking = selector
+    if isinstance(selector, Narrowing):
+        given, rank = selector.narrowed(candidates, money)
+        candidates = candidates.take(given)
+    order = _by_name(candidates)[rng.permutation(len(candidates))]
+    rows = candidates.take(order)
+    wanted = rank(rows, money, rng) if rows.costs.sum() > money else ()
+    positions = _once(chain(_checked(wanted, len(rows), selector), _by_score(rows)))
+    return [int(given[order[position]]) for position in bought(positions, rows.costs, money)]
+
+
+def _checked(wanted: Iterable[int], count: int, selector: Selector) -> Iterator[int]:
+    """A negative position would count from the end, and a share would be rounded: both are mistakes of a selector."""
+    for position in wanted:
+        if not (0 <= position < count and position == int(position)):
+            raise ValueError(
+                f"selector={type(selector).__name__} wants {position} of {count} candidates; it has to give positions "
+                f"from 0 to {count - 1}"
+            )
+        yield int(position)
+
+
+def _by_name(candidates: Candidates) -> npt.NDArray[np.intp]:  # [M]
+    """Positions by (image, unit), without an array of names: there may be millions of pixels of a single image."""
+    rank = {name: place for place, name in enumerate(sorted(set(candidates.images)))}
+    names = np.zeros(len(candidates), dtype=np.int64)
+    if len(rank) > 1:
+        names[:] = np.fromiter(map(rank.__getitem__, candidates.images), dtype=np.int64, count=len(names))
+    same, units = np.diff(names), np.diff(candidates.units)
+    if ((same > 0) | ((same == 0) & (units >= 0))).all():
+        return np.arange(len(names))
+    return np.lexsort((candidates.units, names))
+
+
+def check_finite(candidates: Candidates) -> None:
+    """Raises ValueError naming the image of a score or descriptor that is NaN or infinite."""
+    columns = {"score": candidates.scores[:, None], "descriptor": candidates.descriptors}
+    for name, values in columns.items():
+        if values is None:
+            continue
+        bad = np.flatnonzero(~np.isfinite(values).all(1))
+        if len(bad):
+            where = f"image {candidates.images[bad[0]]!r}, unit {candidates.units[bad[0]]}"
+            raise ValueError(
+                f"the {name} of {where} holds NaN or infinity ({len(bad)} of {len(values)} units); look for a diverged "
+                "training or a broken image"
+            )
+    if candidates.known is not None and not np.isfinite(candidates.known).all():
+        raise ValueError("a descriptor of the labelled set holds NaN or infinity; look for a diverged training")
+
+
+def _by_score(rows: Candidates) -> Iterator[int]:
+    """Sorts when it is first asked: a rule that spends the whole budget needs no other order."""
+    yield from np.argsort(-rows.scores, kind="stable").tolist()
+
+
+def _once(positions: Iterable[int]) -> Iterator[int]:
+    seen: set[int] = set()
+    for position in positions:
+        if position not in seen:
+            seen.add(position)
+            yield position
