@@ -27,7 +27,7 @@ import torch
 
 from seg_al.asking.memory import keep_freed_memory
 from seg_al.models.mask_rcnn import MaskRCNN
-from seg_al.models.partial_labels import Learning, Proposals, Sampling
+from seg_al.models.partial_labels import BoxSampling, Learning, Proposals
 from seg_al.models.pyramids import ResNet50
 from seg_al.models.roi_heads import Detecting, Widths
 from seg_al.predictors.dropout import drawing
@@ -172,7 +172,7 @@ def network(detections: int) -> MaskRCNN:
         proposals=Proposals((32, 64, 128, 256, 512), (0.5, 1.0, 2.0), 1000, 1000, 2000, 2000, 0.7),
         heads=Widths(1024, (256, 256, 256, 256)),
         detecting=Detecting(0.05, 0.5, class_agnostic=False, most=detections),
-        learning=Learning(Sampling(0.7, 0.3, 256, 0.5), Sampling(0.5, 0.5, 128, 0.25), 0.3, "whole"),
+        learning=Learning(BoxSampling(0.7, 0.3, 256, 0.5), BoxSampling(0.5, 0.5, 128, 0.25), 0.3, "whole"),
         classes=2,
     ).eval()
 

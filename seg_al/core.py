@@ -231,21 +231,21 @@ class Network(Protocol):
 
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
-State = TypeVar("State", default=Any)
+ModelState = TypeVar("ModelState", default=Any)
 """What a model makes of images, and only the model itself reads."""
 Decoded = TypeVar("Decoded", covariant=True, default=Any)
 """What a model puts out: logits [B, C, H, W], or what else its task reads, B of them."""
 
 
-class Model(Network, Protocol[State, Decoded]):
+class Model(Network, Protocol[ModelState, Decoded]):
     """A torch.nn.Module cut at its first dropout: encode is deterministic, decode holds all dropout.
 
     The audit proves it before a budget is spent. What else a model may have stands in the protocols below.
     """
 
-    def encode(self, images: Tensor) -> State: ...  # [B, 3, H, W] in 0..1
-    def decode(self, state: State) -> Decoded: ...  # of B images; writes nothing into the state
-    def repeat(self, state: State, times: int) -> State: ...  # the state of each image `times` over, along B
+    def encode(self, images: Tensor) -> ModelState: ...  # [B, 3, H, W] in 0..1
+    def decode(self, state: ModelState) -> Decoded: ...  # of B images; writes nothing into the state
+    def repeat(self, state: ModelState, times: int) -> ModelState: ...  # the state of each image `times` over, along B
     def __call__(self, images: Tensor) -> Decoded: ...  # decode(encode(images)): what is trained and tested
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
-from seg_al.models.mask_rcnn import LEAST_SIDE as LEAST_IMAGE
+from seg_al.models.mask_rcnn import LEAST_IMAGE_SIDE
 from seg_al.models.partial_labels import Target, check_targets
-from seg_al.models.roi_heads import LEAST_SIDE, Detecting, Detections, Dropout, Site
+from seg_al.models.roi_heads import LEAST_BOX_SIDE, Detecting, Dropout, RegionDetections, Site
 from seg_al.predictors.dropout import by_row
 from seg_al.tasks.objects.passes import Passed
 
@@ -34,7 +34,7 @@ LOSSES = {
 """torchvision's names for detectron2's losses."""
 
 
-class Seen(NamedTuple):
+class Detectron2State(NamedTuple):
     """The half-finished pass of one image."""
 
     size: tuple[int, int]
@@ -103,7 +103,7 @@ class Detectron2MaskRCNN(nn.Module):
         parameters: Iterator[nn.Parameter] = _parts().encoder_of(self.network).parameters()
         return parameters
 
-    def encode(self, images: Tensor) -> tuple[Seen, ...]:  # [B, 3, H, W] in 0..1
+    def encode(self, images: Tensor) -> tuple[Detectron2State, ...]:  # [B, 3, H, W] in 0..1
         if self.training:
             raise ValueError("in training Mask R-CNN gives losses, for which it needs targets; call eval() first")
         padded, features = self._features(images)
@@ -114,11 +114,11 @@ class Detectron2MaskRCNN(nn.Module):
             for row, own in enumerate(found)
         )
 
-    def decode(self, state: tuple[Seen, ...]) -> list[Passed]:
+    def decode(self, state: tuple[Detectron2State, ...]) -> list[Passed]:
         """One pass per image; each row by itself, so that its numbers do not depend on the other rows."""
         return by_row(self, state, self._passed)
 
-    def repeat(self, state: tuple[Seen, ...], times: int) -> tuple[Seen, ...]:
+    def repeat(self, state: tuple[Detectron2State, ...], times: int) -> tuple[Detectron2State, ...]:
         """The same tensors again, not copies."""
         return tuple(seen for seen in state for _ in range(times))
 
@@ -132,7 +132,7 @@ class Detectron2MaskRCNN(nn.Module):
             return self.decode(self.encode(images))
         check_targets(targets, self.training)
         padded, features = self._features(images)
-        losses: dict[str, Tensor] = _parts().losses(self.network, padded, features, targets)
+        losses: dict[str, Tensor] = _parts().losses_of(self.network, padded, features, targets)
         return {LOSSES[name]: loss for name, loss in losses.items()}
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,10 +146,10 @@ class Detectron2MaskRCNN(nn.Module):
 
     def _features(self, images: Tensor) -> tuple[Any, dict[str, Tensor]]:
         """The images as detectron2's list, in its colours, padded; the backbone's maps by name, in full precision."""
-        if min(_size(images)) < LEAST_IMAGE:
+        if min(_size(images)) < LEAST_IMAGE_SIDE:
             raise ValueError(
                 f"an image of {images.shape[2]} x {images.shape[3]} pixels is too small for Mask R-CNN, which needs "
-                f"{LEAST_IMAGE} on either side; enlarge it, or join images to larger ones"
+                f"{LEAST_IMAGE_SIDE} on either side; enlarge it, or join images to larger ones"
             )
         network, backbone = self.network, self.network.backbone
         pictures = 255 * (images.flip(1) if self.reverse else images)
@@ -168,16 +168,16 @@ class Detectron2MaskRCNN(nn.Module):
         staged: Tensor = heads.res5(heads.pooler(list(maps), [boxes]))
         return staged
 
-    def _seen(self, size: tuple[int, int], maps: tuple[Tensor, ...], boxes: Any) -> Seen:
+    def _seen(self, size: tuple[int, int], maps: tuple[Tensor, ...], boxes: Any) -> Detectron2State:
         heads = self.network.roi_heads
         if self.shared:
             regions = self._staged(maps, boxes).mean((2, 3))
         else:
             regions = heads.box_pooler(list(maps), [boxes])
             regions = regions if self.dropped else heads.box_head(regions)
-        return Seen(size, maps, boxes.tensor, regions)
+        return Detectron2State(size, maps, boxes.tensor, regions)
 
-    def _passed(self, seen: Seen) -> Passed:
+    def _passed(self, seen: Detectron2State) -> Passed:
         heads = self.network.roi_heads
         logits, deltas = heads.box_predictor(heads.box_head(seen.regions) if self.dropped else seen.regions)
         logits = torch.cat([logits[:, -1:], logits[:, :-1]], 1).float()  # detectron2 has the background last
@@ -187,7 +187,7 @@ class Detectron2MaskRCNN(nn.Module):
         masks = self._masks(seen.maps, found)
         return Passed(seen.size, logits, found.boxes, found.classes, found.scores, found.proposals, masks)
 
-    def _masks(self, maps: tuple[Tensor, ...], found: Detections) -> Tensor:  # -> [N, m, m]
+    def _masks(self, maps: tuple[Tensor, ...], found: RegionDetections) -> Tensor:  # -> [N, m, m]
         heads, boxes = self.network.roi_heads, _parts().Boxes(found.boxes)
         pooled = self._staged(maps, boxes) if self.shared else heads.mask_pooler(list(maps), [boxes])
         logits = heads.mask_head.layers(pooled).float()  # [N, C - 1 or, of no class, 1, m, m]
@@ -196,17 +196,17 @@ class Detectron2MaskRCNN(nn.Module):
         return masks
 
 
-def detections(logits: Tensor, boxes: Tensor, detecting: Detecting) -> Detections:
+def detections(logits: Tensor, boxes: Tensor, detecting: Detecting) -> RegionDetections:
     # [R, C], [R, C - 1 or, of no class, 1, 4]
     """The likeliest regions that do not overlap more than they may; upstream's has no class-agnostic way."""
     scores = logits.softmax(1)[:, 1:]
     rows, places = (scores > detecting.score).nonzero(as_tuple=True)
     scores, boxes = scores[rows, places], boxes[rows, places.clamp(max=boxes.shape[1] - 1)]
-    large = (boxes[:, 2:] - boxes[:, :2]).amin(1) >= LEAST_SIDE
+    large = (boxes[:, 2:] - boxes[:, :2]).amin(1) >= LEAST_BOX_SIDE
     rows, places, scores, boxes = rows[large], places[large], scores[large], boxes[large]
     rivals = torch.zeros_like(places) if detecting.class_agnostic else places
     best = batched_nms(boxes, scores, rivals, detecting.nms)[: detecting.most]
-    return Detections(boxes[best], places[best] + 1, scores[best], rows[best])
+    return RegionDetections(boxes[best], places[best] + 1, scores[best], rows[best])
 
 
 def _parts() -> ModuleType:

@@ -173,7 +173,7 @@ def _dropped(layer: Any, inputs: tuple[Tensor]) -> tuple[Tensor]:
     return (dropout(inputs[0]),)
 
 
-def losses(
+def losses_of(
     network: Any, images: ImageList, features: dict[str, Tensor], targets: Sequence[Target]
 ) -> dict[str, Tensor]:
     """The network's five losses by its own names."""

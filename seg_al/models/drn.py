@@ -13,7 +13,7 @@ from seg_al.models.inputs import Normalize, Statistics
 from seg_al.models.weights import Tensors, fill, read, tell
 from seg_al.predictors.dropout import CountedDropout
 
-STRIDE = 8
+OUTPUT_STRIDE = 8
 WIDTHS = (16, 32, 64, 128, 256, 512, 512, 512)  # channels of the stages 1 to 8
 STRIDES = (1, 2, 2, 2, 1, 1, 1, 1)
 DILATIONS = (1, 1, 1, 1, 2, 4, 2, 1)
@@ -22,7 +22,7 @@ DROPPED = (3, 4, 5, 6)  # stages with dropout behind them, where the sites are t
 BASE_ONLY = "base:"
 
 Name = Literal["D-22", "D-38", "C-26"]
-Sites = Literal["none", "head", "stages"]
+DRNSites = Literal["none", "head", "stages"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ LAYOUTS: dict[Name, Layout] = {
 }
 
 
-class State(NamedTuple):
+class DRNState(NamedTuple):
     """A half-finished forward pass."""
 
     x: Tensor  # [B, D, h, w]
@@ -112,7 +112,7 @@ def bilinear_kernel(factor: int) -> Tensor:  # [2 factor, 2 factor]
 
 def _interpolates(kernel: Tensor | None) -> bool:  # [C, 1, 16, 16]
     """Whether an upsampling was never trained, so that interpolation is its equal inside of the borders."""
-    wanted = bilinear_kernel(STRIDE)
+    wanted = bilinear_kernel(OUTPUT_STRIDE)
     return kernel is not None and kernel.shape[2:] == wanted.shape and torch.allclose(kernel.float(), wanted, atol=1e-6)
 
 
@@ -146,7 +146,7 @@ class DRN(nn.Module):
         *,
         layout: Name,
         dropout: float,
-        sites: Sites,
+        sites: DRNSites,
         upsample: Literal["learned", "bilinear"],
         normalize: Statistics,
         weights: str | None,
@@ -162,11 +162,13 @@ class DRN(nn.Module):
         self.base = _base(LAYOUTS[layout])
         self.seg = nn.Conv2d(WIDTHS[-1], classes, 1)
         _fresh(self)
-        self.up: nn.Module = nn.Upsample(scale_factor=STRIDE, mode="bilinear", align_corners=False)
+        self.up: nn.Module = nn.Upsample(scale_factor=OUTPUT_STRIDE, mode="bilinear", align_corners=False)
         if upsample == "learned":
-            self.up = nn.ConvTranspose2d(classes, classes, 2 * STRIDE, STRIDE, STRIDE // 2, groups=classes, bias=False)
+            self.up = nn.ConvTranspose2d(
+                classes, classes, 2 * OUTPUT_STRIDE, OUTPUT_STRIDE, OUTPUT_STRIDE // 2, groups=classes, bias=False
+            )
             with torch.no_grad():
-                self.up.weight.copy_(bilinear_kernel(STRIDE).expand_as(self.up.weight))
+                self.up.weight.copy_(bilinear_kernel(OUTPUT_STRIDE).expand_as(self.up.weight))
         end, stem = len(self.base), len(self.base) - len(WIDTHS)
         places = {"none": [], "head": [end], "stages": [stem + number for number in DROPPED]}[sites]
         self.drops = nn.ModuleDict({str(place): CountedDropout(dropout) for place in places if dropout > 0})
@@ -184,21 +186,21 @@ class DRN(nn.Module):
                 x = layer(x)
         return x
 
-    def encode(self, images: Tensor) -> State:  # [B, 3, H, W] in 0..1
+    def encode(self, images: Tensor) -> DRNState:  # [B, 3, H, W] in 0..1
         x = self.normalize(images)
         for layer in _layers([*self.base][: self.cut]):
             x = layer(x)
-        return State(x, (images.shape[2], images.shape[3]))
+        return DRNState(x, (images.shape[2], images.shape[3]))
 
-    def decode(self, state: State) -> Tensor:  # -> [B, C, H, W] logits
+    def decode(self, state: DRNState) -> Tensor:  # -> [B, C, H, W] logits
         logits: Tensor = self.up(self.seg(self._finish(state.x, self.cut)))
         return logits[:, :, : state.size[0], : state.size[1]]
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, C, H, W]
         return self.decode(self.encode(images))
 
-    def repeat(self, state: State, times: int) -> State:
-        return State(state.x.repeat_interleave(times, 0), state.size)
+    def repeat(self, state: DRNState, times: int) -> DRNState:
+        return DRNState(state.x.repeat_interleave(times, 0), state.size)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The deepest features, which are the classifier's input, twice: [B, 512, H / 8, W / 8], with dropout off."""

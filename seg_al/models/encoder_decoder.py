@@ -14,10 +14,10 @@ from seg_al.models.encoders import check_names, fill_encoder, without_chance
 from seg_al.models.inputs import Normalize, Statistics
 from seg_al.predictors.dropout import CountedDropout
 
-Sites = Literal["none", "decoder", "head"]
+DecoderSites = Literal["none", "decoder", "head"]
 
 
-class State(NamedTuple):
+class DecoderState(NamedTuple):
     """A half-finished forward pass."""
 
     maps: tuple[Tensor, ...]  # [B, D, h, w] each; one: the classifier's input
@@ -42,7 +42,7 @@ class DeepLab(nn.Module):
         encoder: str,
         output_stride: Literal[8, 16],
         dropout: float,
-        sites: Sites,
+        sites: DecoderSites,
         normalize: Statistics,
         weights: str | None,
         classes: int,
@@ -72,7 +72,7 @@ class DeepLab(nn.Module):
         fused: Tensor = decoder.block2(torch.cat([coarse, fine], dim=1))
         return fused
 
-    def _state(self, features: list[Tensor], size: tuple[int, int]) -> State:
+    def _state(self, features: list[Tensor], size: tuple[int, int]) -> DecoderState:
         if self.training and len(features[-1]) == 1:
             raise ValueError(
                 "DeepLab cannot be trained on one image at a time: its pooling branch normalises over the images of "
@@ -80,9 +80,9 @@ class DeepLab(nn.Module):
             )
         decoder = self.network.decoder
         context, fine = decoder.aspp[0](features[-1]), decoder.block1(features[2])
-        return State((self._fused(context, fine),) if self.late else (context, fine), size)
+        return DecoderState((self._fused(context, fine),) if self.late else (context, fine), size)
 
-    def _classified(self, state: State) -> Tensor:
+    def _classified(self, state: DecoderState) -> Tensor:
         first, *others = state.maps
         dropped: Tensor = self.dropout(first)
         return self._fused(dropped, *others) if others else dropped
@@ -92,16 +92,16 @@ class DeepLab(nn.Module):
         parameters: Iterator[nn.Parameter] = self.network.encoder.parameters()
         return parameters
 
-    def encode(self, images: Tensor) -> State:  # [B, 3, H, W] in 0..1
+    def encode(self, images: Tensor) -> DecoderState:  # [B, 3, H, W] in 0..1
         return self._state(_features(self.network, self.normalize(images)), _size(images))
 
-    def decode(self, state: State) -> Tensor:  # -> [B, C, H, W] logits
+    def decode(self, state: DecoderState) -> Tensor:  # -> [B, C, H, W] logits
         return _cut(self.network.segmentation_head(self._classified(state)), state.size, 1)
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, C, H, W]
         return self.decode(self.encode(images))
 
-    def repeat(self, state: State, times: int) -> State:
+    def repeat(self, state: DecoderState, times: int) -> DecoderState:
         return _repeated(state, times)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,7 +127,7 @@ class FPN(nn.Module):
         *,
         encoder: str,
         dropout: float,
-        sites: Sites,
+        sites: DecoderSites,
         normalize: Statistics,
         weights: str | None,
         classes: int,
@@ -151,14 +151,14 @@ class FPN(nn.Module):
         merged: Tensor = decoder.merge([block(level) for block, level in blocks])
         return merged
 
-    def _state(self, features: list[Tensor], size: tuple[int, int]) -> State:
+    def _state(self, features: list[Tensor], size: tuple[int, int]) -> DecoderState:
         decoder, (*finer, last) = self.network.decoder, features[-4:]
         levels: tuple[Tensor, ...] = (decoder.p5(last),)
         for join, feature in zip((decoder.p4, decoder.p3, decoder.p2), reversed(finer), strict=True):
             levels = (join(levels[0], feature), *levels)
-        return State(levels if len(self.dropouts) == len(levels) else (self._merged(levels),), size)
+        return DecoderState(levels if len(self.dropouts) == len(levels) else (self._merged(levels),), size)
 
-    def _classified(self, state: State) -> Tensor:
+    def _classified(self, state: DecoderState) -> Tensor:
         maps = state.maps
         if self.dropouts:
             maps = tuple(dropout(one) for dropout, one in zip(self.dropouts, maps, strict=True))
@@ -169,16 +169,16 @@ class FPN(nn.Module):
         parameters: Iterator[nn.Parameter] = self.network.encoder.parameters()
         return parameters
 
-    def encode(self, images: Tensor) -> State:  # [B, 3, H, W] in 0..1
+    def encode(self, images: Tensor) -> DecoderState:  # [B, 3, H, W] in 0..1
         return self._state(_features(self.network, self.normalize(images)), _size(images))
 
-    def decode(self, state: State) -> Tensor:  # -> [B, C, H, W] logits
+    def decode(self, state: DecoderState) -> Tensor:  # -> [B, C, H, W] logits
         return _cut(self.network.segmentation_head(self._classified(state)), state.size, 1)
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, C, H, W]
         return self.decode(self.encode(images))
 
-    def repeat(self, state: State, times: int) -> State:
+    def repeat(self, state: DecoderState, times: int) -> DecoderState:
         return _repeated(state, times)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,5 +214,5 @@ def _cut(maps: Tensor, size: tuple[int, int], stride: int) -> Tensor:
     return maps[:, :, :height, :width]
 
 
-def _repeated(state: State, times: int) -> State:
-    return State(tuple(one.repeat_interleave(times, 0) for one in state.maps), state.size)
+def _repeated(state: DecoderState, times: int) -> DecoderState:
+    return DecoderState(tuple(one.repeat_interleave(times, 0) for one in state.maps), state.size)

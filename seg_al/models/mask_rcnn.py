@@ -13,13 +13,13 @@ from torchvision.models.detection.image_list import ImageList
 
 from seg_al.models.inputs import Normalize, Statistics
 from seg_al.models.partial_labels import KnownProposals, Learning, Proposals, Target, check_targets
-from seg_al.models.pyramids import FIRST_STRIDE, LEVELS, STRIDE
+from seg_al.models.pyramids import FIRST_STRIDE, LAST_STRIDE, LEVELS
 from seg_al.models.roi_heads import Detecting, Dropout, RegionHeads, Site, Widths
 from seg_al.models.weights import COUNTER, Tensors, fill, read, tell
 from seg_al.predictors.dropout import by_row
 from seg_al.tasks.objects.passes import Passed
 
-LEAST_SIDE = 32
+LEAST_IMAGE_SIDE = 32
 """Pixels of an image's shorter side below which its deepest map would be padding rather than image."""
 OF_CLASSES = (
     "roi_heads.box_predictor.cls_score", "roi_heads.box_predictor.bbox_pred",
@@ -42,7 +42,7 @@ class Backbone(Protocol):
     def fill(self, pyramid: Any, source: str) -> None: ...
 
 
-class Seen(NamedTuple):
+class ImageState(NamedTuple):
     """The half-finished pass of one image."""
 
     size: tuple[int, int]
@@ -96,7 +96,7 @@ class MaskRCNN(nn.Module):
         parameters: Iterator[nn.Parameter] = self.backbone.body.parameters()
         return parameters
 
-    def encode(self, images: Tensor) -> tuple[Seen, ...]:  # [B, 3, H, W] in 0..1
+    def encode(self, images: Tensor) -> tuple[ImageState, ...]:  # [B, 3, H, W] in 0..1
         if self.training:
             raise ValueError("in training Mask R-CNN gives losses, for which it needs targets; call eval() first")
         size = _size(images)
@@ -108,11 +108,11 @@ class MaskRCNN(nn.Module):
             for row, own in enumerate(proposals)
         )
 
-    def decode(self, state: tuple[Seen, ...]) -> list[Passed]:
+    def decode(self, state: tuple[ImageState, ...]) -> list[Passed]:
         """One pass per image; each row by itself, so that its numbers do not depend on the other rows."""
         return by_row(self, state, self._passed)
 
-    def repeat(self, state: tuple[Seen, ...], times: int) -> tuple[Seen, ...]:
+    def repeat(self, state: tuple[ImageState, ...], times: int) -> tuple[ImageState, ...]:
         """The same tensors again, not copies."""
         return tuple(seen for seen in state for _ in range(times))
 
@@ -132,26 +132,26 @@ class MaskRCNN(nn.Module):
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The pyramid's maps [B, D, h, w] at the strides 32 and 4; the coarser one is only every second point of it."""
         levels = self._levels(images)[1]
-        return _cut(levels[LEVELS[3]], _size(images), STRIDE), _cut(levels[LEVELS[0]], _size(images), FIRST_STRIDE)
+        return _cut(levels[LEVELS[3]], _size(images), LAST_STRIDE), _cut(levels[LEVELS[0]], _size(images), FIRST_STRIDE)
 
     def _levels(self, images: Tensor) -> tuple[ImageList, dict[str, Tensor]]:
         """The padded images and the pyramid's maps, in full precision, which boxes and anchors are computed in."""
         height, width = _size(images)
-        if min(height, width) < LEAST_SIDE:
+        if min(height, width) < LEAST_IMAGE_SIDE:
             raise ValueError(
-                f"an image of {height} x {width} pixels is too small for Mask R-CNN, which needs {LEAST_SIDE} on "
+                f"an image of {height} x {width} pixels is too small for Mask R-CNN, which needs {LEAST_IMAGE_SIDE} on "
                 "either side; enlarge it, or join images to larger ones"
             )
-        padded = functional.pad(self.normalize(images), (0, -width % STRIDE, 0, -height % STRIDE))
+        padded = functional.pad(self.normalize(images), (0, -width % LAST_STRIDE, 0, -height % LAST_STRIDE))
         levels = {name: one.float() for name, one in self.backbone(padded).items()}
         return ImageList(padded, [(height, width)] * len(images)), levels
 
     def _seen(
         self, size: tuple[int, int], padded: tuple[int, int], levels: dict[str, Tensor], proposals: Tensor
-    ) -> Seen:
-        return Seen(size, padded, levels, proposals, self.roi_heads.regions(levels, proposals, padded))
+    ) -> ImageState:
+        return ImageState(size, padded, levels, proposals, self.roi_heads.regions(levels, proposals, padded))
 
-    def _passed(self, seen: Seen) -> Passed:
+    def _passed(self, seen: ImageState) -> Passed:
         heads = self.roi_heads
         logits, deltas = heads.boxes(seen.regions)
         found = heads.detections(logits, deltas, seen.proposals, seen.size)

@@ -18,7 +18,7 @@ Target = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Sampling:
+class BoxSampling:
     """Which boxes of an image are learnt from, by their best overlap (IoU) with a labelled object."""
 
     foreground: float
@@ -47,9 +47,9 @@ class Sampling:
 class Learning:
     """How regions are learnt from labels that may be partial."""
 
-    anchors: Sampling
+    anchors: BoxSampling
     """For the proposals."""
-    regions: Sampling
+    regions: BoxSampling
     """For the heads, among the proposals."""
     unknown: float
     """Share of a box in unknown pixels above which it does not count as background."""
@@ -124,7 +124,7 @@ class Proposals:
 class KnownProposals(RegionProposalNetwork):  # type: ignore[misc]  # torchvision has no types
     """Proposes regions (arXiv 1506.01497), and learns no background where it is not known what is there."""
 
-    def __init__(self, channels: int, proposals: Proposals, sampling: Sampling, unknown: float) -> None:
+    def __init__(self, channels: int, proposals: Proposals, sampling: BoxSampling, unknown: float) -> None:
         super().__init__(
             AnchorGenerator(tuple((size,) for size in proposals.sizes), (tuple(proposals.ratios),) * 5),
             ProposalHead(channels, len(proposals.ratios)),

@@ -20,7 +20,7 @@ from seg_al.models.weights import COUNTER, fill, read
 
 LEVELS = ("0", "1", "2", "3", "pool")
 """Names of a pyramid's maps as torchvision gives them: strides 4, 8, 16, 32, and every second point of the last."""
-STRIDE = 32
+LAST_STRIDE = 32
 """Of the coarsest map that the encoder itself makes; images are continued to a multiple of it."""
 FIRST_STRIDE = 4
 STAGES = 5

@@ -20,7 +20,7 @@ from seg_al.predictors.dropout import CountedDropout
 Site = Literal["box_head", "predictor", "deltas", "mask_head"]
 BOX_POINTS, MASK_POINTS = 7, 14
 """Points along each side of a region that its box and its mask are made from."""
-LEAST_SIDE = 1e-2
+LEAST_BOX_SIDE = 1e-2
 """Pixels below which a box is empty, as in torchvision."""
 
 
@@ -142,7 +142,7 @@ class MaskPredictor(MaskRCNNPredictor):  # type: ignore[misc]  # torchvision has
         return logits.float()
 
 
-class Detections(NamedTuple):
+class RegionDetections(NamedTuple):
     """Of one image, the most certain first."""
 
     boxes: Tensor  # [N, 4]
@@ -212,18 +212,18 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
         logits, deltas = self.box_predictor(hidden)
         return logits, deltas
 
-    def detections(self, logits: Tensor, deltas: Tensor, proposals: Tensor, size: tuple[int, int]) -> Detections:
+    def detections(self, logits: Tensor, deltas: Tensor, proposals: Tensor, size: tuple[int, int]) -> RegionDetections:
         """As torchvision's postprocess_detections, which does not tell the proposals that they come from."""
         count = logits.shape[1]
         boxes = clip_boxes_to_image(self.box_coder.decode(deltas, [proposals]), size)[:, 1:].reshape(-1, 4)
         scores = logits.softmax(-1)[:, 1:].reshape(-1)
         kept = torch.where(scores > self.score_thresh)[0]
-        kept = kept[remove_small_boxes(boxes[kept], LEAST_SIDE)]
+        kept = kept[remove_small_boxes(boxes[kept], LEAST_BOX_SIDE)]
         classes = kept % (count - 1) + 1
         rivals = torch.zeros_like(classes) if self.class_agnostic else classes
         best = batched_nms(boxes[kept], scores[kept], rivals, self.nms_thresh)[: self.detections_per_img]
         kept = kept[best]
-        return Detections(boxes[kept], classes[best], scores[kept], kept // (count - 1))
+        return RegionDetections(boxes[kept], classes[best], scores[kept], kept // (count - 1))
 
     def mask_logits(self, levels: dict[str, Tensor], boxes: list[Tensor], padded: tuple[int, int]) -> Tensor:
         """[N, C, 28, 28] of the boxes of all images."""

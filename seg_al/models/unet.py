@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from seg_al.predictors.dropout import CountedDropout
 from seg_al.ranges import Width
 
-LEVELS = 5
-Sites = Literal["all", "decoder", "bottleneck", "head", "none"]
+DEPTH = 5
+UNetSites = Literal["all", "decoder", "bottleneck", "head", "none"]
 
 
-class State(NamedTuple):
+class UNetState(NamedTuple):
     """A half-finished forward pass."""
 
     x: Tensor  # [B, D, h, w]
@@ -40,8 +40,8 @@ class Stem(nn.Module):
         super().__init__()
         self.block = DoubleConv(3, width)
 
-    def forward(self, state: State) -> State:
-        return State(self.block(state.x), state.skips)
+    def forward(self, state: UNetState) -> UNetState:
+        return UNetState(self.block(state.x), state.skips)
 
 
 class Down(nn.Module):
@@ -51,8 +51,8 @@ class Down(nn.Module):
         super().__init__()
         self.block = DoubleConv(width, 2 * width, stride=2)
 
-    def forward(self, state: State) -> State:
-        return State(self.block(state.x), (*state.skips, state.x))
+    def forward(self, state: UNetState) -> UNetState:
+        return UNetState(self.block(state.x), (*state.skips, state.x))
 
 
 class Up(nn.Module):
@@ -63,10 +63,10 @@ class Up(nn.Module):
         self.same = DoubleConv(2 * width, 2 * width)
         self.join = DoubleConv(3 * width, width)
 
-    def forward(self, state: State) -> State:
+    def forward(self, state: UNetState) -> UNetState:
         skip = state.skips[-1]
         up = nn.functional.interpolate(self.same(state.x), size=skip.shape[-2:], mode="nearest")
-        return State(self.join(torch.cat([up, skip], dim=1)), state.skips[:-1])
+        return UNetState(self.join(torch.cat([up, skip], dim=1)), state.skips[:-1])
 
 
 class Drop(nn.Module):
@@ -74,8 +74,8 @@ class Drop(nn.Module):
         super().__init__()
         self.dropout = CountedDropout(p)
 
-    def forward(self, state: State) -> State:
-        return State(self.dropout(state.x), state.skips)
+    def forward(self, state: UNetState) -> UNetState:
+        return UNetState(self.dropout(state.x), state.skips)
 
 
 class Classify(nn.Module):
@@ -83,8 +83,8 @@ class Classify(nn.Module):
         super().__init__()
         self.classifier = nn.Conv2d(width, classes, 1)
 
-    def forward(self, state: State) -> State:
-        return State(self.classifier(state.x), state.skips)
+    def forward(self, state: UNetState) -> UNetState:
+        return UNetState(self.classifier(state.x), state.skips)
 
 
 class UNet(nn.Module):
@@ -97,20 +97,20 @@ class UNet(nn.Module):
 
     task: ClassVar[str] = "semantic"
 
-    def __init__(self, *, width: Width, dropout: float, sites: Sites, classes: int) -> None:
+    def __init__(self, *, width: Width, dropout: float, sites: UNetSites, classes: int) -> None:
         super().__init__()
         if width < 1 or classes < 1:
             raise ValueError(f"model.width and the number of classes are at least 1, not {width} and {classes}")
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout is a probability in [0, 1), not {dropout}")
-        widths = [width * 2**level for level in range(LEVELS)]
+        widths = [width * 2**level for level in range(DEPTH)]
 
         def drop(here: bool) -> list[nn.Module]:
             return [Drop(dropout)] if here and dropout > 0 else []
 
         steps: list[nn.Module] = [Stem(width), *drop(sites == "all")]
         for level, inputs in enumerate(widths, start=1):
-            steps += [Down(inputs), *drop(sites == "all" or (sites == "bottleneck" and level == LEVELS))]
+            steps += [Down(inputs), *drop(sites == "all" or (sites == "bottleneck" and level == DEPTH))]
         self.deepest = len(steps)
         for outputs in reversed(widths):
             last = outputs == width
@@ -122,25 +122,25 @@ class UNet(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
 
-    def _run(self, state: State, start: int, stop: int) -> State:
+    def _run(self, state: UNetState, start: int, stop: int) -> UNetState:
         for step in self.steps[start:stop]:
             state = step(state)
         return state
 
-    def encode(self, images: Tensor) -> State:  # [B, 3, H, W] in 0..1
-        return self._run(State(images, ()), 0, self.cut)
+    def encode(self, images: Tensor) -> UNetState:  # [B, 3, H, W] in 0..1
+        return self._run(UNetState(images, ()), 0, self.cut)
 
-    def decode(self, state: State) -> Tensor:  # -> [B, C, H, W] logits
+    def decode(self, state: UNetState) -> Tensor:  # -> [B, C, H, W] logits
         return self._run(state, self.cut, len(self.steps)).x
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, C, H, W]
         return self.decode(self.encode(images))
 
-    def repeat(self, state: State, times: int) -> State:
+    def repeat(self, state: UNetState, times: int) -> UNetState:
         skips = tuple(skip.repeat_interleave(times, 0) for skip in state.skips)
-        return State(state.x.repeat_interleave(times, 0), skips)
+        return UNetState(state.x.repeat_interleave(times, 0), skips)
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The deepest features [B, D, h, w] and the classifier's input [B, width, H, W], with dropout off."""
-        deepest = self._run(State(images, ()), 0, self.deepest)
+        deepest = self._run(UNetState(images, ()), 0, self.deepest)
         return deepest.x, self._run(deepest, self.deepest, len(self.steps) - 1).x

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from seg_al.core import Compute, Decoded, GivesFeatures, Model, State
+from seg_al.core import Compute, Decoded, GivesFeatures, Model, ModelState
 from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
 from seg_al.predictors.dropout import drawing
 from seg_al.predictors.layer_calls import where_not_finite
@@ -135,7 +135,7 @@ class Predictor:
         return sums.beliefs()
 
     def _decoded(
-        self, model: Model[State, Decoded], image: Tensor, address: tuple[Address, ...]
+        self, model: Model[ModelState, Decoded], image: Tensor, address: tuple[Address, ...]
     ) -> Iterator[list[tuple[Decoded, View | None]]]:
         """Chunks of passes in order, with the view that they saw; each alone in a list, to be taken out."""
         if self.views is not None:
@@ -162,7 +162,7 @@ class Predictor:
                 size = _fitting(_bytes_asked_for(image) - before, image.device, self.chunk)
             yield held
 
-    def _decode(self, model: Model[State, Decoded], state: State, rows: list[tuple[Address, ...]]) -> Decoded:
+    def _decode(self, model: Model[ModelState, Decoded], state: ModelState, rows: list[tuple[Address, ...]]) -> Decoded:
         state = model.repeat(state, len(rows)) if len(rows) > 1 else state
         if not self.dropout:
             return model.decode(state)

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from seg_al.training.object_targets import Target
 
-Batch = tuple[Tensor, list[Target]]
+ObjectBatch = tuple[Tensor, list[Target]]
 """Images [B, 3, h, w] in 0..1, and the target of each."""
 
 
@@ -56,17 +56,17 @@ class InstanceLoss:
     def weights(self, counts: Callable[[], Sequence[int]]) -> None:
         """Classes weigh alike; trainer.sampling shows images of rare ones more often."""
 
-    def collate(self, examples: Sequence[tuple[Tensor, Target]]) -> Batch:
+    def collate(self, examples: Sequence[tuple[Tensor, Target]]) -> ObjectBatch:
         """Images of several sizes are padded to the right and below, black and unknown."""
         height, width = (max(image.shape[axis] for image, _ in examples) for axis in (1, 2))
         images = [pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image, _ in examples]
         return torch.stack(images), [_padded(target, height, width) for _, target in examples]
 
-    def known(self, batch: Batch) -> Tensor:
+    def known(self, batch: ObjectBatch) -> Tensor:
         """Pixels of which it is known what is there."""
         return torch.stack([(~target["unknown"]).sum() for target in batch[1]]).sum()
 
-    def of_batch(self, model: nn.Module, batch: Batch, weights: Tensor | None) -> Tensor:
+    def of_batch(self, model: nn.Module, batch: ObjectBatch, weights: Tensor | None) -> Tensor:
         """The sum; `model` is in training mode, and gives its losses by name."""
         images, targets = batch
         losses: dict[str, Tensor] = model(images.contiguous(memory_format=torch.channels_last), targets)

@@ -39,7 +39,7 @@ def target_of(
     seen = _seen(_layers(instances, near), placement, flips)
     whole = instances.select(near).areas * placement.ratio.prod()
     may_be_cut = _is_cut(instances, placement)[near]
-    nowhere = flipped(placed(unknown.astype(np.uint16), placement, 1), flips) > 0
+    nowhere = flipped(resampled(unknown.astype(np.uint16), placement, 1), flips) > 0
     kept = []
     for place in sorted(seen):
         window, mask = seen[place]
@@ -68,7 +68,7 @@ def _seen(
     """The tight window and the mask in it of each object that has a pixel in the window, by its place."""
     seen: dict[int, tuple[tuple[slice, ...], BoolMask]] = {}
     for layer in layers:
-        ids = flipped(placed(layer, placement, 0), flips)
+        ids = flipped(resampled(layer, placement, 0), flips)
         for number, window in enumerate(find_objects(ids), start=1):
             if window is not None:
                 seen[number - 1] = window, ids[window] == number
@@ -81,7 +81,7 @@ def flipped(array: AnyArray, flips: tuple[bool, bool]) -> AnyArray:  # [h, w, ..
     return turned
 
 
-def placed(grid: Layer, placement: Placement, outside: int) -> Layer:  # [H, W] -> [h, w]
+def resampled(grid: Layer, placement: Placement, outside: int) -> Layer:  # [H, W] -> [h, w]
     """The value under the centre of each pixel of the window."""
     rows, columns = (np.floor(axis).astype(np.float32) for axis in placement.sources)  # whole: remap rounds nothing
     out: Layer = cv2.remap(grid, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)

@@ -42,7 +42,7 @@ class RepeatFactor:
             raise ValueError(f"trainer.sampling.threshold={self.threshold:g} is a share of the images, 0 to 1")
 
     def __call__(self, labelled: Labelled, names: Sequence[str]) -> Floats:
-        return repeats(shown(labelled, names), self.threshold)
+        return repeats(classes_shown(labelled, names), self.threshold)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class MinorityRepeat:
                 f"trainer.sampling.classes names {', '.join(missing)}, but the dataset's classes are "
                 f"{', '.join(labelled.classes)}"
             )
-        present = shown(labelled, names)
+        present = classes_shown(labelled, names)
         counts = {name: int(present[:, labelled.classes.index(name)].sum()) for name in self.classes}
         seen = [count for count in counts.values() if count]
         absent = [name for name, count in counts.items() if not count]
@@ -94,7 +94,7 @@ class LabelledArea:
         return areas / mean if mean else np.ones(len(names))
 
 
-def shown(labelled: Labelled, names: Sequence[str]) -> npt.NDArray[np.bool_]:  # [N, IGNORE]
+def classes_shown(labelled: Labelled, names: Sequence[str]) -> npt.NDArray[np.bool_]:  # [N, IGNORE]
     """Which class ids the known pixels of each image have."""
     present = np.zeros((len(names), IGNORE + 1), dtype=np.bool_)
     progress = tqdm(names, "find classes", unit="image", leave=False, disable=None, delay=1)

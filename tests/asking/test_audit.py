@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seg_al.asking.audit import audit
-from seg_al.models.unet import Sites, UNet
+from seg_al.models.unet import UNet, UNetSites
 from seg_al.predictors.dropout import CountedDropout, drawing
 from seg_al.running.compute import LocalCompute
 
@@ -124,13 +124,13 @@ def refusal(model: nn.Module, dropout: bool = True, compute: LocalCompute = CPU)
 
 @pytest.mark.parametrize("compute", [CPU, BFLOAT16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("sites", ["all", "decoder", "bottleneck"])
-def test_a_sound_unet_passes_with_dropout(sites: Sites, compute: LocalCompute) -> None:
+def test_a_sound_unet_passes_with_dropout(sites: UNetSites, compute: LocalCompute) -> None:
     torch.manual_seed(0)
     audit(UNet(width=4, dropout=0.1, sites=sites, classes=2).eval(), torch.rand(1, 3, 40, 52), compute, dropout=True)
 
 
 @pytest.mark.parametrize("sites", ["all", "none"])
-def test_a_sound_unet_passes_without_dropout(sites: Sites) -> None:
+def test_a_sound_unet_passes_without_dropout(sites: UNetSites) -> None:
     audit(UNet(width=2, dropout=0.1, sites=sites, classes=2).eval(), IMAGE, CPU, dropout=False)
 
 

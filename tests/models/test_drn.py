@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seg_al.asking.audit import audit
-from seg_al.models.drn import DRN, LAYOUTS, Name, Sites, bilinear_kernel
+from seg_al.models.drn import DRN, LAYOUTS, DRNSites, Name, bilinear_kernel
 from seg_al.models.inputs import MEAN_AND_STD, Normalize, Statistics
 from seg_al.predictors.dropout import CountedDropout, drawing, dropouts
 from seg_al.running.compute import LocalCompute
@@ -26,7 +26,7 @@ WIDTHS = {0: 16, 1: 16, 2: 32, 3: 64, 4: 128, 5: 256, 6: 512, 7: 512, 8: 512}
 
 def drn(
     layout: Name = "D-22",
-    sites: Sites = "head",
+    sites: DRNSites = "head",
     classes: int = 3,
     weights: Path | str | None = None,
     upsample: Literal["learned", "bilinear"] = "learned",
@@ -232,7 +232,7 @@ def test_the_output_has_the_size_of_the_image(size: tuple[int, int], upsample: L
 
 
 @cache
-def ready(sites: Sites, upsample: Literal["learned", "bilinear"] = "learned") -> DRN:
+def ready(sites: DRNSites, upsample: Literal["learned", "bilinear"] = "learned") -> DRN:
     model = drn("D-22", sites, upsample=upsample)
     state = {name: value for name, value in segmentation("D-22", 3).items() if name in model.state_dict()}
     model.load_state_dict(state, strict=False)
@@ -240,7 +240,7 @@ def ready(sites: Sites, upsample: Literal["learned", "bilinear"] = "learned") ->
 
 
 @pytest.mark.parametrize("sites", ["none", "head", "stages"])
-def test_decodes_of_one_state_equal_full_passes_and_the_audit_agrees(sites: Sites) -> None:
+def test_decodes_of_one_state_equal_full_passes_and_the_audit_agrees(sites: DRNSites) -> None:
     model, picture = ready(sites), images(1, 29, 22)
     rows = [("pass", number) for number in range(4)]
     with torch.inference_mode():
@@ -267,7 +267,7 @@ def test_decodes_of_one_state_equal_full_passes_and_the_audit_agrees(sites: Site
     ],
 )
 def test_dropout_stands_before_the_classifier_or_after_the_stages_3_to_6(
-    sites: Sites, layout: Name, shapes: list[tuple[int, int, int]]
+    sites: DRNSites, layout: Name, shapes: list[tuple[int, int, int]]
 ) -> None:
     with torch.device("meta"):
         model = drn(layout, sites)

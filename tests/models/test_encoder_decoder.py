@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seg_al.asking.audit import audit
-from seg_al.models.encoder_decoder import FPN, DeepLab, Sites
+from seg_al.models.encoder_decoder import FPN, DecoderSites, DeepLab
 from seg_al.models.encoders import fill_encoder
 from seg_al.predictors.dropout import CountedDropout, drawing, dropouts
 from seg_al.running.compute import LocalCompute
@@ -38,13 +38,13 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def deeplab(sites: Sites = "decoder", encoder: str = "mobilenet_v2", weights: str | None = None) -> DeepLab:
+def deeplab(sites: DecoderSites = "decoder", encoder: str = "mobilenet_v2", weights: str | None = None) -> DeepLab:
     return DeepLab(
         encoder=encoder, output_stride=16, dropout=0.5, sites=sites, normalize="imagenet", weights=weights, classes=3
     ).eval()
 
 
-def fpn(sites: Sites = "head", encoder: str = "mobilenet_v2", weights: str | None = None) -> FPN:
+def fpn(sites: DecoderSites = "head", encoder: str = "mobilenet_v2", weights: str | None = None) -> FPN:
     return FPN(encoder=encoder, dropout=0.2, sites=sites, normalize="imagenet", weights=weights, classes=3).eval()
 
 
@@ -53,7 +53,7 @@ def images(batch: int, height: int, width: int, seed: int = 0) -> Tensor:
 
 
 @cache
-def ready(make: Callable[[Sites], Network], sites: Sites) -> Network:
+def ready(make: Callable[[DecoderSites], Network], sites: DecoderSites) -> Network:
     """In evaluation mode, with batch norms that have seen something."""
     torch.manual_seed(0)
     model = make(sites)
@@ -69,7 +69,9 @@ SITES = pytest.mark.parametrize("sites", ["none", "decoder", "head"])
 
 @BOTH
 @SITES
-def test_without_dropout_the_logits_are_those_of_the_library(make: Callable[[Sites], Network], sites: Sites) -> None:
+def test_without_dropout_the_logits_are_those_of_the_library(
+    make: Callable[[DecoderSites], Network], sites: DecoderSites
+) -> None:
     model, pictures = ready(make, sites), images(2, 64, 96)
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     with torch.inference_mode():
@@ -80,7 +82,7 @@ def test_without_dropout_the_logits_are_those_of_the_library(make: Callable[[Sit
 @BOTH
 @SITES
 def test_decodes_of_one_state_equal_full_passes_and_the_audit_agrees(
-    make: Callable[[Sites], Network], sites: Sites
+    make: Callable[[DecoderSites], Network], sites: DecoderSites
 ) -> None:
     model, picture = ready(make, sites), images(1, 45, 38)
     rows = [("pass", number) for number in range(3)]
@@ -109,7 +111,7 @@ def test_decodes_of_one_state_equal_full_passes_and_the_audit_agrees(
     ],
 )
 def test_dropout_stands_in_decode_where_the_sites_say(
-    make: Callable[[Sites], Network], sites: Sites, shapes: list[tuple[int, int, int]]
+    make: Callable[[DecoderSites], Network], sites: DecoderSites, shapes: list[tuple[int, int, int]]
 ) -> None:
     model = ready(make, sites)
     layers = dropouts(model)
@@ -131,7 +133,7 @@ def test_dropout_stands_in_decode_where_the_sites_say(
 
 @BOTH
 @pytest.mark.parametrize("size", [(1, 1), (7, 50), (33, 64)])
-def test_the_output_has_the_size_of_the_image(make: Callable[[Sites], Network], size: tuple[int, int]) -> None:
+def test_the_output_has_the_size_of_the_image(make: Callable[[DecoderSites], Network], size: tuple[int, int]) -> None:
     with torch.inference_mode():
         logits = ready(make, "decoder")(images(2, *size))
     assert logits.shape == (2, 3, *size)
@@ -141,7 +143,7 @@ def test_the_output_has_the_size_of_the_image(make: Callable[[Sites], Network], 
 @BOTH
 @SITES
 def test_embed_gives_the_encoders_last_features_and_the_input_of_the_classifier(
-    make: Callable[[Sites], Network], sites: Sites
+    make: Callable[[DecoderSites], Network], sites: DecoderSites
 ) -> None:
     model, pictures = ready(make, sites), images(2, 64, 50)
     with torch.inference_mode():

@@ -23,10 +23,10 @@ from seg_al.asking.audit import audit
 from seg_al.models.encoders import fill_encoder
 from seg_al.models.mask_rcnn import MaskRCNN
 from seg_al.models.partial_labels import (
+    BoxSampling,
     KnownProposals,
     Learning,
     Proposals,
-    Sampling,
     Target,
     known_regions,
     mask_loss,
@@ -41,7 +41,7 @@ from seg_al.tasks.objects.placement import placed
 
 SITES = ("box_head", "predictor", "mask_head")
 ENCODER = "tu-test_efficientnet"
-ANCHORS, REGIONS = Sampling(0.7, 0.3, 256, 0.5), Sampling(0.5, 0.5, 64, 0.25)
+ANCHORS, REGIONS = BoxSampling(0.7, 0.3, 256, 0.5), BoxSampling(0.5, 0.5, 64, 0.25)
 PROPOSALS = Proposals((8, 16, 32, 64, 128), (0.5, 1.0, 2.0), 60, 30, 60, 30, 0.7)
 IMAGE = torch.rand(1, 3, 70, 90, generator=torch.Generator().manual_seed(3))
 
@@ -369,7 +369,7 @@ def test_the_unknown_share_of_a_box_is_the_mean_over_its_pixels() -> None:
 def test_an_unlabelled_object_in_the_unknown_neither_punishes_nor_teaches_its_proposals() -> None:
     """The gradient of each anchor's score: none where the unlabelled object may be, unless that is known background."""
     labelled, unlabelled = disc(64, 16, 16, 8), disc(64, 46, 46, 8)
-    sampling = Sampling(0.7, 0.3, 100_000, 0.5)  # all anchors
+    sampling = BoxSampling(0.7, 0.3, 100_000, 0.5)  # all anchors
     network = KnownProposals(16, PROPOSALS, sampling, 0.3)
     coordinates = torch.arange(0, 60, 4.0)
     x, y = torch.meshgrid(coordinates, coordinates, indexing="xy")
@@ -552,8 +552,8 @@ def test_a_wrong_value_is_named(changed: dict[str, Any], message: str) -> None:
         (lambda: Proposals((8, 16, 32, 64, 128), (), 1, 1, 1, 1, 0.7), "ratios"),
         (lambda: Proposals((8, 16, 32, 64, 128), (1.0,), 1, 0, 1, 1, 0.7), "after=0"),
         (lambda: Proposals((8, 16, 32, 64, 128), (1.0,), 1, 1, 1, 1, 1.7), "nms=1.7"),
-        (lambda: Sampling(0.3, 0.7, 256, 0.5), "background=0.7 and foreground=0.3"),
-        (lambda: Sampling(0.7, 0.3, 3, 0.25), "no place for an object"),
+        (lambda: BoxSampling(0.3, 0.7, 256, 0.5), "background=0.7 and foreground=0.3"),
+        (lambda: BoxSampling(0.7, 0.3, 3, 0.25), "no place for an object"),
         (lambda: Learning(ANCHORS, REGIONS, 2.0, "whole"), "unknown=2"),
         (lambda: Detecting(1.0, 0.5, False, 100), "score=1"),
         (lambda: Detecting(0.05, 0.5, False, 0), "most=0"),

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg_al.models.unet import Sites, UNet
+from seg_al.models.unet import UNet, UNetSites
 from seg_al.predictors.dropout import CountedDropout, drawing, dropouts
 from seg_al.randomness import torch_seeded
 from seg_al.training.losses import SegmentationLoss
 from seg_al.training.networks import build
 
-SITES: tuple[Sites, ...] = get_args(Sites)
+SITES: tuple[UNetSites, ...] = get_args(UNetSites)
 
 
-def network(sites: Sites = "all", width: int = 2, classes: int = 3, dropout: float = 0.3) -> UNet:
+def network(sites: UNetSites = "all", width: int = 2, classes: int = 3, dropout: float = 0.3) -> UNet:
     """A small U-Net in evaluation mode whose batch norms have seen something."""
     factory = partial(UNet, width=width, dropout=dropout, sites=sites)
     model = build(factory, classes, "network", sites)
@@ -66,7 +66,7 @@ def test_the_number_of_parameters_is_the_sum_of_the_layers() -> None:
 
 
 @pytest.mark.parametrize(("sites", "count"), [("all", 11), ("decoder", 5), ("bottleneck", 1), ("head", 1), ("none", 0)])
-def test_sites_say_how_many_dropout_layers_there_are(sites: Sites, count: int) -> None:
+def test_sites_say_how_many_dropout_layers_there_are(sites: UNetSites, count: int) -> None:
     model = UNet(width=1, dropout=0.1, sites=sites, classes=2)
     assert len(dropouts(model)) == count
     assert len(dropouts(UNet(width=1, dropout=0.0, sites=sites, classes=2))) == 0
@@ -81,7 +81,7 @@ def test_sites_say_how_many_dropout_layers_there_are(sites: Sites, count: int) -
         ("head", [1]),
     ],
 )
-def test_dropout_stands_after_encoder_levels_and_joins(sites: Sites, channels: list[int]) -> None:
+def test_dropout_stands_after_encoder_levels_and_joins(sites: UNetSites, channels: list[int]) -> None:
     model = UNet(width=1, dropout=0.1, sites=sites, classes=2).eval()
     seen: list[int] = []
     for layer in dropouts(model).values():
@@ -148,7 +148,7 @@ def test_the_network_is_the_one_that_its_description_says(size: tuple[int, int])
 
 
 @pytest.mark.parametrize("sites", SITES)
-def test_decodes_of_one_state_equal_full_passes(sites: Sites) -> None:
+def test_decodes_of_one_state_equal_full_passes(sites: UNetSites) -> None:
     model, picture = network(sites), images(1, 33, 46)
     rows = [("pass", number) for number in range(5)]
     with torch.inference_mode():
@@ -164,7 +164,7 @@ def test_decodes_of_one_state_equal_full_passes(sites: Sites) -> None:
 
 
 @pytest.mark.parametrize("sites", SITES)
-def test_encode_holds_no_dropout_and_all_that_comes_before_it(sites: Sites) -> None:
+def test_encode_holds_no_dropout_and_all_that_comes_before_it(sites: UNetSites) -> None:
     model = network(sites)
     head, tail = list(model.steps[: model.cut]), list(model.steps[model.cut :])
     assert not any(isinstance(module, CountedDropout) for step in head for module in step.modules())
@@ -184,7 +184,7 @@ def test_repeat_lays_the_passes_of_an_image_side_by_side() -> None:
 
 
 @pytest.mark.parametrize("sites", SITES)
-def test_embed_gives_the_deepest_features_and_the_input_of_the_classifier(sites: Sites) -> None:
+def test_embed_gives_the_deepest_features_and_the_input_of_the_classifier(sites: UNetSites) -> None:
     model, pictures = network(sites), images(2, 50, 35)
     seen: list[Tensor] = []
     classifier = convolutions(model)[-1]
@@ -213,7 +213,7 @@ def test_fresh_weights_are_kaiming_normal_and_batch_norms_the_identity() -> None
 
 
 @pytest.mark.parametrize("sites", SITES)
-def test_the_gradient_reaches_every_parameter(sites: Sites) -> None:
+def test_the_gradient_reaches_every_parameter(sites: UNetSites) -> None:
     model = build(partial(UNet, width=2, dropout=0.1, sites=sites), 2, 0, 0).train()
     target = (images(4, 40, 48, seed=7)[:, 0] > 0.5).long()
     SegmentationLoss(cross_entropy=1, dice=1, pooled=False)(model(images(4, 40, 48)), target).backward()

@@ -27,7 +27,7 @@ from seg_al.datasets.glands import read_glands
 from seg_al.granularities.joining import Image
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy
-from seg_al.models.unet import Sites, UNet
+from seg_al.models.unet import UNet, UNetSites
 from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
 from seg_al.predictors.dropout import drawing, dropouts
 from seg_al.predictors.predictor import Predictor, mean_probabilities
@@ -53,7 +53,7 @@ PREDICTORS = {"single": SINGLE, "mc": MC, "tta": TTA, "ensemble": ENSEMBLE, "com
 EVERY = pytest.mark.parametrize("predictor", PREDICTORS.values(), ids=PREDICTORS.keys())
 
 
-def network(number: int = 0, sites: Sites = "all") -> nn.Module:
+def network(number: int = 0, sites: UNetSites = "all") -> nn.Module:
     """A small U-Net in evaluation mode whose batch norms have seen something."""
     model = build(partial(UNet, width=2, dropout=0.2, sites=sites), 3, "network", number)
     with torch.no_grad(), torch_seeded("dropout of training"):
@@ -119,7 +119,7 @@ def stacked(model: Any, image: Tensor, passes: int, address: Sequence[int | str]
 
 
 @pytest.mark.parametrize("sites", ["all", "decoder", "bottleneck", "head"])
-def test_mc_dropout_is_the_plain_loop_over_full_passes_in_float64(sites: Sites) -> None:
+def test_mc_dropout_is_the_plain_loop_over_full_passes_in_float64(sites: UNetSites) -> None:
     model, image = network(sites=sites), picture()
     if sites == "bottleneck":  # masks so deep hardly move the logits of an untrained network
         model.steps[-1].classifier.weight.data.mul_(10)
@@ -229,7 +229,7 @@ def test_beliefs_do_not_depend_on_the_chunk_size_or_on_being_drawn_again(predict
 
 @pytest.mark.parametrize("sites", ["all", "bottleneck"])
 @pytest.mark.parametrize("chunk", [2, 3, 5])
-def test_passes_decoded_together_as_on_a_gpu_give_the_same_beliefs(sites: Sites, chunk: int) -> None:
+def test_passes_decoded_together_as_on_a_gpu_give_the_same_beliefs(sites: UNetSites, chunk: int) -> None:
     model, image = network(sites=sites), picture()
     rows = [(*ADDRESS, 0, number) for number in range(5)]
     sums = BeliefSums(3, (33, 46), image.device)
@@ -440,7 +440,7 @@ def test_a_gpu_that_is_not_there_is_an_error_and_auto_does_without() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("sites", ["all", "bottleneck"])
-def test_on_a_gpu_the_chunk_size_does_not_change_beliefs(sites: Sites) -> None:
+def test_on_a_gpu_the_chunk_size_does_not_change_beliefs(sites: UNetSites) -> None:
     compute = replace(CPU, device="cuda")
     model, image = compute.place(network(sites=sites)), picture().cuda()
     first, *others = (replace(MC, passes=9, chunk=chunk)([model], image, compute, ADDRESS) for chunk in (1, 2, 4, 9))
