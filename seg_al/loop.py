@@ -13,7 +13,20 @@ from seg_al.asking.asking import Asking, first_queries
 from seg_al.asking.pool import Pool
 from seg_al.asking.precision import ranks_alike
 from seg_al.asking.round_view import RoundView
-from seg_al.core import COST_UNITS, Annotator, Budget, Coloured, Compute, Dataset, Model, ModelFactory, Query, Tracker
+from seg_al.core import (
+    COST_UNITS,
+    Annotator,
+    Budget,
+    Coloured,
+    Compute,
+    Dataset,
+    Metric,
+    Model,
+    ModelFactory,
+    Query,
+    Tracker,
+)
+from seg_al.measuring.declarations import CONSTANT
 from seg_al.recording.agreement import agreement
 from seg_al.recording.files import JSON, METRICS, QUERIES, SCORES, WEIGHTS, loaded, write_json, write_record
 from seg_al.recording.first_round import FirstRound
@@ -71,12 +84,13 @@ class Experiment:
     """Most asked images that are drawn per round."""
 
     def __call__(self, tracker: Tracker, folder: Path) -> float | None:
-        """Runs or resumes the experiment in its folder; returns the task's headline of the last round's test."""
+        """Runs or resumes the experiment in its folder; returns the task's first metric of the last round's test."""
         pool = Pool(self.dataset.pool, self.dataset)
         colours = self.dataset.colours if isinstance(self.dataset, Coloured) else None
         recorder = Recorder(
-            tracker, folder, self.asking.name, self.gallery, self.budget.unit, self.task.headline, colours
+            tracker, folder, self.asking.name, self.gallery, self.budget.unit, self.task.metrics, colours
         )
+        recorder.declare()
         models: Held | None = None
         for number in range(self.rounds):
             if number > 0 and not pool.open:
@@ -84,19 +98,19 @@ class Experiment:
                 break
             models = self.play(number, pool, models, recorder)
         write_json(folder / "finished.json", {"rounds": self.rounds})
-        return recorder.last(f"test/{self.task.headline}")
+        return recorder.last(f"test/{self.task.metrics[0].name}")
 
     def measure(self, path: Path, folder: Path) -> float:
         """Evaluates the models in a file of weights, such as a run's rounds/04/weights.pt, and trains nothing.
 
-        Writes folder/evaluation.json and returns the task's headline of test. Raises ValueError for other files.
+        Writes folder/evaluation.json and returns the task's first metric of test. Raises ValueError for other files.
         """
         models = self._given(path)
         metrics = self._measured(models)
         write_json(folder / "evaluation.json", {"weights": str(path), "models": len(models), "metrics": metrics})
         width = max(map(len, metrics))
         log.info("%s:\n%s", path, "\n".join(f"  {key:{width}}  {value:.4f}" for key, value in metrics.items()))
-        return metrics[f"test/{self.task.headline}"]
+        return metrics[f"test/{self.task.metrics[0].name}"]
 
     def _given(self, path: Path) -> list[Model]:
         """The models of a file that the user names; only of a file, as a pipe or a device may never end."""
@@ -178,7 +192,7 @@ class Experiment:
         known = {name: pool.answered(name) for name in pool.labelled}
         labelled = Labelled(self.dataset, self.annotator, known, self.dataset.classes)
         predictor = self.asking.predictor
-        judge = Judge(self.task, self.dataset, self.compute, self.trainer.validation.metric)
+        judge = Judge(self.task, self.dataset, self.compute, self.judging)
         weights: list[Weights] = []
         for member in range(predictor.members):
             model = self.fresh_model(member)
@@ -191,7 +205,7 @@ class Experiment:
     def evaluate(self, number: int, pool: Pool, models: Models) -> dict[str, dict[str, float]]:
         cost: dict[str, float] = {unit: pool.cost(unit) for unit in COST_UNITS}
         metrics = self._measured(models())
-        name, unit = self.task.headline, self.budget.unit
+        name, unit = self.task.metrics[0].name, self.budget.unit
         val, test = metrics[f"val/{name}"], metrics[f"test/{name}"]
         log.info("round %d: %g %s, val %s %.4f, test %s %.4f", number, cost[unit], unit, name, val, name, test)
         return {"cost": cost, "metrics": metrics}
@@ -199,11 +213,16 @@ class Experiment:
     def _measured(self, models: Sequence[Model]) -> dict[str, float]:
         """The task's metrics with the best constant's on val, and with how many images of val are labelled."""
         metrics = self.task.evaluate(models, self.dataset, self.asking.predictor, self.compute, self.run)
-        metric = self.trainer.validation.metric
+        metric = self.judging.name
         constants = self.task.constants(self.dataset, metric)
-        best = max(constants, key=lambda name: constants[name])
+        best = max(constants, key=lambda name: self.judging.sign * constants[name])
         log.info("val %s %.4f (best constant, %s: %.4f)", metric, metrics[f"val/{metric}"], best, constants[best])
-        return {**metrics, f"val/constant_{metric}": constants[best], "val/images": float(len(self.dataset.val))}
+        return {**metrics, f"val/{CONSTANT}{metric}": constants[best], "val/images": float(len(self.dataset.val))}
+
+    @property
+    def judging(self) -> Metric:
+        """The metric of val that chooses checkpoints."""
+        return next(metric for metric in self.task.metrics if metric.name == self.trainer.validation.metric)
 
     def fresh_model(self, member: int) -> Model:
         return build(self.model, len(self.dataset.classes), self.run, member)
@@ -220,7 +239,8 @@ class Judge:
     task: Task
     dataset: Dataset
     compute: Compute
-    metric: str
+    metric: Metric
 
     def __call__(self, model: Model) -> float:
-        return self.task.judge(model, self.dataset, self.compute, self.metric)
+        """Higher = better."""
+        return self.metric.sign * self.task.judge(model, self.dataset, self.compute, self.metric.name)

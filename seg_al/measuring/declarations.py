@@ -16,6 +16,7 @@ CONSTANT = "constant_"
 KNOWN: tuple[tuple[Metric, ...], ...] = (CLASS_MAP_METRICS, (*COCO_METRICS, *OBJECT_METRICS))
 """What the tasks of this package declare; it also explains the runs that were made before they did. The first metric of
 each is the one that a run is known by."""
+EVERY = tuple(metric for metrics in KNOWN for metric in metrics)
 
 
 def meaning_of(number: str, metrics: Sequence[Metric]) -> Metric | None:

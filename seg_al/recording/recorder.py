@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +13,9 @@ import numpy as np
 from seg_al.asking.asking import Asking
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.scorer import painted_by
-from seg_al.core import Annotator, Answer, Colour, CostUnit, Painted, Query, Tracker
+from seg_al.core import Annotator, Answer, Colour, CostUnit, Metric, Painted, Query, Tracker
 from seg_al.measuring.curve import AREA, Curve
+from seg_al.measuring.declarations import EVERY
 from seg_al.recording.agreement import scalars
 from seg_al.recording.agreement_figure import agreement_figure, nothing_to_compare
 from seg_al.recording.files import (
@@ -32,6 +33,7 @@ from seg_al.recording.files import (
 )
 from seg_al.recording.first_round import saved_seconds
 from seg_al.recording.learning_curve_figure import learning_curve_figure
+from seg_al.recording.metric_declarations import NOTE, declare, declared_in
 from seg_al.recording.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
 from seg_al.recording.pictures.gallery import query_gallery
 from seg_al.recording.pictures.objects import SeenObjects
@@ -43,9 +45,6 @@ from seg_al.recording.stages import effort_path
 from seg_al.whole_files import write_whole
 
 log = logging.getLogger(__name__)
-
-AREAS = ("test/dice", "test/miou", "test/ap")
-"""Metrics whose area under the curve is told as well."""
 
 T = TypeVar("T")
 Metrics = dict[str, dict[str, float]]
@@ -65,8 +64,8 @@ class Recorder:
     """Most asked images that a gallery draws; 0: no galleries."""
     unit: CostUnit
     """What a step of the tracker counts."""
-    headline: str
-    """The metric that the run's curve shows, such as "dice"."""
+    metrics: Sequence[Metric]
+    """What the task measures; the first is shown by the run's curve."""
     colours: Sequence[Colour] | None = None
     """The data set's own, of its classes; None: it has none."""
     rounds: list[Metrics] = field(default_factory=list)
@@ -77,6 +76,11 @@ class Recorder:
 
     def last(self, metric: str) -> float | None:
         return self.rounds[-1]["metrics"].get(metric) if self.rounds else None
+
+    def declare(self) -> None:
+        """Tells the run's folder and the tracker what its metrics mean."""
+        declare(self.folder, self.metrics)
+        self.tracker.note(NOTE, [asdict(metric) for metric in self.metrics])
 
     def round(self, number: int, metrics: Metrics) -> None:
         """All metrics and the effort at step = what labels cost so far; the round's files; the curve so far."""
@@ -89,7 +93,7 @@ class Recorder:
         curve = self.folder / "learning_curve.png"
         write_whole(
             curve,
-            lambda path: learning_curve_figure(self.rounds, path, (f"test/{self.headline}", f"val/{self.headline}")),
+            lambda path: learning_curve_figure(self.rounds, path, self.metrics[0]),
         )
         self.tracker.artifact(curve, f"round_{number:02d}_learning_curve.png")
         for name in FILES:
@@ -225,7 +229,8 @@ def _areas(place: Path, unit: CostUnit) -> dict[str, float]:
         loaded(path, METRICS) for path in sorted(place.parent.glob("*/metrics.json")) if path.parent.name <= place.name
     ]
     costs = np.array([one["cost"][unit] for one in rounds])
-    curves = {name: np.array([one["metrics"].get(name, np.nan) for one in rounds]) for name in AREAS}
+    names = [f"test/{metric.name}" for metric in declared_in(place.parents[1]) or EVERY if metric.area]
+    curves = {name: np.array([one["metrics"].get(name, np.nan) for one in rounds]) for name in names}
     return {
         f"{name}{AREA}": Curve(costs, values).area(costs[0], costs[-1])
         for name, values in curves.items()

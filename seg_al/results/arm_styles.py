@@ -29,11 +29,3 @@ def title_of(table: pd.DataFrame, metric: str) -> str:
     """Dataset, model and metric."""
     parts = [", ".join(sorted(set(table[name].dropna().astype(str)))) for name in ("dataset", "model")]
     return " · ".join([*filter(None, parts), metric])
-
-
-def unit_of(metric: str, values: pd.Series[float]) -> str:
-    """The unit behind an axis label; fractions are recognised by their range."""
-    for word, unit in (("hausdorff", "pixels"), ("seconds", "s"), ("mib", "MiB"), ("nll", "nats")):
-        if word in metric.lower():
-            return f" ({unit})"
-    return " (0 to 1)" if values.between(0, 1).all() else ""

@@ -1,17 +1,8 @@
-"""Whether a study's arms may be compared at all, and which way a metric is better."""
+"""Whether a study's arms may be compared at all."""
 
 from __future__ import annotations
 
 from seg_al.results.records import Study
-
-LOWER_IS_BETTER = ("hausdorff", "ece")
-"""Words in the name of a metric that counts errors."""
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether the metric is a distance or an error, so that the best arm has the least of it."""
-    name = metric.rpartition("/")[2].split("_")
-    return any(word in name for word in LOWER_IS_BETTER)
 
 
 def check_comparable(study: Study) -> None:

@@ -10,7 +10,6 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from seg_al.core import COST_UNITS, CostUnit
-from seg_al.measuring.coco_ap import PARTS
 from seg_al.measuring.curve import Curve
 from seg_al.results.arms import amount
 from seg_al.results.nearest_names import nearest_names
@@ -90,18 +89,6 @@ def differences(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> 
         gain = float(np.mean(gains))
         rows.append((label, baseline, float(np.mean(ends)), gain, gain - half, gain + half, len(gains)))
     return pd.DataFrame(rows, columns=["label", "baseline", "cost", "difference", "low", "high", "n"])
-
-
-def class_metrics(table: pd.DataFrame, metric: str) -> dict[str, str]:
-    """The metric of each class by the class's name, sorted: "test/dice" has "test/dice_gland".
-
-    COCO's AP of small, medium and large objects are no classes.
-    """
-    split, _, name = metric.partition("/")
-    stem = f"{split}/{name.removeprefix('m').removeprefix('dataset_')}_"
-    sizes = {stem + part for part in PARTS[1:]} if name.endswith("ap") else set()
-    found = sorted({str(one) for one in table["metric"].unique() if str(one).startswith(stem)} - sizes)
-    return {one.removeprefix(stem): one for one in found}
 
 
 def baseline_of(table: pd.DataFrame, label: str) -> str | None:

@@ -25,10 +25,11 @@ from seg_al.recording.pictures.print_style import (
     save,
     wrapped_to_width,
 )
-from seg_al.results.arm_styles import styles_of, title_of, unit_of
+from seg_al.results.arm_styles import styles_of, title_of
 from seg_al.results.arms import missing
 from seg_al.results.curves import as_text, differences, differences_as_text, points_of, table_of
 from seg_al.results.mean_lines import BANDED, banded, mean_lines
+from seg_al.results.metrics import metric_of, unit_of
 
 __all__ = ["Drawing", "curves_figure", "draw", "learning_curves"]
 
@@ -76,10 +77,10 @@ def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Seque
         if (runs := int(rows["n"].max())) > 1:
             _single_runs(axes, points[points["label"] == label], styles[label], banded=runs >= BANDED)
     cost_axis(axes, cost, means["cost"])
-    axes.set_ylabel(wrapped_to_width(metric + unit_of(metric, points["value"]), 1.9))
+    axes.set_ylabel(wrapped_to_width(metric + unit_of(metric_of(table, metric)), 1.9))
     plain_axes(axes)
     levels = ceilings(table, metric)
-    bottom, top = frame(axes, [*points["value"], *(score for _, score, _ in levels)])
+    bottom, top = frame(axes, [*points["value"], *(score for _, score, _ in levels)], metric_of(table, metric))
     bands = banded(means)
     cut = bool((bands["low"] < bottom).any() or (bands["high"] > top).any())
     full = _levels(axes, levels)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from seg_al.core import Metric
 from seg_al.recording.pictures.print_style import Style
 
 BANDED = 3
@@ -64,7 +65,7 @@ def _band(axes: Axes, rows: pd.DataFrame, style: Style, opacity: float) -> None:
         axes.plot(rows["cost"], rows[edge], color=style.colour, linewidth=0.6, linestyle=":", alpha=0.7, zorder=2)
 
 
-def seen_with_bands(means: pd.DataFrame) -> npt.NDArray[np.float64]:
+def seen_with_bands(means: pd.DataFrame, metric: Metric) -> npt.NDArray[np.float64]:
     """What a frame must hold where no single runs show the spread: the means, and the bands around them.
 
     Of a band no more than the range of the means to either side, so that it never hides them, and nothing where no
@@ -75,6 +76,7 @@ def seen_with_bands(means: pd.DataFrame) -> npt.NDArray[np.float64]:
     if not low < high:  # equal values, or none
         return values
     ends = banded(means)[["low", "high"]].to_numpy(np.float64).ravel()
-    least = max(2 * low - high, 0.0) if low >= 0 else 2 * low - high
-    most = min(2 * high - low, 1.0) if low >= 0 and high <= 1 else 2 * high - low
+    least, most = 2 * low - high, 2 * high - low
+    least = least if metric.lowest is None else min(low, max(least, metric.lowest))
+    most = most if metric.highest is None else max(high, min(most, metric.highest))
     return np.concatenate([values, ends.clip(least, most)])

@@ -18,7 +18,6 @@ from seg_al.core import COST_UNITS, CostUnit
 from seg_al.results.arms import missing, shown
 from seg_al.results.check import Check, values
 from seg_al.results.commands import ceiling_command, random_command
-from seg_al.results.comparable import lower_is_better
 from seg_al.results.curves import LEVEL, baseline_of, curves_of, points_of
 from seg_al.results.records import Record, Study
 from seg_al.results.statistics import pairs_for_a_star
@@ -81,7 +80,7 @@ def _strong_ceiling(study: Study, metric: str) -> Check:
     known = {label: full for label in study.arms if (full := study.ceiling_scores(label, metric))}
     if not known:
         return Check(claim, "unknown", "There is no full-data run to end above.")
-    sign = -1 if lower_is_better(metric) else 1
+    sign = study.metric(metric).sign
     found = {label: _excess(_lasts(study, label, metric), full) for label, full in known.items()}
     above = {label: (sign * gain, half) for label, (gain, half) in found.items() if sign * gain > 0}
     if not above:
@@ -171,12 +170,13 @@ def _honest_labels(study: Study) -> Check:
 
 def _collapsed(study: Study, metric: str, cost: CostUnit) -> Check:
     claim = "No run has collapsed and is averaged in"
-    far = "above twice" if lower_is_better(metric) else "below half of"
+    lower = study.metric(metric).better == "lower"
+    far = "above twice" if lower else "below half of"
     tied = _tied(study)
     fallen = []
     for label, runs in curves_of(study.table, metric, cost).items():
         ends = pd.Series({run: float(curve.values[-1]) for run, curve in runs.items()})
-        gone = COLLAPSE * ends > ends.median() if lower_is_better(metric) else ends < COLLAPSE * ends.median()
+        gone = COLLAPSE * ends > ends.median() if lower else ends < COLLAPSE * ends.median()
         fallen += [f"{label} run {run} ({ends[run]:.4f})" for run in ends[gone].index]
     if fallen:
         told = f"At the end {far} its arm's median: {', '.join(fallen)}. They are averaged in."
@@ -201,16 +201,14 @@ def _tied(study: Study) -> str:
 
 
 def _counts_all(study: Study, metric: str) -> Iterator[Check]:
-    """A check only for AP, and only where it was cut."""
-    split, _, name = metric.partition("/")
-    best = study.table.loc[study.table["metric"] == f"{split}/perfect_ap", "value"]
-    if "ap" in name.split("_") and len(best):
-        yield Check(
-            "AP counts as many detections of an image as it has objects",
-            "no",
-            f"It counts task.most={values(study.records, 'task.most')} of a class, so that a perfect prediction has a "
-            f"{split}/ap of {best.min():.4f}, not 1. Raise task.most to the largest number of objects.",
-        )
+    """A check only of a metric that may be out of reach, and only where it was."""
+    split, own = metric.partition("/")[0], study.metric(metric)
+    bound = f"{split}/{own.bound}"
+    best = study.table.loc[study.table["metric"] == bound, "value"] * own.sign
+    if own.bound and len(best):
+        meaning = study.metric(bound).meaning
+        text = f"{bound} is {own.sign * best.min():.4f}: {meaning}."
+        yield Check(f"A perfect prediction would get the best value of {metric}", "no", text)
 
 
 def _random_for_foreground(study: Study) -> Check:

@@ -18,7 +18,6 @@ from seg_al.recording.pictures.plain_text import without_formulas
 from seg_al.recording.pictures.print_style import save
 from seg_al.results.arm_styles import styles_of
 from seg_al.results.arms import missing
-from seg_al.results.comparable import lower_is_better
 from seg_al.results.comparison_figures import (
     agreement_figure,
     gains_figure,
@@ -61,7 +60,7 @@ class Plate:
 def plates(study: Study, metric: str, cost: CostUnit) -> Iterator[Plate]:
     """Every figure that the study has the numbers for; the log says which could not be drawn and why."""
     notes = missing(study.table, cost, metric)
-    table, styles, lower = study.table, styles_of(study.table), lower_is_better(metric)
+    table, styles, lower = study.table, styles_of(study.table), study.metric(metric).better == "lower"
 
     def gains() -> Figure | None:
         scores = areas(table, metric, cost)

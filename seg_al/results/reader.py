@@ -17,6 +17,8 @@ from typing import Any
 import pandas as pd
 
 from seg_al.measuring.curve import AREA
+from seg_al.measuring.declarations import EVERY
+from seg_al.recording.metric_declarations import NOTE, metrics_of
 from seg_al.results.arms import missing
 from seg_al.results.records import Point, Record, Study, Where, record_of, study_of
 from seg_al.results.run_files import number, read_run
@@ -93,7 +95,7 @@ def mongo_study(url: str, database: str, where: Where | None = None) -> Study:
     import pymongo
     from pymongo.errors import InvalidName, PyMongoError
 
-    wanted = {"config": 1, "status": 1, "start_time": 1}
+    wanted = {"config": 1, "status": 1, "start_time": 1, f"info.{NOTE}": 1}
     try:
         with pymongo.MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=SERVER_WAIT) as client:
             runs = list(client[database]["runs"].find({"config.identity": {"$exists": True}}, wanted))
@@ -127,6 +129,9 @@ def mongo_study(url: str, database: str, where: Where | None = None) -> Study:
 
 
 def _read_document(run: Mapping[str, Any], series: Sequence[Mapping[str, Any]], source: str) -> Record:
+    entries = run.get("info", {}).get(NOTE)
+    declared = None if entries is None else metrics_of(entries)
+    areas = {f"test/{metric.name}{AREA}" for metric in declared or EVERY if metric.area}
     by_step: dict[float, dict[str, float]] = {}
     for entry in series:
         for step, value in zip(entry["steps"], entry["values"], strict=True):
@@ -136,10 +141,10 @@ def _read_document(run: Mapping[str, Any], series: Sequence[Mapping[str, Any]], 
         values = by_step[step]
         costs = {name.removeprefix(COST): value for name, value in values.items() if name.startswith(COST)}
         told = {name: value for name, value in values.items() if not name.startswith(COST)}
-        metrics = {name: value for name, value in told.items() if not name.endswith(AREA)}
+        metrics = {name: value for name, value in told.items() if name not in areas}
         points.append(Point(float(place), {"images": step, **costs}, metrics))
     if not points:
         raise ValueError(f"no metrics ({run.get('status')})")
     started = run.get("start_time")
     written = started.replace(tzinfo=timezone.utc).timestamp() if started else 0.0
-    return record_of(source, run["config"], points, run.get("status") == "COMPLETED", written, "")
+    return record_of(source, run["config"], points, run.get("status") == "COMPLETED", written, "", declared)

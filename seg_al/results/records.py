@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seg_al.core import COST_UNITS
+from seg_al.core import COST_UNITS, Metric
+from seg_al.measuring.declarations import KNOWN
 from seg_al.results.arms import CHOICES, REPETITION, labels, shown
+from seg_al.results.metrics import METRICS, declarations_of, metric_of
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +54,8 @@ class Record:
     complete: bool
     written: float
     """When it was last written, seconds since 1970; of two equal copies the newer one counts."""
+    metrics: tuple[Metric, ...] | None = None
+    """What its task declares; None: a run of before tasks did."""
 
     @property
     def rank(self) -> tuple[bool, int, float]:
@@ -92,6 +96,16 @@ class Study:
         """What could not be read."""
         return list(self.table.attrs["problems"])
 
+    def metric(self, number: str) -> Metric:
+        """The metric behind a number such as "test/error"."""
+        return metric_of(self.table, number)
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """What is compared where nobody says what: the first metric of each run's task on test."""
+        first = [one.metrics[0] for one in self.records if one.metrics] + [metrics[0] for metrics in KNOWN]
+        return tuple(dict.fromkeys(f"test/{metric.name}" for metric in first))
+
     @property
     def arms(self) -> tuple[str, ...]:
         """Labels of the arms that ask, random first; without ceilings."""
@@ -119,7 +133,13 @@ class Study:
 
 
 def record_of(
-    source: str, config: Mapping[str, Any], points: Sequence[Point], complete: bool, written: float, fallback: str
+    source: str,
+    config: Mapping[str, Any],
+    points: Sequence[Point],
+    complete: bool,
+    written: float,
+    fallback: str,
+    metrics: tuple[Metric, ...] | None = None,
 ) -> Record:
     """A record of a run's config, nested as in config.json or lifted as Sacred stores it.
 
@@ -131,7 +151,7 @@ def record_of(
     for group in CHOICES:
         if not isinstance(settings.get(group), str | None):
             raise ValueError(f"the {group} is {settings[group]!r}, no name of an option")
-    return Record(source, str(config.get("identity", fallback)), settings, tuple(points), complete, written)
+    return Record(source, str(config.get("identity", fallback)), settings, tuple(points), complete, written, metrics)
 
 
 def choices_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -170,6 +190,7 @@ def study_of(records: Sequence[Record], where: Where, problems: Sequence[str], p
     kept, names = [record for record, _ in named], [label for _, label in named]
     table = _table(kept, names)
     table.attrs["problems"] = list(problems)
+    table.attrs[METRICS] = declarations_of(one.metrics for one in sorted(kept, key=lambda one: one.written))
     return Study(place, table, tuple(kept), tuple(names))
 
 

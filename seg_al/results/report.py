@@ -17,7 +17,7 @@ from seg_al.core import CostUnit
 from seg_al.results.arms import missing, shown
 from seg_al.results.check import Check
 from seg_al.results.commands import command
-from seg_al.results.comparable import check_comparable, lower_is_better
+from seg_al.results.comparable import check_comparable
 from seg_al.results.curves import arms_of, baseline_of, is_random
 from seg_al.results.curves import table_of as means_of
 from seg_al.results.pitfalls import checklist
@@ -128,7 +128,12 @@ def findings_of(study: Study, metric: str, cost: CostUnit) -> list[str]:
     """What the numbers say, a sentence each, and what they cannot carry."""
     scores = areas(study.table, metric, cost)
     found = against_random(study, scores)
-    lines = [f"Of {metric}, less is better: a difference below 0 is a gain."] if lower_is_better(metric) else []
+    lower = study.metric(metric).better == "lower"
+    lines = (
+        [f"Of {metric}, less is better: a difference below 0 is a gain, and 90 % of a score is 1 / 0.9 of it."]
+        if lower
+        else []
+    )
     lines += [_difference(row, metric) for row in found.to_dict("records")] or [_nothing_compared(study, metric)]
     lines += [saving_as_text(row, cost) + "." for row in savings(study, metric, cost).to_dict("records")]
     pairs = int(found["n"].min()) if len(found) else 0
@@ -189,7 +194,7 @@ def _sections(study: Study, metric: str, cost: CostUnit) -> list[Section]:
     ends = finals(study.table, metric, cost)
     saved = savings(study, metric, cost)
     about = f"{metric}, cost in {cost}"
-    made = [("Scores of the arms", MAIN_NOTE, main_shown(main_table(study, metric, cost), metric))]
+    made = [("Scores of the arms", MAIN_NOTE, main_shown(main_table(study, metric, cost), study.metric(metric)))]
     if len(saved):
         made.append((f"Label saving: {cost} needed, in % of random's", SAVING_NOTE, savings_shown(saved)))
     if len(random := against_random(study, scores)):

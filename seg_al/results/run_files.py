@@ -12,6 +12,7 @@ from typing import Any
 
 from seg_al.recording.agreement import scalars as agreement_scalars
 from seg_al.recording.checksums import DIFFERENT, checksum, checksums_in
+from seg_al.recording.metric_declarations import declared_in
 from seg_al.recording.query_statistics import scalars as query_scalars
 from seg_al.results.records import Point, Record, choices_of, record_of
 
@@ -40,7 +41,7 @@ def read_run(folder: Path) -> Record:
     complete = bool(done) and done.get("rounds") == config.get("rounds")  # else it is being extended
     written = os.path.getmtime(f"{path}/rounds/{list(rounds)[-1]}/metrics.json")
     with _named("config.json"):
-        return record_of(path, config, points, complete, written, folder.name)
+        return record_of(path, config, points, complete, written, folder.name, declared_in(folder))
 
 
 def number(value: object, what: str) -> float:

@@ -15,7 +15,6 @@ from scipy.special import ndtr, stdtrit
 from seg_al.core import CostUnit
 from seg_al.measuring.curve import Curve
 from seg_al.results.arms import amount
-from seg_al.results.comparable import lower_is_better
 from seg_al.results.curves import LEVEL, baseline_of, curves_of
 from seg_al.results.records import Study
 
@@ -162,29 +161,36 @@ def savings(study: Study, metric: str, cost: CostUnit = "images", targets: Seque
     """`saving` of every arm against its random arm, at shares of the full-data score.
 
     Where the arm's setup has no full-data run, the reference is the random arm's last mean over the pairs, and column
-    `reference` says so ("full data" or "random's last"). Columns: label, baseline, target, reference, goal (the
-    score), and those of `saving`. Empty without a random arm, and where lower is better: no share of a score is a goal
-    then.
+    `reference` says so ("full data" or "random's last"). Where lower is better, a share of 0.9 of a score s is reached
+    at s / 0.9. Columns: label, baseline, target, reference, goal (the score), and those of `saving`. Empty without a
+    random arm.
     """
-    arms = curves_of(study.table, metric, cost)
+    sign = study.metric(metric).sign
+    arms = {label: _signed(runs, sign) for label, runs in curves_of(study.table, metric, cost).items()}
     rows = []
-    for label in () if lower_is_better(metric) else arms:
+    for label in arms:
         baseline = baseline_of(study.table, label)
         if baseline is None or baseline not in arms:
             continue
-        full = study.ceiling_scores(label, metric)
+        full = [sign * score for score in study.ceiling_scores(label, metric)]
         shared = arms[label].keys() & arms[baseline].keys() or arms[baseline].keys()
         last = float(np.mean([arms[baseline][run].values[-1] for run in sorted(shared)]))
         score, reference = (float(np.mean(full)), "full data") if full else (last, "random's last")
         for target in targets:
-            goal = ShareOfFull(target, full) if full else ShareOfLast(target)
+            share = target if sign > 0 else 1 / target
+            goal = ShareOfFull(share, full) if full else ShareOfLast(share)
             found = saving(arms[label], arms[baseline], goal)
             rows.append(
                 {"label": label, "baseline": baseline, "target": target, "reference": reference}
-                | {"goal": target * score}
+                | {"goal": sign * share * score}
                 | found
             )
     return pd.DataFrame(rows, columns=[*KEYS, *FOUND])
+
+
+def _signed(runs: Mapping[int, Curve], sign: int) -> dict[int, Curve]:
+    """The curves with higher = better."""
+    return {run: Curve(curve.costs, sign * curve.values) for run, curve in runs.items()}
 
 
 KEYS = ("label", "baseline", "target", "reference", "goal")

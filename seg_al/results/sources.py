@@ -15,9 +15,6 @@ from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.records import Study
 from seg_al.tracking.backends import LOCAL_URL, URL_VARIABLE
 
-METRICS = ("test/dice", "test/ap")
-"""What is compared where nobody says what: the first that the study has."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Paths or a database, a filter, the metric and the cost."""
@@ -27,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mongo", action="store_true", help="read MongoDB, as Sacred wrote it, not folders")
     parser.add_argument("--url", help=f"of the MongoDB (the environment's {URL_VARIABLE}, else {LOCAL_URL})")
     parser.add_argument("--database", default="sacred", help="its database (%(default)s)")
-    parser.add_argument("--metric", help=f"what is compared (the first that is there of {', '.join(METRICS)})")
+    parser.add_argument("--metric", help="what is compared (the first metric of the task, on test)")
     parser.add_argument("--cost", choices=COST_UNITS, default="images", help="what labels cost (%(default)s)")
     parser.add_argument(
         "--where", nargs="+", action="extend", default=[], metavar="NAME=A,B", help="keep only such runs"
@@ -44,12 +41,12 @@ def study_from(arguments: argparse.Namespace) -> Study:
 
 
 def metric_from(arguments: argparse.Namespace, study: Study) -> str:
-    """The metric that the arguments name, else the first of METRICS that the study has.
+    """The metric that the arguments name, else the first headline of a task that the study has.
 
     Raises ValueError naming the metrics that are there instead.
     """
     there = sorted(set(study.table.loc[~study.table["ceiling"], "metric"]))
-    wanted = METRICS if arguments.metric is None else (arguments.metric,)
+    wanted = study.headlines if arguments.metric is None else (arguments.metric,)
     for metric in wanted:
         if metric in there:
             return str(metric)

@@ -25,9 +25,10 @@ from seg_al.recording.pictures.print_style import (
     plain_axes,
     wrapped_to_width,
 )
-from seg_al.results.arm_styles import styles_of, unit_of
-from seg_al.results.curves import arms_of, class_metrics, table_of
+from seg_al.results.arm_styles import styles_of
+from seg_al.results.curves import arms_of, table_of
 from seg_al.results.mean_lines import banded, mean_lines, seen_with_bands
+from seg_al.results.metrics import class_metrics, metric_of, unit_of
 from seg_al.results.statistics import areas, summary
 
 PANELS = 12
@@ -42,8 +43,7 @@ def per_class_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure
     if not classes:
         return None
     shown = most_asked(table, classes)
-    one = classes[shown[0]].rpartition("/")[2].removesuffix(f"_{shown[0]}")  # iou, of which miou is the mean
-    figure = _panels(table, {name: (classes[name], cost) for name in shown}, one)
+    figure = _panels(table, {name: (classes[name], cost) for name in shown}, metric_of(table, metric).of_class)
     return _counted(figure, len(shown), len(classes))
 
 
@@ -117,9 +117,10 @@ def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylab
         means = table_of(table, metric, cost)
         seen |= {str(label): str(label) for label in means["label"]}
         mean_lines(axes, means, styles, opacity=0.1 if bands else 0.0)
-        frame(axes, seen_with_bands(means) if bands else means["mean"])
+        own = metric_of(table, metric)
+        frame(axes, seen_with_bands(means, own) if bands else means["mean"], own)
         cost_axis(axes, cost, means["cost"], room=7)
-        named = title + ("" if ylabel else unit_of(metric, means["mean"]) * ("(" not in title))
+        named = title + ("" if ylabel else unit_of(own) * ("(" not in title))
         axes.set_title(wrapped_to_width(named, figure.get_figwidth() / columns - 0.45))
         plain_axes(axes)
     for axes in panels[len(drawn) :]:
@@ -156,7 +157,7 @@ def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | 
         counts = stable["metric"].str.removeprefix(stem).astype(int)
         means = stable.assign(cost=counts).groupby(["label", "cost"], as_index=False).agg(mean=("value", "mean"))
         mean_lines(drawn["stability"], means, styles, opacity=0.0)
-        frame(drawn["stability"], means["mean"])
+        frame(drawn["stability"], means["mean"], metric_of(table, names[0]))
         seen = {label: label for label in styles if label in set(means["label"])}
         drawn["stability"].set_ylabel("Kendall's τ with all passes")
     for axes in drawn.values():

@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from seg_al.core import CostUnit
-from seg_al.results.comparable import check_comparable, lower_is_better
-from seg_al.results.curves import class_metrics, table_of
+from seg_al.results.comparable import check_comparable
+from seg_al.results.curves import table_of
+from seg_al.results.metrics import class_metrics
 from seg_al.results.ranks import grid_of, mean_ranks, penalties
 from seg_al.results.records import Study
 from seg_al.results.savings import savings
@@ -53,7 +54,7 @@ def write_tables(study: Study, metric: str, cost: CostUnit, folder: Path) -> lis
 
 def _scores(study: Study, metric: str, cost: CostUnit) -> Iterator[Table]:
     found, means = main_table(study, metric, cost), table_of(study.table, metric, cost)
-    yield "main", found, main_shown(found, metric)
+    yield "main", found, main_shown(found, study.metric(metric))
     yield "learning_curves", means, curves_wide(means).reset_index()
 
 
@@ -93,7 +94,7 @@ def _order(study: Study, metric: str, cost: CostUnit) -> Iterator[Table]:
     except ValueError as error:
         log.warning("no tables of penalties and ranks: %s", error)
         return
-    lower = lower_is_better(metric)
+    lower = study.metric(metric).better == "lower"
     beaten = penalties(grid, lower)
     yield "penalties", beaten, penalties_shown(beaten)
     ranks = mean_ranks(areas(study.table, metric, cost), lower)

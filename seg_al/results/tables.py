@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from seg_al.core import CostUnit
-from seg_al.results.comparable import lower_is_better
+from seg_al.core import CostUnit, Metric
 from seg_al.results.curves import baseline_of
 from seg_al.results.ranks import Ranks
 from seg_al.results.records import Study
@@ -34,7 +33,8 @@ def main_table(study: Study, metric: str, cost: CostUnit = "images") -> pd.DataF
     table = pd.DataFrame({"label": area["label"], "n": area["n"]})
     for name, found in (("area", area), ("area_log", log_area), ("final", final)):
         table[name], table[f"{name}_sd"] = found["mean"], found["sd"]
-    full = [None if lower_is_better(metric) else study.ceiling_score(label, metric) for label in table["label"]]
+    lower = study.metric(metric).better == "lower"
+    full = [None if lower else study.ceiling_score(label, metric) for label in table["label"]]
     table["full_share"] = [
         math.nan if score is None else value / score for score, value in zip(full, table["final"], strict=True)
     ]
@@ -84,13 +84,12 @@ def curves_wide(means: pd.DataFrame) -> pd.DataFrame:
     return wide.pivot(index="arm", columns="cost", values="cell")[order].reindex(list(dict.fromkeys(means["label"])))
 
 
-def main_shown(table: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """`main_table` for a reader: the best of a column marked **, the second __, as `latex` and the report know."""
-    sign = -1.0 if lower_is_better(metric) else 1.0
+def main_shown(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """`main_table` of the metric for a reader: ** marks the best of a column, __ the second, for LaTeX and report."""
     shown = pd.DataFrame({"arm": table["label"], "n": [str(n) for n in table["n"]]})
     for title, name in zip(MAIN[2:5], ("area", "area_log", "final"), strict=True):
         texts = [with_sd(mean, sd) for mean, sd in zip(table[name], table[f"{name}_sd"], strict=True)]
-        shown[title] = _ranked(texts, list(sign * table[name]))
+        shown[title] = _ranked(texts, list(metric.sign * table[name]))
     shown[MAIN[5]] = [_number(100 * value, 1) for value in table["full_share"]]
     shown[MAIN[6]] = [_number(value, 2) for value in table["query_seconds"]]
     shown[MAIN[7]] = [_number(value, 0) for value in table["query_peak_mib"]]

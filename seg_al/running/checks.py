@@ -52,10 +52,11 @@ def _of_task(experiment: Experiment) -> list[str]:
         for name, part in parts.items()
         if isinstance(part, MadeForTask) and part.task != task.name
     ]
-    if trainer.validation.metric not in task.judges:
+    judges = [metric.name for metric in task.metrics if metric.judges]
+    if trainer.validation.metric not in judges:
         problems.append(
             f"trainer.validation.metric={trainer.validation.metric}, which task={task.name} does not measure; "
-            f"choose {' or '.join(task.judges)}"
+            f"choose {' or '.join(judges)}"
         )
     if isinstance(experiment.asking.heuristic, ObjectHeuristic) and task.name != "instances":
         problems.append(

@@ -97,8 +97,6 @@ class InstanceSegmentation:
     _warned: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
     """Splits of which it has been said that AP counts too few detections."""
     name: ClassVar[str] = "instances"
-    headline: ClassVar[str] = "ap"
-    judges: ClassVar[tuple[str, ...]] = ("ap", "ap50", "bbox_ap")
 
     def __post_init__(self) -> None:
         for name, share in (("sighting", self.sighting), ("least_score", self.least_score)):

@@ -28,8 +28,6 @@ class SemanticSegmentation:
     least_object: int = LEAST_OBJECT
     """Pixels, of the image as it is measured, below which an object counts on neither side; 0: all count."""
     name: ClassVar[str] = "semantic"
-    headline: ClassVar[str] = "dice"
-    judges: ClassVar[tuple[str, ...]] = ("dice", "miou")
     metrics: ClassVar[tuple[Metric, ...]] = CLASS_MAP_METRICS
     reading: ClassVar[Logits] = LOGITS
 

@@ -21,13 +21,12 @@ class Task(Protocol):
 
     name: ClassVar[str]
     """What models, losses and augmentations made for it call it."""
-    headline: ClassVar[str]
-    """The metric, such as "dice", that a line of the log tells of val and test."""
-    judges: ClassVar[tuple[str, ...]]
-    """Metrics of val that may choose a checkpoint."""
 
     @property
-    def metrics(self) -> tuple[Metric, ...]: ...  # all that `evaluate` measures, but for those of one class
+    def metrics(self) -> tuple[Metric, ...]:
+        """All that `evaluate` measures, but for those of one class; the first is what the log tells of each round."""
+        ...
+
     @property
     def reading(self) -> Reading: ...  # how passes become beliefs
 
@@ -36,11 +35,11 @@ class Task(Protocol):
         ...
 
     def judge(self, model: Any, dataset: Dataset, compute: Compute, metric: str) -> float:
-        """One of `judges` on val, dropout off; higher = better."""
+        """One of the metrics that judge, on val, dropout off."""
         ...
 
     def constants(self, dataset: Dataset, metric: str) -> Mapping[str, float]:
-        """What one of `judges` gives, on val, to each prediction that looks at no image, such as "gland everywhere"."""
+        """What one of the metrics that judge gives, on val, to each prediction that looks at no image, by its name."""
         ...
 
     def evaluate(

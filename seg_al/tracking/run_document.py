@@ -6,11 +6,12 @@ The same reading feeds a live run's document, a later import, and the comparison
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from seg_al.recording.metric_declarations import NOTE, declared_in
 from seg_al.recording.stages import finished
 from seg_al.tracking.attempts import SACRED, attempts_of, is_running, moment_of, read_object, uid_of, written
 from seg_al.tracking.backends import plain_values
@@ -154,6 +155,8 @@ def _untracked_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     files = [folder / "config.json", *sorted((folder / "rounds").glob("*/metrics.json"))]
     times = sorted(written(path) for path in files)
     log, stop = folder / "run.log", stop_of(folder)
+    declared = declared_in(folder)
+    metrics = {} if declared is None else {NOTE: [asdict(metric) for metric in declared]}
     return {
         "experiment": {"name": "seg_al", "sources": [], "dependencies": [], "repositories": [], "mainfile": None},
         "command": "run_main",
@@ -173,7 +176,7 @@ def _untracked_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
         },
         "resources": [],
         "captured_out": capped(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else "",
-        "info": {"folder": str(folder.resolve()), "attempts": []},
+        "info": {"folder": str(folder.resolve()), "attempts": [], **metrics},
     }
 
 

@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 from matplotlib.image import imread
 
+from seg_al.core import Metric
 from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.results.arm_styles import styles_of
 from seg_al.results.curves import as_text, baseline_of, differences, table_of
@@ -196,7 +197,7 @@ def test_gaps_stand_in_the_figure_itself(tmp_path: Path) -> None:
     assert red(noted) > 100
 
 
-def test_the_picture_of_one_run_takes_the_metrics_that_there_are(tmp_path: Path) -> None:
+def test_the_picture_of_one_run_takes_the_splits_that_there_are(tmp_path: Path) -> None:
     rounds = [{"cost": {"images": 4.0 + number}, "metrics": {"val/dice": 0.5 + number / 10}} for number in range(3)]
-    learning_curve_figure(rounds, tmp_path / "run.png")
+    learning_curve_figure(rounds, tmp_path / "run.png", Metric("dice", lowest=0, highest=1))
     assert imread(tmp_path / "run.png").std() > 0.05

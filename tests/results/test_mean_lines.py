@@ -9,6 +9,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from test_figures import table_from
 
+from seg_al.core import Metric
 from seg_al.recording.pictures.print_style import frame
 from seg_al.results.arm_styles import styles_of
 from seg_al.results.comparison_figures import gains_figure
@@ -20,6 +21,7 @@ from seg_al.results.statistics import areas
 from seg_al.results.study_figures import per_class_figure, shares_figure
 from seg_al.results.tables import every_pair
 
+SHARE = Metric("dice", lowest=0, highest=1)
 SLOPES = {"random": 0.02, "bald": 0.05}
 
 
@@ -69,13 +71,13 @@ def test_a_panel_of_means_alone_holds_the_bands_but_never_hides_the_means_behind
     low, high = float(means["low"].min()), float(means["high"].max())
     half = 4.302653 * 0.01 / np.sqrt(3)  # t of 3 runs
     assert (low, high) == pytest.approx((0.41 - half, 0.45 + half), abs=1e-6)
-    seen = seen_with_bands(means)
+    seen = seen_with_bands(means, SHARE)
     assert (seen.min(), seen.max()) == pytest.approx((low, high))  # less than the means' range of 0.04 beyond them
-    wide = seen_with_bands(means.assign(low=means["mean"] - 0.3, high=means["mean"] + 0.3))
+    wide = seen_with_bands(means.assign(low=means["mean"] - 0.3, high=means["mean"] + 0.3), SHARE)
     assert (wide.min(), wide.max()) == pytest.approx((0.37, 0.49))
-    share = seen_with_bands(means.assign(mean=[0.0, 0.9], low=-0.3, high=1.3))
+    share = seen_with_bands(means.assign(mean=[0.0, 0.9], low=-0.3, high=1.3), SHARE)
     assert (share.min(), share.max()) == (0.0, 1.0)  # where no value can be there is no room
-    np.testing.assert_array_equal(seen_with_bands(means.assign(mean=0.5)), [0.5, 0.5])
+    np.testing.assert_array_equal(seen_with_bands(means.assign(mean=0.5), SHARE), [0.5, 0.5])
     table = study(10, apart=0.01)
     figure = shares_figure(table[table["metric"] == "test/dice"].assign(metric="asked/share_gland"))
     assert figure is not None
@@ -104,13 +106,17 @@ def test_differences_of_two_pairs_have_no_bar_and_the_axis_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "limits"),
-    [([0.0, 0.0], (0.0, 0.1)), ([1.0, 1.0], (0.9, 1.0)), ([0.0, 0.2], (0.0, 0.23)), ([-3.0, 7.0], (-4.5, 8.5)),
-     ([40.0, np.nan, 60.0], (37.0, 63.0)), ([np.nan], (0.0, 1.0))],
+    ("values", "metric", "limits"),
+    [([0.0, 0.0], SHARE, (0.0, 0.1)), ([1.0, 1.0], SHARE, (0.9, 1.0)), ([0.0, 0.2], SHARE, (0.0, 0.23)),
+     ([-3.0, 7.0], Metric("free"), (-4.5, 8.5)), ([40.0, np.nan, 60.0], Metric("free"), (37.0, 63.0)),
+     ([40.0, 60.0], SHARE, (37.0, 60.0)),
+     ([0.0, 1.0], Metric("free"), (-0.15, 1.15)), ([np.nan], SHARE, (0.0, 1.0))],
 )  # fmt: skip
-def test_an_axis_has_no_room_where_no_value_can_be(values: list[float], limits: tuple[float, float]) -> None:
+def test_an_axis_has_no_room_where_no_value_can_be(
+    values: list[float], metric: Metric, limits: tuple[float, float]
+) -> None:
     axes = Figure().add_subplot()
-    assert frame(axes, values) == pytest.approx(limits)
+    assert frame(axes, values, metric) == pytest.approx(limits)
     assert axes.get_ylim() == pytest.approx(limits)
 
 

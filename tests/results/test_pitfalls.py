@@ -73,11 +73,13 @@ def test_a_single_full_data_run_below_a_single_arm_s_run_tells_nothing() -> None
 def test_of_an_error_less_is_better_for_ceilings_and_collapses() -> None:
     runs = [*arm("random", [8.0, 9.0, 10.0, 30.0]), *full([4.0, 4.1])]
     errors = [
-        replace(one, points=tuple(replace(p, metrics={"test/hausdorff": p.metrics["test/dice"]}) for p in one.points))
+        replace(
+            one, points=tuple(replace(p, metrics={"test/object_hausdorff": p.metrics["test/dice"]}) for p in one.points)
+        )
         for one in runs
     ]
-    assert check_of(errors, "more than chance", "test/hausdorff").verdict == "yes"
-    assert check_of(errors, "collapsed", "test/hausdorff").because.startswith(
+    assert check_of(errors, "more than chance", "test/object_hausdorff").verdict == "yes"
+    assert check_of(errors, "collapsed", "test/object_hausdorff").because.startswith(
         "At the end above twice its arm's median: random run 3 (30.0000)."
     )
 
@@ -109,10 +111,12 @@ def test_an_ap_that_cannot_be_one_says_what_it_can_be() -> None:
     ]
     study = study_of(runs, {}, [], "here")
     for metric in ("test/ap", "test/bbox_ap"):
-        (found,) = [check for check in checklist(study, metric, "images") if "AP counts" in check.claim]
+        (found,) = [check for check in checklist(study, metric, "images") if "A perfect prediction" in check.claim]
         assert found.verdict == "no"
-        assert "a perfect prediction has a test/ap of 0.7624, not 1" in found.because
-    assert not [check for check in checklist(study, "test/dice", "images") if "AP counts" in check.claim]
+        assert found.because.startswith(
+            "test/perfect_ap is 0.7624: what a perfect prediction gets, as images hold more"
+        )
+    assert not [check for check in checklist(study, "test/dice", "images") if "A perfect prediction" in check.claim]
 
 
 def test_the_size_of_val_is_read_from_the_runs_and_compared_with_what_the_pool_gave() -> None:

@@ -26,7 +26,7 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from seg_al.core import CostUnit
+from seg_al.core import CostUnit, Metric
 from seg_al.recording.pictures.plain_text import without_formulas
 
 # Okabe and Ito (2008), with grey for its yellow, which does not show on white; black and greys are random's.
@@ -193,18 +193,19 @@ def write_figure(figure: Figure, path: Path, dpi: int) -> None:
         without_formulas(figure).savefig(path, format=kind, dpi=dpi, metadata=metadata)
 
 
-def frame(axes: Axes, values: npt.ArrayLike) -> tuple[float, float]:
+def frame(axes: Axes, values: npt.ArrayLike, metric: Metric) -> tuple[float, float]:
     """Limits of the y axis around the finite values that must be seen: with some room, and none where no value can be.
 
-    What is never negative has no room below 0, a fraction none above 1; equal values still have an axis.
+    Equal values still have an axis.
     """
     seen = np.asarray(values, dtype=np.float64)
     seen = seen[np.isfinite(seen)]
     low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 1.0)
     room = 0.15 * (high - low) or 0.1 * abs(high) or 0.1
     bottom, top = low - room, high + room
-    if low >= 0:
-        bottom = max(bottom, 0.0)
-        top = min(top, 1.0) if high <= 1 else top
+    if metric.lowest is not None:
+        bottom = min(low, max(bottom, metric.lowest))
+    if metric.highest is not None:
+        top = max(high, min(top, metric.highest))
     axes.set_ylim(bottom, top)
     return bottom, top
