@@ -252,10 +252,7 @@ def test_where_less_is_better_the_least_is_best(copied: Path, tmp_path: Path) ->
     most = main["area"].idxmax()
     assert penalties.loc[(least, most), "share"] > 0.5 > penalties.loc[(most, least), "share"]
     findings = findings_of(study, "test/object_hausdorff", "images")
-    assert (
-        findings[0]
-        == "Of test/object_hausdorff, less is better: a difference below 0 is a gain, and 90 % of a score is 1 / 0.9 of it."
-    )
+    assert findings[0].startswith("Of test/object_hausdorff, less is better: a difference below 0 is a gain")
     assert not any("needs" in line for line in findings)
 
 
