@@ -1,6 +1,6 @@
-"""Mask R-CNN (arXiv 1703.06870) of an unmodified detectron2, cut at its RoI heads as that of torchvision is.
+"""Mask R-CNN of an unmodified detectron2: encode ends where passes begin to differ, which is behind region pooling.
 
-detectron2 is not on PyPI, and is imported when such a network is built; what needs it lies in detectron2_parts.py.
+detectron2 is not on PyPI, and is imported when such a network is built; what needs it stands in detectron2_parts.py.
 """
 
 from __future__ import annotations
@@ -47,11 +47,12 @@ class Detectron2State(NamedTuple):
 
 
 class Detectron2MaskRCNN(nn.Module):
-    """A Mask R-CNN of detectron2's model zoo by the name of its .yaml file, with FPN, DC5 or C4.
+    """A Mask R-CNN (arXiv 1703.06870) of detectron2's model zoo by the name of its .yaml file, with FPN, DC5 or C4.
 
-    `options` are further keys of detectron2's config by their full names. `weights`: None, or a .pkl or .pth file in
-    detectron2's format, matched by its rules for names; where the number of classes differs, the layers that depend
-    on it stay fresh. Without weights nothing is frozen, and group norm takes the place of frozen statistics.
+    Images [B, 3, H, W] become one Passed each. `options` are further keys of detectron2's config by their full names.
+    `weights`: None, or a .pkl or .pth file in detectron2's format, matched by its rules for names; where the number
+    of classes differs, the layers that depend on it stay fresh. Without weights nothing is frozen, and group norm
+    takes the place of frozen statistics.
     `sites` are those of seg_al.models.roi_heads.Dropout; C4 has no layers for "box_head". The `proposals` likeliest
     regions of an image are judged. In training, a region of which more than the share `unknown` is unlabelled is no
     background; masks are learnt whole, since who outlines an object outlines all of it.
@@ -198,7 +199,7 @@ class Detectron2MaskRCNN(nn.Module):
 
 def detections(logits: Tensor, boxes: Tensor, detecting: Detecting) -> RegionDetections:
     # [R, C], [R, C - 1 or, of no class, 1, 4]
-    """The likeliest regions that do not overlap more than they may; upstream's has no class-agnostic way."""
+    """The likeliest regions that do not overlap more than they may; detectron2's own never lets classes compete."""
     scores = logits.softmax(1)[:, 1:]
     rows, places = (scores > detecting.score).nonzero(as_tuple=True)
     scores, boxes = scores[rows, places], boxes[rows, places.clamp(max=boxes.shape[1] - 1)]

@@ -39,7 +39,7 @@ CUT = {
     "MODEL.ROI_MASK_HEAD.NAME": ("MaskRCNNConvUpsampleHead",),
     "INPUT.FORMAT": ("BGR", "RGB"),
 }
-"""What a network must be to be cut at its RoI heads, with one softmax per proposal: FPN, DC5 and C4 of Mask R-CNN."""
+"""What a network must be for decode to begin at its region heads: FPN, DC5 or C4, with one softmax per proposal."""
 
 
 class Truth(Instances):  # type: ignore[misc]
@@ -211,7 +211,7 @@ def config_of(name: str, options: Mapping[str, Any], ours: Mapping[str, Any], fr
             raise ValueError(
                 f"model.config={name} has {key}={value}; seg_al runs the heads of Mask R-CNN with "
                 f"{key}={' or '.join(map(str, fit))}, as in COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml; "
-                "cascades, panoptic FPN, PointRend, keypoints, RetinaNet and detectors without masks are not cut"
+                "cascades, panoptic FPN, PointRend, keypoints, RetinaNet and detectors without masks are not supported"
             )
     for part in ("PROPOSAL_GENERATOR", "ROI_HEADS"):
         config.MODEL[part].NAME = f"PartlyKnown{config.MODEL[part].NAME}"

@@ -126,14 +126,15 @@ def _fresh(module: nn.Module) -> None:
 
 
 class DRN(nn.Module):
-    """A DRN of output stride 8, its classifier and the upsampling to the size of the image, cut at its first dropout.
+    """A DRN of output stride 8, its classifier, and the upsampling to the size of the image.
 
+    Images [B, 3, H, W] become logits [B, C, H, W]; the size is free: logits that reach beyond an image's right and
+    lower edge, by 7 pixels at most, are cut off. encode ends before the first dropout.
     `sites`: element-wise dropout of probability `dropout` after each of the residual stages 3, 4, 5 and 6 ("stages"),
     once before the classifier ("head") or nowhere ("none"). The predecessor has it after the stages 3 to 6 of D, but 1
     to 8 of C, where decode would repeat all; we take 3 to 6 of either.
     `upsample`: a transposed convolution of each class by itself that starts as bilinear interpolation and learns
-    ("learned"; fyu/drn makes the same layer, but freezes it), or interpolation ("bilinear"). The size of an image is
-    free: logits that reach beyond its right and lower edge, by 7 pixels at most, are cut off.
+    ("learned"; fyu/drn makes the same layer, but freezes it), or interpolation ("bilinear").
     `weights`: None, a file of the published classification network (its classifier is left out, ours stays fresh) or
     of a segmentation network, or base:FILE, which takes all but the classifier and the upsampling of either.
     Raises ValueError for weights of another network, with all names.

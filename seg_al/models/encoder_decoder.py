@@ -1,4 +1,4 @@
-"""DeepLabv3+ and FPN of segmentation_models_pytorch, cut at their first dropout; no weights are ever fetched."""
+"""DeepLabv3+ and FPN of segmentation_models_pytorch; weights come from files that are here, never from the internet."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class DecoderState(NamedTuple):
 
 
 class DeepLab(nn.Module):
-    """DeepLabv3+ (arXiv 1802.02611). The size of an image is free: it is continued to a multiple of 16 by its edge.
+    """DeepLabv3+ (arXiv 1802.02611): images [B, 3, H, W] become logits [B, C, H, W].
 
+    The size of an image is free: its edge is repeated until height and width are multiples of 16.
     `sites`: element-wise dropout of probability `dropout` behind the atrous pyramid, before its output meets the finer
     features ("decoder", where the library has it with 0.5), before the classifier ("head") or nowhere ("none").
     `weights`: None, or a file of the encoder's; see `fill_encoder`. Stochastic depth of encoders is off.
@@ -113,8 +114,9 @@ class DeepLab(nn.Module):
 
 
 class FPN(nn.Module):
-    """A feature pyramid (arXiv 1612.03144) for segmentation; images are continued to a multiple of 32 by their edge.
+    """A feature pyramid (arXiv 1612.03144) for segmentation: images [B, 3, H, W] become logits [B, C, H, W].
 
+    The size of an image is free: its edge is repeated until height and width are multiples of 32.
     `sites`: whole feature maps are dropped with probability `dropout` before the classifier ("head", where the library
     has it with 0.2), in each of the pyramid's four levels ("decoder") or nowhere ("none").
     `weights`: None, or a file of the encoder's; see `fill_encoder`. Stochastic depth of encoders is off.
@@ -201,7 +203,7 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 
 def _features(network: Any, images: Tensor) -> list[Tensor]:
-    """The encoder's maps, finest first, of images continued right and below to a multiple of its stride."""
+    """The encoder's maps, finest first, of images whose edge is repeated to a multiple of its stride."""
     stride = max(network.encoder.output_stride, 16)
     below, right = (-length % stride for length in _size(images))
     features: list[Tensor] = network.encoder(functional.pad(images, (0, right, 0, below), mode="replicate"))

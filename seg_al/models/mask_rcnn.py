@@ -1,4 +1,4 @@
-"""Mask R-CNN (arXiv 1703.06870) on torchvision's parts, cut where its passes begin to differ: behind region pooling."""
+"""Mask R-CNN on torchvision's parts: encode ends where passes begin to differ, which is behind region pooling."""
 
 from __future__ import annotations
 
@@ -54,11 +54,12 @@ class ImageState(NamedTuple):
 
 
 class MaskRCNN(nn.Module):
-    """Finds objects with their masks; images are shown in their own size, which is continued to a multiple of 32.
+    """Mask R-CNN (arXiv 1703.06870): the objects of images [B, 3, H, W] with boxes, classes and masks, one Passed each.
 
+    Images keep their size; the mean colour is added right and below, until height and width are multiples of 32.
     Dropout of probability `dropout` stands at `sites` (see roi_heads.Dropout). Passes share the pyramid, its
-    proposals and what is pooled from them, and where the box head has no dropout, that head too; the boxes of
-    masks differ from pass to pass, so that masks are pooled anew. Regions in unlabelled pixels are no background.
+    proposals and what is pooled from them, and where the box head has no dropout, that head too; the boxes of masks
+    differ from pass to pass, so that masks are pooled anew. Regions in unlabelled pixels are no background.
     `weights`: None, a file of the encoder's alone, or a file of the whole network in torchvision's names, such as its
     COCO weights or what another training saved; then the layers that depend on the number of classes stay fresh where
     that number differs. Raises ValueError for weights of another network, with all names.

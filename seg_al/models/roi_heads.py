@@ -152,7 +152,7 @@ class RegionDetections(NamedTuple):
 
 
 class RegionHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's heads, taken apart where passes begin to differ; with its names of weights."""
+    """torchvision's heads in two parts: what all passes share and what differs, with torchvision's names of weights."""
 
     def __init__(
         self, channels: int, classes: int, widths: Widths, detecting: Detecting, learning: Learning, dropout: Dropout

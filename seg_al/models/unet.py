@@ -1,4 +1,4 @@
-"""The U-Net of the GlaS baselines: five stride-2 levels, any input size, cut at its first dropout."""
+"""The U-Net of the GlaS baselines: five levels of stride 2, images of any size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class UNetState(NamedTuple):
     """A half-finished forward pass."""
 
     x: Tensor  # [B, D, h, w]
-    skips: tuple[Tensor, ...]  # finest first
+    skips: tuple[Tensor, ...]  # [B, D, h, w] each, what later steps join; finest first
 
 
 class DoubleConv(nn.Sequential):
@@ -36,6 +36,8 @@ class DoubleConv(nn.Sequential):
 
 
 class Stem(nn.Module):
+    """The first double convolution, at the full resolution."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.block = DoubleConv(3, width)
@@ -70,6 +72,8 @@ class Up(nn.Module):
 
 
 class Drop(nn.Module):
+    """Element-wise dropout."""
+
     def __init__(self, p: float) -> None:
         super().__init__()
         self.dropout = CountedDropout(p)
@@ -79,6 +83,8 @@ class Drop(nn.Module):
 
 
 class Classify(nn.Module):
+    """The logits of each pixel, by a 1x1 convolution."""
+
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
         self.classifier = nn.Conv2d(width, classes, 1)
@@ -90,9 +96,10 @@ class Classify(nn.Module):
 class UNet(nn.Module):
     """A U-Net (arXiv 1505.04597) as a list of steps; encode runs those before the first dropout, decode the rest.
 
-    Encoder widths are `width` times 1, 2, 4, 8, 16, 32. Element-wise dropout of probability `dropout` follows every
-    double convolution of the encoder and every join of the decoder ("all"), the joins only ("decoder"), the deepest
-    encoder level only ("bottleneck"), the last join only, before the classifier ("head"), or nothing ("none").
+    Images [B, 3, H, W] become logits [B, C, H, W] of the same size, whatever that is. Encoder widths are `width` times
+    1, 2, 4, 8, 16, 32. Element-wise dropout of probability `dropout` follows every double convolution of the
+    encoder and every join of the decoder ("all"), the joins only ("decoder"), the deepest encoder level only
+    ("bottleneck"), the last join only, before the classifier ("head"), or nothing ("none").
     """
 
     task: ClassVar[str] = "semantic"

@@ -84,7 +84,7 @@ class InstanceAugmentation:
         return A.Compose([A.ColorJitter(**ranges, hue=(-self.hue, self.hue), p=1.0)])
 
     def example(self, labelled: Labelled, name: str, seed: int) -> tuple[Tensor, Target]:
-        """The image [3, h, w] in 0..1, and its target as targets.py describes it."""
+        """The image [3, h, w] in 0..1, and its target as object_targets.py describes it."""
         image, target = self(*labelled.instances(name), seed)
         picture: npt.NDArray[np.uint8] = np.ascontiguousarray(image.transpose(2, 0, 1))
         return torch.from_numpy(picture).float() / 255, target

@@ -39,12 +39,12 @@ def target_of(
     seen = _seen(_layers(instances, near), placement, flips)
     whole = instances.select(near).areas * placement.ratio.prod()
     may_be_cut = _is_cut(instances, placement)[near]
-    nowhere = flipped(resampled(unknown.astype(np.uint16), placement, 1), flips) > 0
+    unknown_here = flipped(resampled(unknown.astype(np.uint16), placement, 1), flips) > 0
     kept = []
     for place in sorted(seen):
         window, mask = seen[place]
         if may_be_cut[place] and np.count_nonzero(mask) < least * whole[place]:
-            nowhere[window] |= mask
+            unknown_here[window] |= mask
         else:
             kept.append(place)
     masks = np.zeros((len(kept), *placement.crop), dtype=np.uint8)
@@ -52,13 +52,13 @@ def target_of(
     for row, place in enumerate(kept):
         window, mask = seen[place]
         masks[row][window] = mask
-        nowhere[window] &= ~mask
+        unknown_here[window] &= ~mask
         boxes[row] = window[1].start, window[0].start, window[1].stop, window[0].stop
     return {
         "boxes": torch.from_numpy(boxes),
         "labels": torch.from_numpy(instances.classes[near[kept]]),
         "masks": torch.from_numpy(masks),
-        "unknown": torch.from_numpy(np.ascontiguousarray(nowhere)),
+        "unknown": torch.from_numpy(np.ascontiguousarray(unknown_here)),
     }
 
 

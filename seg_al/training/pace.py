@@ -10,7 +10,7 @@ from seg_al.ranges import Count, CountOrNone, Share, ShareBelowOne, Weight
 
 
 class Steps(Protocol):
-    """How many steps a round trains on so many labelled images."""
+    """How many steps a round trains, at least 0; `labelled` counts images, `batch_size` images per step."""
 
     def __call__(self, labelled: int, batch_size: int) -> int: ...
 
@@ -51,7 +51,7 @@ class SteppedPace:
 
 
 class Schedule(Protocol):
-    """The learning rate's factor at a share in [0, 1) of the training."""
+    """The factor of the learning rate once a share in [0, 1) of the steps is done."""
 
     def __call__(self, share: float) -> float: ...
 

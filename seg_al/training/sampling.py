@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Sampling(Protocol):
-    """How often each image appears, in the mean, while the training passes once over all of them."""
+    """How often each image is shown, in the mean, while the training goes once through all of them."""
 
     def __call__(self, labelled: Labelled, names: Sequence[str]) -> Floats: ...  # [N], at least 0
 
