@@ -12,20 +12,20 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from torch import nn
 
 from seg_al.annotators.oracle import Oracle
 from seg_al.asking.asking import Asking
 from seg_al.asking.memory import keep_freed_memory
 from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import RoundView
-from seg_al.core import Budget, Granularity, Heuristic
+from seg_al.core import Budget
 from seg_al.granularities.joining import Image, Pixel
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy
@@ -65,14 +65,15 @@ def resident_mib(field: str) -> float:
 
 
 def query(
-    pool: Noise, model: nn.Module, classes: int, passes: int, granularity: Granularity, also: dict[str, Heuristic]
+    pool: Noise, model: Any, classes: int, passes: int, granularity: Any, also: dict[str, Any]
 ) -> dict[str, float]:
     """Memory that a whole query adds to what the process has when its model has seen one small image."""
     compute = LocalCompute("cpu", "float32", 1, 0, "auto")
     with torch_seeded("benchmark"):
         model = compute.place(model.eval())
     predictor = Predictor(passes, True, None, 1, 1, 8)
-    asking = Asking(BALD(), "bald", also, granularity, Top(), predictor, None, 1000)
+    bald: Any = BALD()
+    asking = Asking(bald, "bald", also, granularity, Top(), predictor, None, 1000)
     names = tuple(str(number) for number in range(classes))
     task = SemanticSegmentation(objects=False, bayesian=False)
     round_view = RoundView(Pool(pool.names, pool), lambda: [model], predictor, compute, names, 0, 1, task)
@@ -119,22 +120,23 @@ GROWTH_LIMIT = 1.05  # of the peak, as passes, pool or images grow
 
 def child(case: str, passes: int, images: int) -> dict[str, float]:
     command = [sys.executable, __file__, "--child", case, str(passes), str(images)]
-    found = subprocess.run(command, capture_output=True, text=True)
-    if found.returncode != 0:
-        sys.exit(f"{case} failed:\n{found.stderr}")
-    return json.loads(found.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode != 0:
+        sys.exit(f"{case} failed:\n{ended.stderr}")
+    measured: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
+    return measured
 
 
 def table() -> pd.DataFrame:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for case, sizes in CASES.items():
         for passes, images in sizes:
-            found = child(case, passes, images)
-            first = next((row for row in rows if row["case"] == case), {**found})
-            ratio = found["peak_mib"] / first["peak_mib"]
-            passed = found["growth_mib"] < STREET_LIMIT if case == "street" else ratio < GROWTH_LIMIT
+            measured = child(case, passes, images)
+            first = next((row for row in rows if row["case"] == case), {**measured})
+            ratio = measured["peak_mib"] / first["peak_mib"]
+            passed = measured["growth_mib"] < STREET_LIMIT if case == "street" else ratio < GROWTH_LIMIT
             rows.append(
-                {"case": case, "passes": passes, "images": images, **found, "of first": ratio, "passed": passed}
+                {"case": case, "passes": passes, "images": images, **measured, "of first": ratio, "passed": passed}
             )
             print(rows[-1], file=sys.stderr)
     return pd.DataFrame(rows)

@@ -19,6 +19,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import torch
 from scipy.special import xlogy
@@ -34,6 +35,8 @@ from seg_al.predictors.predictor import Predictor
 from seg_al.randomness import torch_seeded
 from seg_al.running.compute import LocalCompute
 
+Doubles = npt.NDArray[np.float64]
+
 # case: (image height, width, classes, UNet width, dropout sites, passes)
 CASES = {
     "small UNet, dropout everywhere": (256, 512, 19, 8, "all", 20),
@@ -47,7 +50,7 @@ SIDES = {
 }
 
 
-def network(case: str) -> nn.Module:
+def network(case: str) -> UNet:
     _, _, classes, width, sites, _ = CASES[case]
     with torch_seeded("benchmark"):
         return UNet(width=width, dropout=0.1, sites=sites, classes=classes).eval()  # type: ignore[arg-type]
@@ -100,9 +103,10 @@ def baal(case: str, replicate: bool) -> Callable[[], float]:
     return query
 
 
-def bald_of_stack(probabilities: np.ndarray) -> np.ndarray:  # [K, C, H, W] -> [H, W]
+def bald_of_stack(probabilities: Doubles) -> Doubles:  # [K, C, H, W] -> [H, W]
     mean = probabilities.mean(0)
-    return -xlogy(mean, mean).sum(0) + xlogy(probabilities, probabilities).sum(1).mean(0)
+    scores: Doubles = -xlogy(mean, mean).sum(0) + xlogy(probabilities, probabilities).sum(1).mean(0)
+    return scores
 
 
 def plain_loop(case: str) -> Callable[[], float]:
@@ -162,7 +166,7 @@ def same_ranking(case: str) -> dict[str, float]:
     ids = torch.unique(tiles, return_inverse=True)[1]
     count = int(ids.max()) + 1
 
-    def scores(score_map: Tensor) -> np.ndarray:
+    def scores(score_map: Tensor) -> Doubles:
         return join(score_map, ids, count, "mean", 0.1).numpy()
 
     def beliefs(number_type: str) -> Beliefs:

@@ -28,7 +28,8 @@ from seg_al.results.plates import plates
 from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.records import Study
 from seg_al.results.table_files import write_tables
-from seg_al.tracking import mongod
+from seg_al.tracking.local_port import HOST
+from seg_al.tracking.mongod import find_binary, launch
 
 ARMS = {"random": 0.08, "entropy": 0.095, "bald": 0.13, "margin": 0.1, "mean_std": 0.083}
 """Heuristics and how fast their made-up curves rise, per image."""
@@ -53,7 +54,7 @@ def rounds_of(heuristic: str, run: int, rounds: int) -> list[dict[str, dict[str,
     """The made-up files of each round, by name; the same run begins alike in every arm."""
     rng = np.random.default_rng([run, *heuristic.encode()])
     start = np.random.default_rng(run).normal(0, 0.02)
-    made = []
+    made: list[dict[str, dict[str, Any]]] = []
     for number in range(rounds):
         images = float(START + BUDGET * number)
         noise = start if number == 0 else start / 2 + rng.normal(0, 0.012)
@@ -188,12 +189,12 @@ def main() -> None:
 def mongo(folder: Path) -> Iterator[str]:
     """A real server of its own, on a free port."""
     with socket.socket() as probe:
-        probe.bind((mongod.HOST, 0))
+        probe.bind((HOST, 0))
         port = int(probe.getsockname()[1])
     folder.mkdir()
-    process = mongod.launch(mongod.find_binary(), folder, port)
+    process = launch(find_binary(), folder, port)
     try:
-        yield f"mongodb://{mongod.HOST}:{port}"
+        yield f"mongodb://{HOST}:{port}"
     finally:
         process.terminate()
         process.wait(timeout=30)

@@ -1,4 +1,4 @@
-"""A dataset that keeps what it decoded, up to a stated amount of memory."""
+"""A dataset that keeps decoded images and targets, up to a stated amount of memory."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Cached:
         return self.dataset.objects(name)
 
     def instances(self, name: str) -> Instances:
-        """The objects one by one, made once: run lengths are small. ValueError where the dataset has none."""
+        """The objects of an image, kept once made: run lengths are small. ValueError where the dataset has none."""
         if name not in self._instances:
             self._instances[name] = instances_of(self.dataset, name)
         return self._instances[name]
@@ -61,12 +61,12 @@ class Cached:
 
     @property
     def window(self) -> ValueWindow | None:
-        """Of the images' grey levels, where the dataset has one."""
+        """The window of the images' grey levels, where the dataset has one."""
         return self.dataset.window if isinstance(self.dataset, Windowed) else None
 
     @property
     def colours(self) -> tuple[Colour, ...] | None:
-        """Of the classes, where the dataset has them."""
+        """The colours of the classes, where the dataset states them."""
         return self.dataset.colours if isinstance(self.dataset, Coloured) else None
 
     @property

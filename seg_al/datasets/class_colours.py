@@ -1,4 +1,4 @@
-"""The colours in which a dataset wants its classes drawn: those of its config, or else those of its masks."""
+"""The colours in which the classes of a dataset are drawn: those of its config, or else those of its masks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def palette_problems(palette: GivenColours | None, classes: Sequence[str]) -> li
 
 
 def colours_of(palette: GivenColours | None, table: ClassIds, masks: Sequence[Path]) -> tuple[Colour, ...] | None:
-    """A colour for each class: of `palette`, of masks in colours, or of the first mask's own palette; None: nowhere.
+    """A colour for each class: of `palette`, of masks in colours, or of the first mask's palette; None: there is none.
 
     Of a class with several values it is the colour of the first.
     """
@@ -53,7 +53,7 @@ def _of_file(mask: Path, values: Sequence[int]) -> tuple[Colour, ...] | None:
     try:
         with opened(mask) as file:
             palette = file.picture.getpalette() if file.picture is not None and file.picture.mode == "P" else None
-    except BROKEN:  # the checks of the masks tell it
+    except BROKEN:  # the checks of the masks report it
         return None
     if palette is None or 3 * max(values) + 3 > len(palette):
         return None

@@ -32,7 +32,7 @@ class ClassIds:
     """Class id by mask value; IGNORE for void."""
     coding: MaskCoding
     nearest: int = 0
-    """How far a value may be from one of the list, in each channel, to count as that; of equals the smaller."""
+    """How far a value may be from a listed one, in each channel, to count as it; of two equally near, the smaller."""
     _near: dict[int, int | None] = field(default_factory=dict, repr=False, compare=False)
 
     def class_of(self, value: int) -> int | None:
@@ -89,7 +89,7 @@ class ClassIds:
         return str(value) if self.coding == "ids" else f"[{value >> 16}, {value >> 8 & 255}, {value & 255}]"
 
     def labelled(self, counts: Mapping[int, int]) -> int:
-        """Pixels that are of any class; `counts` are pixels by mask value."""
+        """Number of pixels that belong to a class; `counts` gives the pixels of each mask value."""
         return sum(count for value, count in counts.items() if self.class_of(value) not in (IGNORE, None))
 
 
@@ -105,7 +105,7 @@ def count_values(values: npt.NDArray[Any]) -> dict[int, int]:
 def class_ids(classes: Sequence[Sequence[Any]], void: Sequence[Any], coding: MaskCoding, nearest: int = 0) -> ClassIds:
     """`classes` are pairs of a name and a value or several; `void` are values.
 
-    Raises one ValueError that lists what is malformed, what stands twice, and too few or too many classes.
+    Raises one ValueError that lists malformed entries, entries that stand twice, and too few or too many classes.
     """
     if coding not in get_args(MaskCoding):
         raise ValueError(f"dataset.coding={coding!r} is unknown; choose {' or '.join(get_args(MaskCoding))}")
@@ -124,7 +124,7 @@ def class_ids(classes: Sequence[Sequence[Any]], void: Sequence[Any], coding: Mas
             problems.append(f"{name}: {error}")
             continue
         others = dict.fromkeys(owner[value] for value in values if value in owner)
-        problems += [f"the value {given} of {name} is that of {other} as well" for other in others]
+        problems += [f"the value {given} of {name} is also that of {other}" for other in others]
         owner.update(dict.fromkeys(values, name))
         of_value.update(dict.fromkeys(values, identity))
     if not 2 <= len(classes) <= UNKNOWN:
@@ -184,7 +184,7 @@ def _range(text: str) -> list[int]:
 
 
 def _whole(given: Any, highest: int) -> bool:
-    """Whether it is a list of whole numbers from 0 to `highest`."""
+    """Whether `value` is a list of whole numbers from 0 to `highest`."""
     return (
         isinstance(given, Sequence)
         and len(given) > 0

@@ -44,8 +44,8 @@ def read_coco(
 ) -> ObjectDataset:
     """Reads, checks and splits the images below `root`; conf/dataset/coco.yaml says what each value means.
 
-    The arguments are many because they mirror that file. Raises one ValueError that lists everything that cannot be
-    used; what could be mended or left out is one warning in the log, with counts.
+    There are many arguments because they are the keys of that file. Raises one ValueError that lists all that cannot be
+    used. What was repaired or left out is one warning in the log, with counts.
     """
     wanted = Wanted(split, train, val, test, stratify, group)
     reading = FileReading(window, pages)
@@ -71,7 +71,7 @@ def _problems(annotations: str, images: str, wanted: Wanted, scale: float) -> li
     fields = ("split",) if "{split}" in annotations else ()
     wrong = [one.replace("dataset.images", "dataset.annotations") for one in wanted.problems(fields)]
     if wanted.split == "folder" and wanted.train is None and fields:
-        wrong.append("dataset.train=null: say which value of {split} in dataset.annotations is trained on")
+        wrong.append("dataset.train=null: name the value of {split} in dataset.annotations that is trained on")
     if wanted.split == "list" and fields:
         wrong.append(f"dataset.split=list reads one JSON file, but dataset.annotations={annotations} has {{split}}")
     if "{split}" in images and not fields:

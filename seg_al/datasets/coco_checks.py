@@ -1,4 +1,4 @@
-"""What is wrong with annotations: what is kept all the same is counted, what cannot be stops with one error."""
+"""Gathers what is wrong with annotations: repaired defects are counted in a warning, others end in one error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Notes:
-    """Places by kind of defect, of which only the count and some examples are held."""
+    """Where each kind of defect was seen: the count and some examples."""
 
     counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     examples: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -45,15 +45,15 @@ class Findings:
     """Both kinds."""
 
     kept: Notes = field(default_factory=Notes)
-    """Defects that were mended or left out."""
+    """Defects that were repaired or left out."""
     stop: Notes = field(default_factory=Notes)
-    """Defects that a reader could only guess about."""
+    """Defects whose meaning could only be guessed."""
 
     def settle(self, root: Path, what: str = "COCO") -> None:
-        """Raises ValueError that lists all that stops; else one warning lists what was mended."""
+        """Raises ValueError with all defects that cannot be repaired; else one warning lists the repaired ones."""
         kept = str(self.kept)
         if stop := str(self.stop):
-            also = f"\nThese would be mended or left out:\n{kept}" if kept else ""
+            also = f"\nThese would be repaired or left out:\n{kept}" if kept else ""
             raise ValueError(
                 f"the {what} annotations of {root} cannot be used:\n{stop}\nRepair the files, or the values of "
                 f"dataset.* that describe them (see docs/datasets.md){also}"

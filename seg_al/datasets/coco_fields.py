@@ -9,10 +9,10 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 FLAGS = {"0": False, "false": False, "1": True, "true": True}
-"""How a crowd is told, as text in small letters."""
+"""How annotations mark a crowd, as text in small letters."""
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:")
 LONG = 80
-"""Characters of a text that are shown."""
+"""Characters of a text that a message shows."""
 
 
 def id_text(value: Any) -> str | None:
@@ -30,9 +30,9 @@ def by_number(key: str) -> tuple[bool, int, str]:
 
 
 def flag(value: Any) -> bool | None:
-    """Whether an annotation is a crowd: 0, 1, true or false, as number, truth value or text; None where it is another.
+    """Whether an annotation is a crowd: 0, 1, true or false, as number, truth value or text; None: another value.
 
-    An absent one is no crowd.
+    Without a value it is no crowd.
     """
     if value is None:
         return False
@@ -42,7 +42,7 @@ def flag(value: Any) -> bool | None:
 
 
 def side(value: Any) -> int | None:
-    """A width or height in pixels, also as text; None where it is no whole number from 1 on."""
+    """A width or height in pixels, also given as text; None where it is no whole number of at least 1."""
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -61,7 +61,7 @@ def numbers_of_box(box: Any) -> list[float] | None:
 def leaves(file: str) -> str | None:
     """Why a file_name is no path below a folder; None where it is one, as far as its text goes.
 
-    Symbolic links are followed: who may lay a link into the folder may lay a file there too.
+    Symbolic links are followed: whoever can put a link into the folder can put a file there too.
     """
     if URL.match(file):
         return "it is an address in the web; download the image, and write its path below dataset.images"
@@ -83,7 +83,7 @@ def below(folder: Path, file: str, root: Path) -> Path | None:
 
 
 def is_file(path: Path) -> bool:
-    """False also where the name is longer than a file's can be."""
+    """False also where the name is too long for a file."""
     try:
         return path.is_file()
     except OSError:
@@ -91,5 +91,5 @@ def is_file(path: Path) -> bool:
 
 
 def excerpt(text: str) -> str:
-    """For a reader, cut where it is long."""
+    """The beginning of a text for a message, in one line."""
     return repr(text[:LONG])[1:-1] + ("..." if len(text) > LONG else "")

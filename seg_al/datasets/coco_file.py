@@ -22,7 +22,7 @@ from seg_al.datasets.files.rules import FileReading
 MOST_CLASSES = 254
 """Class ids are bytes, of which 0 is the background and 255 is void."""
 OWN = ("id", "file_name", "width", "height")
-"""What every image record has; its other plain values are columns."""
+"""Keys of every image record; its other plain values are columns."""
 
 CocoEntry = dict[str, Any]
 
@@ -32,7 +32,7 @@ class Source:
     """One JSON file and where its images lie."""
 
     split: str
-    """The value of {split}; empty where there is none."""
+    """The value of {split}; empty where the pattern has no {split}."""
     annotations: Path
     images: Path
     """The folder that file_name starts at."""
@@ -40,7 +40,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Listed:
-    """An image that a JSON file lists and that is there."""
+    """An image that a JSON file lists and whose file exists."""
 
     path: Path
     file: str
@@ -50,11 +50,11 @@ class Listed:
     """Height and width of the file in pixels."""
     fields: Mapping[str, str]
     annotations: Sequence[CocoEntry]
-    """In the order of the file; each with its class, from 1, whether it is a crowd, and where it stands."""
+    """The annotations in the order of the file, each with its class (from 1), its crowd flag and where it stands."""
     page: int | None = None
-    """Of the file, from 0; None: it has one only."""
+    """The page of the file, from 0; None: the file has one page."""
     file_name: str = ""
-    """As the record has it, with forward slashes."""
+    """file_name as the record has it, with forward slashes."""
 
 
 def load_lists(source: Source) -> dict[str, list[CocoEntry]]:
@@ -101,7 +101,7 @@ def categories(records: Sequence[CocoEntry], background: str, where: str, findin
 
 
 def category_colours(records: Sequence[CocoEntry], names: Sequence[str]) -> tuple[Colour, ...] | None:
-    """Black for the background, and each category's field color, as panoptic files have it; None where one lacks."""
+    """Black for the background, and each category's field color, as in panoptic files; None where one has no color."""
     found = {record["name"]: record.get("color") for record in records if isinstance(record.get("name"), str)}
     colours = [found.get(name) for name in names]
     fine = [
@@ -183,7 +183,7 @@ def _annotations(
     where: str,
     findings: Findings,
 ) -> dict[str, list[CocoEntry]]:
-    """By image id; copies are left out, and each record tells its class, whether it is a crowd, and where it stands."""
+    """Annotations by image id, without copies; each gets its class, its crowd flag and where it stands."""
     seen: dict[str, CocoEntry] = {}
     found: dict[str, list[CocoEntry]] = defaultdict(list)
     for place, record in enumerate(records):
@@ -213,7 +213,7 @@ def _annotations(
 
 
 def _check_fields(record: CocoEntry, label: str, findings: Findings) -> None:
-    """Notes an iscrowd and a bbox that say nothing, or could be read in two ways."""
+    """Notes values of iscrowd and bbox that have no meaning or two."""
     crowd, box = record.get("iscrowd"), record.get("bbox")
     if flag(crowd) is None:
         kind = "iscrowd that is neither 0 nor 1; write 0 for one object, 1 for objects that are not told apart"
@@ -241,9 +241,9 @@ def _sides_agree(record: CocoEntry, header: Header, path: Path, where: str, find
 
 
 def _path(source: Source, file: str, where: str, root: Path, findings: Findings) -> Path | None:
-    """The image at its place, or else directly in the folder, as exports name folders of another machine.
+    """The image at its path, or else directly in the folder, since exports name folders of another machine.
 
-    None, which is noted, where the file is not there or would lie outside.
+    None, which is noted, where the file does not exist or would lie outside.
     """
     text = f"{where}: {excerpt(file)}"
     if why := leaves(file):
@@ -262,7 +262,7 @@ def _path(source: Source, file: str, where: str, root: Path, findings: Findings)
     if is_file(path):
         return path
     if is_file(beside):
-        findings.kept.add("image that is not at its place: the one of the same name in dataset.images is taken", text)
+        findings.kept.add("image that is not at its path: the one of the same name in dataset.images is taken", text)
         return beside
     findings.stop.add("image that is not there", f"{where}: {source.images / excerpt(file)}")
     return None

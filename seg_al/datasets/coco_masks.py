@@ -1,4 +1,4 @@
-"""What a COCO annotation says about the shape of its object: polygons and run lengths brought to one coding."""
+"""The mask of a COCO annotation: polygons and run lengths brought to one coding."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from seg_al.datasets.coco_fields import excerpt, numbers_of_box
 from seg_al.tasks.objects import rle
 
 KEPT_WITHIN = 10.0
-"""Sizes of the image beyond which a corner is moved back: pycocotools lays out memory for each pixel of an outline."""
+"""Image sizes beyond which a corner is moved back, because pycocotools takes memory for each pixel of an outline."""
 FURTHEST = 1e300
-"""What a coordinate may be at most."""
+"""The largest coordinate that is read."""
 SLACK = 0.5
 """Pixels that a corner may lie outside the image without being counted."""
 
@@ -27,7 +27,7 @@ class Unusable(Exception):
 
 
 def mask_code(segmentation: Any, size: rle.Size, where: str, notes: Notes) -> rle.Code | None:
-    """The mask in an image of `size`, or None where no shape is given or left.
+    """The mask in an image of `size`, or None where no shape is given, or none remains.
 
     Raises Unusable for run lengths that are not those of a mask of this size, and for polygons that are not lists of
     x, y, x, y, ... in finite numbers.

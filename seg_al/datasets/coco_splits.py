@@ -1,4 +1,4 @@
-"""Which images of COCO files are trained on, choose and report: by file, by lists, or drawn from `run` by groups."""
+"""Splits the images of COCO files into train, val and tests: by file, by lists, or drawn from `run` by groups."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Splits:
 
 
 def split_of(images: Mapping[str, Listed], wanted: Wanted, column: ColumnReader, run: int, root: Path) -> Splits:
-    """Of named splits, and of numbers that are drawn by strata and groups.
+    """The splits that files or lists name, and those that are drawn as numbers, by strata and groups.
 
-    ValueError for lists that do not fit, images or groups in two splits and columns that are not there.
+    ValueError for lists that do not fit, images or groups in two splits, and columns that do not exist.
     """
     found = {name: MatchedFile(image.file, {"split": image.split}, image.page) for name, image in images.items()}
     parts = named_parts(wanted, found, root)

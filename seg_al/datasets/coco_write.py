@@ -1,4 +1,4 @@
-"""Makes COCO annotations of label images, of one mask per object, and of class-id masks with object ids."""
+"""Makes COCO annotations from label images, from one mask per object, or from class-id masks with object ids."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Losses:
     empty_masks: list[str] = field(default_factory=list)
     """Files without a pixel."""
     mixed: list[str] = field(default_factory=list)
-    """Objects of several classes, which get that of most of their pixels."""
+    """Objects with pixels of several classes, which get the class of most of them."""
     without_class: list[str] = field(default_factory=list)
-    """Objects most of whose pixels are of no listed class, which are left out."""
+    """Objects that are left out, because most of their pixels are of no listed class."""
     kept_as_lengths: int = 0
-    """Objects without a polygon of three points, which stay run lengths."""
+    """Objects that stay run lengths, because no polygon of three points fits them."""
     agreement: list[float] = field(default_factory=list)
     """IoU of each polygon, as pycocotools fills it, with its mask."""
 
@@ -69,7 +69,7 @@ def shapes_of_classes(
 ) -> list[CodedObject]:
     """The objects of a label image, each of the class that most of its pixels have in the class-id mask.
 
-    `category_of` maps a value of the class-id mask to the id of its category. Of equals the lowest value wins.
+    `category_of` maps a value of the class-id mask to the id of its category. Of equally frequent values the lowest wins.
     """
     values = _ids(classes, size)
     shapes: list[CodedObject] = []
@@ -96,9 +96,9 @@ def _ids(path: Path, size: rle.Size) -> npt.NDArray[np.integer]:  # [H, W]
 
 
 def _objects(labels: npt.NDArray[np.integer], path: Path) -> Iterator[tuple[int, BoolMask, tuple[int, int]]]:
-    """Each id but 0, ascending, with its pixels in the smallest window, and the window's corner x, y.
+    """Each id above 0 in rising order, with its pixels in the smallest window and the window's corner x, y.
 
-    The pixels of an object need not touch. ValueError for ids that are no whole numbers from 0 on.
+    The pixels of an object need not touch. ValueError for ids that are not whole numbers of at least 0.
     """
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
         raise ValueError(f"{path} holds {labels.dtype} values from {labels.min()} on; object ids are whole, 0 is none")
@@ -159,7 +159,7 @@ def document(
     info: Mapping[str, Any], licence: str | None, names: Sequence[str], images: Sequence[tuple[str, rle.Size]],
     annotations: Sequence[Sequence[Mapping[str, Any]]],
 ) -> dict[str, Any]:  # fmt: skip
-    """The content of a COCO file: every id counts from 1; `annotations` are those of each image, also of none."""
+    """The content of a COCO file, with ids that count from 1; `annotations` lists those of each image."""
     licences = [] if licence is None else [{"id": 1, "name": licence, "url": ""}]
     own = {"license": 1} if licences else {}
     flat = [(place, one) for place, those in enumerate(annotations, start=1) for one in those]
@@ -176,7 +176,7 @@ def document(
 
 
 def write_coco(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes the JSON whole, then renames it to its place."""
+    """Writes the JSON whole under another name, then renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.write_text(json.dumps(content), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Lists the picture files below a folder that a pattern could mean, each once, through links that lead nowhere back."""
+"""Lists the picture files below a folder, each once; links are followed unless they lead back to a folder above."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ WILD = re.compile(r"\{\w+\}|\*")
 
 @dataclass
 class Listing:
-    """The files below `root`; what cannot be used is gathered while it looks."""
+    """The files below `root`, and the names and links that were found unusable."""
 
     root: Path
     strange: set[str] = field(default_factory=set)
-    """Paths that are not UTF-8, for a reader."""
+    """Paths that are not UTF-8, as text for a message."""
     circles: set[str] = field(default_factory=set)
     """Links to a folder that they lie in; they are not followed."""
     has_links: bool = False
-    """Whether a link was met."""
+    """Whether there is a link."""
 
     def files(self, pattern: str) -> list[str]:
-        """Every picture that could fit, sorted, with forward slashes; names that begin with a dot are left out."""
+        """Every picture file, sorted, with forward slashes; names that begin with a dot are left out."""
         found = set(self._below("", pattern.split("/"), (os.path.realpath(self.root),)))
         return sorted(file for file in found if os.path.splitext(file)[1].lower() in SUFFIXES)
 
     def same(self, files: Sequence[str]) -> list[tuple[str, str]]:
-        """Pairs of paths, the first of which was met before, that are one file by links."""
+        """Pairs of paths that are one file by links, the first in order first."""
         if not self.has_links:
             return []
         first: dict[str, str] = {}
@@ -42,7 +42,7 @@ class Listing:
         return [(before, file) for file, before in every if before != file]
 
     def refuse_strange(self) -> None:
-        """ValueError where a name that was met is not in UTF-8."""
+        """ValueError where a name is not in UTF-8."""
         if self.strange:
             raise ValueError(
                 f"{len(self.strange)} names below {self.root} are not in UTF-8, and would break records and pictures: "
@@ -51,7 +51,7 @@ class Listing:
             )
 
     def _below(self, folder: str, parts: Sequence[str], inside: tuple[str, ...]) -> Iterator[str]:
-        """The files below a folder; `inside` are the real paths of it and of the folders that it lies in."""
+        """The files below a folder; `inside`: the real paths of it and of the folders around it."""
         part, *rest = parts
         if part == "**" and rest:
             yield from self._below(folder, rest, inside)

@@ -1,4 +1,4 @@
-"""Finds images by a pattern with fields, such as "{split}/{name}.png", and what belongs to them by filling others."""
+"""Finds images by a pattern with fields, such as "{split}/{name}.png", and their masks by the same fields."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class MatchedFile:
     """Below the root, with forward slashes."""
     fields: Mapping[str, str]
     page: int | None = None
-    """Of the file, from 0, where each page is an image; None: the file is the image."""
+    """The page of the file, from 0, where each page is an image; None: the file is the image."""
 
     @property
     def short(self) -> str:
-        """Its name, where no other image has the same."""
+        """The name of the image, where no other image has the same."""
         return self.fields.get("name", PurePosixPath(self.file).stem) + self.slice
 
     @property
     def slice(self) -> str:
-        """What its name ends with where it is a page: pages are shown from 1 on, as programs for stacks do."""
+        """The end of the name of a page; pages are counted from 1, as programs for stacks do."""
         return "" if self.page is None else f"@{self.page + 1:04d}"
 
 
@@ -46,9 +46,9 @@ class Pattern:
         return tuple(dict.fromkeys(match[1] for match in TOKEN.finditer(self.text) if match[1]))
 
     def regex(self, known: Collection[str] = ()) -> str:
-        """What a path must look like in full; the fields are groups, each as short as it can be.
+        """The regular expression of a whole path; the fields are groups, each as short as possible.
 
-        Those that are `known` must be what groups before have matched. A last ".*" is one ending, without a dot, so
+        `known` fields must equal what earlier groups matched. A ".*" at the end is one ending, without a dot, so
         that the name in "{name}.*" may hold dots. Paths are compared as `small_ending` makes them.
         """
         seen = set(known)
@@ -69,7 +69,7 @@ class Pattern:
         return "".join(parts)
 
     def filled(self, fields: Mapping[str, str]) -> str:
-        """The pattern with the fields filled in, for a reader."""
+        """The pattern with the fields filled in, for messages."""
         return _filled(self.text, fields)
 
     def find(self, listing: Listing) -> list[MatchedFile]:
@@ -80,13 +80,13 @@ class Pattern:
 
 
 def small_ending(path: str) -> str:
-    """With its ending in small letters, so that "{name}.png" finds a.PNG."""
+    """The path with its ending in small letters, so that "{name}.png" finds a.PNG."""
     head, dot, ending = path.rpartition(".")
     return f"{head}{dot}{ending.lower()}" if dot and ending.isalnum() else path
 
 
 def _pieces(text: str) -> Iterator[tuple[str, re.Match[str] | None]]:
-    """Literal texts, each with the token that follows it."""
+    """The texts between fields and stars, each with the field or star after it."""
     start = 0
     for match in TOKEN.finditer(text):
         yield text[start : match.start()], match
@@ -96,16 +96,16 @@ def _pieces(text: str) -> Iterator[tuple[str, re.Match[str] | None]]:
 
 @dataclass(frozen=True)
 class Partners:
-    """The files that belong to images: those that a pattern gives once an image's fields are filled in."""
+    """The files that belong to images: those that fit a pattern with the fields of an image filled in."""
 
     pattern: Pattern
     files: tuple[str, ...]
-    """Every file that could be one, sorted."""
+    """Every file that fits the pattern with any fields, sorted."""
     of_image: Mapping[str, tuple[str, ...]]
     """By the image's file."""
 
     def lone(self) -> dict[str, Mapping[str, str]]:
-        """The files that belong to no image, with what their fields may say."""
+        """The files that belong to no image, with the values of their fields."""
         whole = re.compile(self.pattern.regex())
         owned = {file for files in self.of_image.values() for file in files}
         matches = {file: whole.fullmatch(small_ending(file)) for file in self.files if file not in owned}
@@ -119,7 +119,7 @@ def partners(pattern: Pattern, listing: Listing, images: Sequence[MatchedFile]) 
 
 
 class _Sought:
-    """Finds the files of an image among many without looking at all of them."""
+    """Finds the files of an image among many, without comparing it with each."""
 
     def __init__(self, pattern: Pattern, files: Sequence[str]) -> None:
         self._text = small_ending(pattern.text)
@@ -139,7 +139,7 @@ class _Sought:
         self._begins = [self._text[: min(cut, default=len(self._text))], self._text[base:first], self._text[last:]]
 
     def of(self, image: MatchedFile) -> tuple[str, ...]:
-        """In the order of the files; an image is never its own."""
+        """The files of an image, in order; an image is never its own mask."""
         path, base, end = (_filled(text, image.fields) for text in self._begins)
         ranges = [_range(order, text) for order, text in zip(self._orders, (path, base, end[::-1]), strict=True)]
         order, span = min(zip(self._orders, ranges, strict=True), key=lambda pair: len(pair[1]))
@@ -154,13 +154,13 @@ def _filled(text: str, fields: Mapping[str, str]) -> str:
 
 
 def _range(order: Sequence[tuple[str, int]], start: str) -> range:
-    """Where the texts stand that begin so."""
+    """The range of the sorted texts that begin with `start`."""
     first = bisect_left(order, (start, -1))
     return range(first, bisect_left(order, (start + chr(0x10FFFF), -1), first))
 
 
 def named(images: Sequence[MatchedFile]) -> tuple[dict[str, MatchedFile], list[str]]:
-    """The images by their names, sorted, and the names that are still those of several files.
+    """The images by their names, sorted, and the names that several files share.
 
     A name is the {name} of the path, or else the file's base name; where several images share it, the parts of their
     paths are joined by "__", so that a name can always be that of a file.

@@ -248,7 +248,7 @@ def test_what_cannot_be_used_stops_with_one_error_that_lists_all(tmp_path: Path)
         "image of another size (height x width) than its file (1): i2.png: 8x99 and 8x10",
         "annotation of an unknown category (1): all.json: 1 (category 5)",
         "mask that cannot be read (2): all.json: 3: run lengths of 7 pixels for an image of 80; all.json: 4: run",
-        "These would be mended or left out: - annotation of an image that is not listed: left out (1)",
+        "These would be repaired or left out: - annotation of an image that is not listed: left out (1)",
     ):
         assert told in text, told
 

@@ -177,7 +177,7 @@ def test_an_image_that_is_found_by_its_base_name_alone_is_told(tmp_path: Path, c
     for file in ("b2/i3.png", "b2\\i3.png"):
         caplog.clear()
         assert (read(with_image(tmp_path, file_name=file)).image("i3") == 30).all()
-        assert "image that is not at its place: the one of the same name in dataset.images is taken (1)" in caplog.text
+        assert "image that is not at its path: the one of the same name in dataset.images is taken (1)" in caplog.text
         assert "all.json: image 3" in caplog.text
 
 

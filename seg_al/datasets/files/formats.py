@@ -1,4 +1,4 @@
-"""The headers of each format: what Pillow does not tell is read from the file's own marks."""
+"""Makes a header from each file format; what Pillow does not tell is read from the file's own bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seg_al.datasets.files.plain_headers import TAIL, Plain
 from seg_al.datasets.files.tiff_tags import TiffTags, tags_of_pillow, tags_of_tifffile
 
 ORIENTATION_IN = {"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"}
-"""Keys of Pillow's `info`."""
+"""Keys of Pillow's `info` that can hold an orientation."""
 WIDEST_WEBP = 16383
 """Pixels of a side. A damaged header can state millions, which take minutes to decode."""
 
@@ -31,7 +31,7 @@ def plain_file(plain: Plain) -> Header:
 
 
 def picture_file(picture: ImageFile, stream: IO[bytes]) -> Header:
-    """Of a picture that Pillow has opened."""
+    """The header of a picture that Pillow has opened."""
     if isinstance(picture, TiffImageFile):
         tags = tags_of_pillow(picture)
         if tags.pages > 1:  # Pillow would have to seek each of them
@@ -61,7 +61,7 @@ def picture_file(picture: ImageFile, stream: IO[bytes]) -> Header:
 
 
 def _orientation(picture: Image.Image) -> int:
-    """From what was read with the header: the method of PngImageFile would decode the picture."""
+    """The orientation from what was read with the header; PngImageFile's own method would decode the picture."""
     if not ORIENTATION_IN & picture.info.keys():
         return 1
     found = Image.Image.getexif(picture).get(ExifTags.Base.Orientation, 1)
@@ -69,7 +69,7 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def _png(header: Header, picture: PngImageFile, stream: IO[bytes]) -> Header:
-    """With the bits of the file, which Pillow's mode does not tell, the frames, and an orientation at its end."""
+    """The header with what Pillow's mode does not tell: bits, frames, and an orientation at the file's end."""
     place = stream.tell()
     stream.seek(24)  # after the signature, and length, name, width and height of the first chunk
     bits = stream.read(1)[0]
@@ -87,7 +87,7 @@ def _png(header: Header, picture: PngImageFile, stream: IO[bytes]) -> Header:
 
 
 def _ppm(header: Header, arguments: Any) -> Header:
-    """With the largest value that the file states: Pillow stretches others than 255 and 65535."""
+    """The header with the largest value that the file states: Pillow stretches all but 255 and 65535."""
     if header.mode in ("1", "F"):
         return replace(header, bits=1 if header.mode == "1" else 32, numbers="real" if header.mode == "F" else "whole")
     of_16 = header.mode == "I"
@@ -96,7 +96,7 @@ def _ppm(header: Header, arguments: Any) -> Header:
 
 
 def _bits_of_jpeg2000(stream: IO[bytes]) -> int:
-    """From the marker SIZ of the code stream (ISO 15444-1, A.5.1)."""
+    """Bits per channel from the marker SIZ of the code stream (ISO 15444-1, A.5.1)."""
     place = stream.tell()
     stream.seek(0)
     start = stream.read(65536)
@@ -130,7 +130,7 @@ def tiff_file(tags: TiffTags, mode: str) -> Header:
 
 
 def numpy_file(stream: IO[bytes], length: int) -> Header:
-    """Of an array [H, W] or [H, W, 3] of numbers. ValueError for others, and where the file is cut off."""
+    """The header of an array [H, W] or [H, W, 3] of numbers. ValueError for others, and where the file is cut off."""
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(stream)

@@ -1,4 +1,4 @@
-"""What a picture or mask file holds, told without decoding: the one place where such files are opened."""
+"""Reads what a picture or mask file holds, without decoding it. All such files are opened here."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from seg_al.datasets.files.plain_tiff import plain_tiff
 from seg_al.datasets.files.tiff_tags import tags_of_tifffile
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpg", ".jpeg", ".npy", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-"""Of the files that are looked at; what a file is, is told by its content."""
+"""Endings of files that are read; the content, not the ending, decides the format."""
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
-"""Those that Pillow may open. It knows others that start programs, such as Ghostscript for PostScript."""
+"""Formats that Pillow may open. Others start programs, such as Ghostscript for PostScript."""
 MOST_PIXELS = 2**28
 """A larger picture needs gigabytes to decode, and is more often an attack or a mistake than an image to train on."""
 BROKEN = (
     OSError, SyntaxError, ValueError, LookupError, EOFError, TypeError, ArithmeticError, AssertionError,
     UserWarning, struct.error, zlib.error, tokenize.TokenError,
 )  # fmt: skip
-"""What Pillow, tifffile and NumPy raise for files that are not what they seem, or cut off."""
+"""Exceptions of Pillow, tifffile and NumPy for files that are cut off or not of their format."""
 ENDS = {"PNG": END_OF_PNG, "JPEG": END_OF_JPEG, "MPO": END_OF_JPEG}
-"""What a whole file has near its end."""
+"""Bytes near the end of a complete file."""
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow would print a warning from a third of MOST_PIXELS on; `opened` refuses
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it lists every damage of a file; ours is one error
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs every damage; here one error does
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Opened:
 
 
 def read_header(path: Path) -> Header:
-    """Without decoding. ValueError where the file is no picture, or larger than MOST_PIXELS."""
+    """The header, without decoding. ValueError where the file is no picture, or larger than MOST_PIXELS."""
     try:
         _refuse_others(path)
         if (plain := plain_header(path)) is not None:
@@ -66,7 +66,7 @@ def read_header(path: Path) -> Header:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """Opens the file for `read_header` and for decoding; raises what is in BROKEN."""
+    """Opens the file for `read_header` and for decoding; raises the exceptions in BROKEN."""
     _refuse_others(path)
     with path.open("rb") as stream, opened_stream(stream, path.stat().st_size) as file:
         yield file
@@ -74,7 +74,7 @@ def opened(path: Path) -> Iterator[Opened]:
 
 @contextmanager
 def opened_stream(stream: IO[bytes], length: int) -> Iterator[Opened]:
-    """The same of `length` bytes that lie in another file; the stream is not closed."""
+    """Opens a picture of `length` bytes that lies in another file; the stream is not closed."""
     start = stream.read(6)
     stream.seek(0)
     if start == b"\x93NUMPY":
@@ -95,13 +95,13 @@ def opened_stream(stream: IO[bytes], length: int) -> Iterator[Opened]:
 
 
 def _refuse_others(path: Path) -> None:
-    """ValueError for what is no file: a pipe would make the reader wait for ever."""
+    """ValueError where the path is no file: reading a pipe would wait for ever."""
     if not path.is_file():
         raise ValueError("it is no file" if path.exists() else "it is not there")
 
 
 def _looks_cut(file: Opened) -> bool:
-    """Whether the mark that ends a PNG or JPEG file is not where it should be, so that decoding must tell."""
+    """Whether the mark that ends a PNG or JPEG file is not where it should be, so that decoding must show."""
     mark = ENDS.get(file.header.format)
     if mark is None:
         return False
@@ -114,7 +114,7 @@ def _looks_cut(file: Opened) -> bool:
 
 
 def _small(header: Header) -> Header:
-    """The same. ValueError where it has more than MOST_PIXELS."""
+    """The header itself. ValueError where it has more than MOST_PIXELS."""
     height, width = header.size
     if height * width > MOST_PIXELS:
         raise ValueError(f"it has {height}x{width} pixels, and {MOST_PIXELS:,} is the most: cut it into tiles")
@@ -122,6 +122,6 @@ def _small(header: Header) -> Header:
 
 
 def words_of_error(error: Exception) -> str:
-    """What an exception says, in one line; those that are not meant for people with their names."""
+    """The message of an exception in one line; with the exception's name where the message is not meant for people."""
     said = " ".join(str(error).split())
     return said if said and isinstance(error, OSError | SyntaxError | ValueError) else f"{type(error).__name__} {said}"

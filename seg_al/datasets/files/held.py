@@ -9,7 +9,7 @@ NUMPY = "NumPy"
 LOSSY_FORMATS = ("JPEG", "MPO", "JPEG2000")
 GREY_MODES = ("1", "L", "LA", "P", "PA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 CHANNELS = {**dict.fromkeys(GREY_MODES, 1), "RGB": 3, "RGBA": 3}
-"""By Pillow's mode, without alpha; four for what is not here."""
+"""Channels by Pillow's mode, without alpha; modes that are not listed have four."""
 Numbers = Literal["whole", "signed", "real"]
 
 
@@ -18,16 +18,16 @@ class Header:
     size: tuple[int, int]
     """Height and width in pixels, after turning by the orientation."""
     format: str
-    """What the file is, whatever its suffix says, such as PNG."""
+    """The format of the content, such as PNG, whatever the suffix is."""
     mode: str
     """Pillow's name of the pixels' type, such as RGB or P; empty where Pillow does not read it."""
     bits: int
     """Per channel."""
     channels: int
-    """Without alpha and what else goes with the colours; 1 for palettes."""
+    """Colour channels, without alpha; 1 for palettes."""
     numbers: Numbers = "whole"
     highest: int = 0
-    """The largest value that a whole number can have, of 8 and 16 bits or as the file says."""
+    """The largest possible whole number: of all bits, or as the file states."""
     pages: int = 1
     """Pages of a TIFF file, frames of an animation."""
     channel_pages: int = 1
@@ -42,7 +42,7 @@ class Header:
 
     @property
     def described(self) -> str:
-        """For a reader, such as "TIFF, 3 channels of 16 bits, 5 pages"."""
+        """The header in words, such as "TIFF, 3 channels of 16 bits, 5 pages"."""
         kind = "float " if self.numbers == "real" else ""
         channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
         pages = f", {self.pages} {'pages' if self.format == 'TIFF' else 'frames'}" if self.pages > 1 else ""

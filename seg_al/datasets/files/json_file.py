@@ -1,4 +1,4 @@
-"""Reads JSON files that others wrote: whatever is wrong with one becomes a sentence that names it."""
+"""Reads JSON files of annotations; whatever is wrong with one becomes a sentence that names it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 def read_annotations(path: Path) -> Any:
     """The content. FileNotFoundError where no such file is; ValueError, naming it, where it is no JSON in UTF-8."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe would make the reader wait for ever
+    if os.path.exists(path) and not os.path.isfile(path):  # reading a pipe would wait for ever
         raise ValueError(f"{path} is no file")
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))

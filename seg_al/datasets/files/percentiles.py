@@ -1,4 +1,4 @@
-"""The window that a config gives by percentiles: drawn once from the training images, the same for all images."""
+"""The window that a config gives by percentiles: computed once from the training images, and used for all images."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from seg_al.datasets.files.window import ValueWindow, numbers_of, percentiles_of
 log = logging.getLogger(__name__)
 
 Page = tuple[Path, int | None]
-"""A file, and the place of a page in it from 0; None: it has one only."""
+"""A file, and the number of a page in it, from 0; None: the file has one page."""
 SAMPLED = 2**26
-"""Values that percentiles are taken of at most, where not every possible value can be counted."""
+"""Most values that percentiles are computed from, where not every possible value can be counted."""
 LEAST_SAMPLED = 1024
-"""Values that are taken of each image at least."""
+"""Fewest values that are taken from each image."""
 
 
 def window_of(given: object, pool: Sequence[Page], others: Sequence[Page]) -> ValueWindow | None:
@@ -88,7 +88,7 @@ def _percentiles(percentiles: tuple[float, float], pool: Sequence[Page]) -> tupl
 
 
 def _memory(percentiles: tuple[float, float], pool: Sequence[Page]) -> Path:
-    """Where they are remembered until a file changes."""
+    """The file that keeps them until an image changes."""
     files = [(str(path.absolute()), page, path.stat().st_size, path.stat().st_mtime_ns) for path, page in pool]
     key = hashlib.blake2b(json.dumps([percentiles, files]).encode(), digest_size=8).hexdigest()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seg_al" / "windows" / f"{key}.json"

@@ -1,4 +1,4 @@
-"""Decodes pictures and masks whole, or refuses them: nothing of what a file holds is cut off in silence."""
+"""Decodes pictures and masks whole, or refuses them: no content of a file is dropped in silence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READ_BY_TIFFFILE = (tifffile.COMPRESSION.NONE, tifffile.COMPRESSION.ADOBE_DEFLAT
 
 
 class Refused(ValueError):
-    """The file is whole, but holds what cannot be read."""
+    """The file is complete, but its content cannot be used."""
 
 
 def read_picture(path: Path, window: ValueWindow | None, page: int | None = None) -> ByteImage:  # [H, W, 3]
@@ -44,7 +44,7 @@ def read_picture(path: Path, window: ValueWindow | None, page: int | None = None
 
 
 def read_values(path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3]
-    """What the window of a picture is applied to: grey or RGB as stored, upright, without alpha."""
+    """The values that the window is applied to: grey or RGB as stored, upright, without alpha."""
     return _values(path, FileReading(window=True, pages=_pages(page)), page)
 
 
@@ -74,7 +74,7 @@ def read_ids(path: Path, page: int | None = None) -> npt.NDArray[Any]:  # [H, W]
 
 
 def values_in(data: bytes) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3]
-    """The numbers in a PNG mask that lies within another file. ValueError, without a place, where it is no mask."""
+    """The numbers in a PNG mask that lies within another file. ValueError, which names no file, where it is no mask."""
     try:
         with opened_stream(io.BytesIO(data), len(data)) as file:
             if file.header.format != "PNG":
@@ -100,7 +100,7 @@ def read_colours(path: Path, page: int | None = None) -> npt.NDArray[np.int32]: 
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[Opened]:
-    """The file, opened; what is wrong with its bytes becomes a ValueError that names it."""
+    """The opened file; errors in its bytes become a ValueError that names it."""
     try:
         with opened(path) as file:
             yield file
@@ -129,7 +129,7 @@ def _is_plain(header: Header) -> bool:
 
 
 def _samples(file: Opened, page: int) -> npt.NDArray[Any]:  # [H, W] or [H, W, 3], upright
-    """The numbers as they are stored, without alpha; of palettes the indices."""
+    """The numbers as they are stored, without alpha; the indices of a palette."""
     header, picture = file.header, file.picture
     if header.format == NUMPY:
         file.stream.seek(0)
@@ -193,12 +193,12 @@ def _of_opencv(file: Opened, page: int) -> npt.NDArray[Any]:
 
 
 def _upright(values: npt.NDArray[Any], header: Header) -> npt.NDArray[Any]:
-    """Of what Pillow decoded, which turns TIFF by itself."""
+    """The orientation that is left to apply: Pillow turns TIFF by itself."""
     return values if header.format == "TIFF" else _turned(values, header.orientation)
 
 
 def _turned(values: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Upright pixels of those stored with this orientation of EXIF."""
+    """Pixels that are stored with this EXIF orientation, turned upright."""
     if orientation >= 5:
         values = np.swapaxes(values, 0, 1)
     rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)

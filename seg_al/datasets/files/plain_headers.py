@@ -1,4 +1,4 @@
-"""The headers of ordinary PNG and JPEG files, which most data sets are, without the work of a decoder's own reader."""
+"""A fast reader of the headers of ordinary PNG and JPEG files, of which most data sets consist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 START, TAIL = 4096, 4096
-"""Bytes of the file that are read."""
+"""Bytes that are read from the start of a file."""
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_MODES = {(0, 1): "1", (0, 2): "L", (0, 4): "L", (0, 8): "L", (0, 16): "I;16", (2, 8): "RGB", (2, 16): "RGB",
          (3, 1): "P", (3, 2): "P", (3, 4): "P", (3, 8): "P", (4, 8): "LA", (4, 16): "LA", (6, 8): "RGBA",
@@ -17,12 +17,12 @@ PNG_MODES = {(0, 1): "1", (0, 2): "L", (0, 4): "L", (0, 8): "L", (0, 16): "I;16"
 UNUSUAL = (b"acTL", b"eXIf", b"iTXt", b"zTXt")
 """Chunks of animations, and those that can hold an orientation."""
 PROFILE = b"Raw profile type exif"
-"""An orientation as older programs wrote it, into a chunk of text."""
+"""An orientation in a chunk of text, as older programs wrote it."""
 END_OF_PNG, END_OF_JPEG = b"IEND", b"\xff\xd9"
 TABLES = (0xC4, 0xDB, 0xDD, 0xE0, 0xFE)
-"""Markers of JPEG before the size that say nothing of it: tables, JFIF, comments."""
+"""JPEG markers that are skipped on the way to the size: tables, JFIF, comments."""
 FRAMES = (0xC0, 0xC1, 0xC2)
-"""Markers of JPEG that tell the size."""
+"""JPEG markers that hold the size."""
 
 
 class Plain(NamedTuple):
@@ -35,7 +35,7 @@ class Plain(NamedTuple):
 
 
 def plain_header(path: Path) -> Plain | None:
-    """None where it is neither PNG nor JPEG, cut off, or needs a closer look, as for an orientation."""
+    """None where the file is neither PNG nor JPEG, is cut off, or has marks that this reader leaves to Pillow."""
     with path.open("rb", buffering=0) as stream:
         start = stream.read(START)
         if start[:8] != SIGNATURE and start[:2] != b"\xff\xd8":

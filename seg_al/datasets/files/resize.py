@@ -14,7 +14,7 @@ AnyInteger = TypeVar("AnyInteger", bound=np.generic)
 
 
 def resized(image: ByteImage, size: tuple[int, int]) -> ByteImage:  # [H, W, 3] -> `size`
-    """Bilinearly, over all that a new pixel covers."""
+    """Bilinear; a new pixel averages over all that it covers."""
     if image.shape[:2] == size:
         return image
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)).copy()

@@ -1,4 +1,4 @@
-"""Which files can be images and which can be masks: what is wrong with one, told from its header."""
+"""Which files can be images and which can be masks, decided by their headers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FileReading:
         return found
 
     def picture_problem(self, header: Header) -> str | None:
-        """What keeps the file from being an image, as what follows "image"; None: nothing."""
+        """Why the file cannot be an image, as words after "image"; None: it can."""
         if wrong := self._pages_problem(header):
             return wrong
         if header.channels not in (1, 3):
@@ -49,13 +49,13 @@ class FileReading:
         return None
 
     def mask_problem(self, header: Header) -> str | None:
-        """What keeps the file from being a mask, as what follows "mask"; None: nothing."""
+        """Why the file cannot be a mask, as words after "mask"; None: it can."""
         if header.lossy:
             return "in a lossy format, which blurs values into others; save it as PNG"
         if wrong := self._pages_problem(header):
             return wrong
         if header.orientation != 1:
-            return "with an EXIF orientation, which not all programs heed; save it upright, without one"
+            return "with an EXIF orientation, which some programs ignore; save it upright, without one"
         if header.bits > 1 and header.white_is_zero:
             return ZERO_IS_WHITE
         if header.numbers == "real":

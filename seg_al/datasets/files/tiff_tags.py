@@ -1,4 +1,4 @@
-"""What the tags of a TIFF file say of its first page and of how many pages there are."""
+"""Reads from the tags of a TIFF file its first page and its number of pages."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def tags_of(tags: Mapping[int, Any], pages: int, kinds: int) -> TiffTags:
 
 
 def _orientation(tags: Mapping[int, Any]) -> int:
-    """Of its own tag, or else of XMP, as Pillow turns a picture."""
+    """The orientation from its own tag, or else from XMP, as Pillow reads it."""
     if ORIENTATION in tags or XMP not in tags:
         return int(tags.get(ORIENTATION, 1))
     found = re.search(rb'tiff:Orientation(?:="|>)([0-9])', bytes(tags[XMP]))
@@ -90,9 +90,9 @@ def _orientation(tags: Mapping[int, Any]) -> int:
 
 
 def _strips_missing(tags: Mapping[int, Any], samples: int) -> bool:
-    """Whether fewer strips or tiles are listed than the picture has, or plain ones have too few bytes for it.
+    """Whether strips or tiles are missing, or uncompressed ones have too few bytes for the picture.
 
-    Decoders leave such pixels black without a word.
+    Decoders would leave such pixels black without an error.
     """
     height, width = int(tags[HEIGHT]), int(tags[WIDTH])
     rows, columns = int(tags.get(TILE_LENGTH, tags.get(ROWS_PER_STRIP, height))), int(tags.get(TILE_WIDTH, width))
@@ -113,7 +113,7 @@ def _several(value: Any) -> Sequence[int]:
 
 
 def _stated_pages(description: str, samples: int) -> tuple[int, int]:
-    """Pages that the description of ImageJ, OME or tifffile tells, and how many of them are channels.
+    """Pages that the description by ImageJ, OME or tifffile states, and how many of them are channels.
 
     Such files can hold more pages than they list, one after the other behind the first.
     """

@@ -1,4 +1,4 @@
-"""From the grey levels of a file to the 8 bits that networks and pictures take."""
+"""Turns the grey levels of a file into the 8 bits that networks and pictures take."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from seg_al.core import ByteImage
 
 ROWS = 64
-"""That are reckoned at once: in float64 they take eight times the memory of the picture."""
+"""Rows that are computed at a time, because float64 takes eight times the memory of the picture."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ValueWindow:
     high: float
 
     def __call__(self, values: npt.NDArray[Any]) -> ByteImage:
-        """The same shape. ValueError where a value is no number (NaN)."""
+        """Bytes of the same shape. ValueError where a value is no number (NaN)."""
         missing = int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
         if missing:
             raise ValueError(f"{missing:,} of its values are no number (NaN); fill them")
@@ -60,7 +60,7 @@ def numbers_of(given: object) -> tuple[float, float] | None:
 
 
 def percentiles_of(given: object) -> tuple[float, float] | None:
-    """Those of {"percentiles": [low, high]}; None where it is something else."""
+    """The percentiles in {"percentiles": [low, high]}; None where it is something else."""
     return numbers_of(given["percentiles"]) if isinstance(given, Mapping) and set(given) == {"percentiles"} else None
 
 
