@@ -69,7 +69,7 @@ def shapes_of_classes(
 ) -> list[CodedObject]:
     """The objects of a label image, each of the class that most of its pixels have in the class-id mask.
 
-    `category_of` maps a value of the class-id mask to the id of its category. Of equally frequent values the lowest wins.
+    `category_of` maps a value of the class-id mask to the id of its category. In a tie the lowest wins.
     """
     values = _ids(classes, size)
     shapes: list[CodedObject] = []
