@@ -71,9 +71,11 @@ def split_options(words: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ..
 
 
 @pytest.mark.parametrize("line", RUNS, ids=str)
-def test_a_line_of_run_py_composes_and_its_values_fit(line: Command) -> None:
+def test_a_line_of_run_py_composes_and_its_values_fit(line: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     options, words = split_options(line.words[2:])
     own = OWN_FOLDERS[options["-cd"]] if "-cd" in options else None
+    if own:
+        monkeypatch.syspath_prepend(own)
     study = "-cn" in options
     folder = own if study and own else run.CONF
     further = run.CONF if study else own / "conf" if own else None

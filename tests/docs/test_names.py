@@ -17,8 +17,8 @@ from experiments import ROOT
 CONF = ROOT / "conf"
 GROUPS = tuple(sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"))
 PATTERN = "|".join(GROUPS)
-OF_A_READER = {"dataset=mine", "heuristic=mine", "selector=mine", "granularity=mine", "model=mine"}
-"""Options that a reader adds in a folder of the own."""
+OWN = ROOT / "docs" / "examples" / "mine" / "conf"
+"""Options of a reader's own folder, as the pages have it."""
 
 
 def keys(node: Any, prefix: str) -> set[str]:
@@ -32,7 +32,7 @@ def keys(node: Any, prefix: str) -> set[str]:
 def known_keys() -> set[str]:
     """Keys of every option of every group, with those that stand in comments as an alternative."""
     found: set[str] = set()
-    for path in CONF.glob("*/*.yaml"):
+    for path in (*CONF.glob("*/*.yaml"), *OWN.glob("*/*.yaml")):
         node = yaml.safe_load(path.read_text()) or {}
         group = path.parent.name
         global_ = path.read_text().startswith("# @package _global_")
@@ -44,8 +44,9 @@ def known_keys() -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_option_that_a_page_names_is_in_conf(page: Path) -> None:
     named = re.findall(rf"(?<![\w./])({PATTERN})=([a-z_0-9,]+)\b(?!\()", page.read_text())
-    options = {f"{group}={option}" for group, several in named for option in several.split(",")} - OF_A_READER
-    lost = [word for word in sorted(options) if not (CONF / f"{word.replace('=', '/')}.yaml").exists()]
+    options = {f"{group}={option}" for group, several in named for option in several.split(",")}
+    files = {word: f"{word.replace('=', '/')}.yaml" for word in sorted(options)}
+    lost = [word for word, file in files.items() if not (CONF / file).exists() and not (OWN / file).exists()]
     assert lost == []
 
 
@@ -62,7 +63,7 @@ def test_every_module_and_file_that_a_page_names_is_there(page: Path) -> None:
     modules = {name.rstrip(".") for name in re.findall(r"\bseg_al(?:\.[a-z_0-9]+)+", text)}
     assert [name for name in sorted(modules) if not importable(name)] == []
     files = set(re.findall(r"(?<![\w/.])((?:scripts|conf|seg_al|tests|experiments)/[\w/]+\.\w+)", text))
-    assert [name for name in sorted(files) if not (ROOT / name).exists()] == []
+    assert [name for name in sorted(files) if not any((place / name).exists() for place in (ROOT, OWN.parent))] == []
 
 
 def inline(page: Path) -> list[str]:

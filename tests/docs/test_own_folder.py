@@ -1,0 +1,36 @@
+"""The folder of one's own in docs/examples/: what is in it keeps the contracts, as the page says."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments import ROOT
+
+MINE = ROOT / "docs" / "examples" / "mine"
+
+
+def test_the_heuristic_passes_every_law_of_an_uncertainty(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(MINE)
+    runpy.run_path(str(MINE / "check_tsallis.py"))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 15
+    assert [line for line in lines if not line.startswith("passed")] == []
+
+
+def test_the_page_shows_every_file_of_the_folder() -> None:
+    page = (ROOT / "docs" / "own-heuristic.md").read_text()
+    files = sorted(path.relative_to(MINE).as_posix() for path in MINE.rglob("*.*") if "__pycache__" not in path.parts)
+    assert [name for name in files if name not in page] == []
+
+
+@pytest.mark.parametrize("path", sorted(MINE.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_value_of_the_folder_has_its_meaning_beside_it(path: Path) -> None:
+    values = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "_target_", " "))]
+    assert [line for line in values if " # " not in line] == []
+    assert "_target_" in yaml.safe_load(path.read_text())
