@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from seg_al.conformance import references
-from seg_al.conformance.heuristics import Finding, Score, check
+from seg_al.conformance.heuristics import Score, check
+from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy

@@ -33,7 +33,7 @@ def spend(selector: Selector, candidates: Candidates, budget: float, rng: np.ran
     order = _by_name(candidates)[rng.permutation(len(candidates))]
     rows = candidates.take(order)
     wanted = rank(rows, money, rng) if rows.costs.sum() > money else ()
-    positions = _once(chain(_checked(wanted, len(rows), selector), _by_score(rows)))
+    positions = _once(chain(_checked(wanted, len(rows), selector), _by_score(rows)), len(rows))
     return [int(given[order[position]]) for position in bought(positions, rows.costs, money)]
 
 
@@ -82,9 +82,12 @@ def _by_score(rows: Candidates) -> Iterator[int]:
     yield from np.argsort(-rows.scores, kind="stable").tolist()
 
 
-def _once(positions: Iterable[int]) -> Iterator[int]:
+def _once(positions: Iterable[int], count: int) -> Iterator[int]:
+    """Each position when it comes first, until all have come."""
     seen: set[int] = set()
     for position in positions:
         if position not in seen:
             seen.add(position)
             yield position
+        if len(seen) == count:
+            return

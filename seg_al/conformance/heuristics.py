@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
+from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import (
     Array,
     contradicting,
@@ -27,19 +28,6 @@ from seg_al.conformance.synthetic_passes import (
 Score = Callable[[Array], Array]
 
 SHAPE = (7, 4, 8, 10)  # K, C, H, W; all different, so that no axis can be mistaken for another
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    check: str
-    passed: bool
-    detail: str
-    """A sentence with the numbers."""
-
-    def __str__(self) -> str:
-        return f"{'passed' if self.passed else 'FAILED'}  {self.check}: {self.detail}"
 
 
 def check(

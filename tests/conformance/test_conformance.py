@@ -38,7 +38,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from seg_al.conformance import references
-from seg_al.conformance.heuristics import Finding, check
+from seg_al.conformance.heuristics import check
+from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array, passes_with_zeros, random_passes
 from seg_al.core import Heuristic
 from seg_al.predictors.class_maps import Beliefs, BeliefSums, beliefs_of
