@@ -55,7 +55,7 @@ from seg_al.running.sweep import Job, Sweep, none_started, note_refusal, repeate
 from seg_al.running.texts import text_problems
 from seg_al.tracking.backends import URL_VARIABLE
 from seg_al.tracking.run_document import config_columns
-from seg_al.tracking.secrets import blotted
+from seg_al.tracking.secrets import without_secrets
 from seg_al.tracking.stopped import noted
 
 if PROGRAM:
@@ -103,7 +103,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     wrong += problems({**values, "_target_": "seg_al.running.settings.Settings"})
     wrong += text_problems(settings, URL_VARIABLE)
     if wrong:
-        raise ValueError("the config is wrong:\n" + "\n".join(f"  - {blotted(problem)}" for problem in wrong))
+        raise ValueError("the config is wrong:\n" + "\n".join(f"  - {without_secrets(problem)}" for problem in wrong))
     return settings
 
 

@@ -28,7 +28,7 @@ from seg_al.tracking.backends import LOCAL_URL, URL_VARIABLE
 from seg_al.tracking.omniboard.columns import add_columns
 from seg_al.tracking.omniboard.node import cache_folder, find_node, install
 from seg_al.tracking.omniboard.service import APP, UNNEEDED, Omniboard, Patience, require_free, serve
-from seg_al.tracking.server import Away, Server
+from seg_al.tracking.server import Server, ServerAway
 
 CONFIG = Path(__file__).resolve().parents[1] / "conf" / "tracking" / "mongo.yaml"
 
@@ -70,7 +70,7 @@ def reachable(server: Server) -> bool:
     try:
         with server.connected(writes=False):
             return True
-    except Away:
+    except ServerAway:
         return False
     except ValueError:
         return True

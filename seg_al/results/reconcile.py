@@ -12,10 +12,10 @@ from pymongo.database import Database
 
 from seg_al.results import compare
 from seg_al.results.reader import run_folders
-from seg_al.tracking.attempts import MARK, brought_alone, is_running, mark_dead, read_object
-from seg_al.tracking.backlog import settle
-from seg_al.tracking.mirror import Brought, Mirror
-from seg_al.tracking.run_document import tracked_run
+from seg_al.tracking.attempts import MARK, is_running, mark_dead, one_at_a_time, read_object
+from seg_al.tracking.backlog import remove_backlog
+from seg_al.tracking.mirror import BringReport, Mirror
+from seg_al.tracking.run_document import read_tracked_run
 from seg_al.tracking.server import Document
 
 
@@ -37,16 +37,16 @@ def folders_at(paths: Sequence[Path]) -> list[Path]:
     return list(found.values())
 
 
-def bring(folder: Path, database: Database[Document]) -> Brought:
+def bring(folder: Path, database: Database[Document]) -> BringReport:
     """Adds the run, or what the database lacks of it; a second time changes nothing.
 
     Raises ValueError where the folder cannot be read or marked, and PyMongoError where the server is away.
     """
     try:
-        with brought_alone(folder):
-            brought = Mirror(database).bring(tracked_run(folder))
+        with one_at_a_time(folder):
+            brought = Mirror(database).bring(read_tracked_run(folder))
             if not brought.refused:
-                settle(folder)
+                remove_backlog(folder)
             return brought
     except OSError as error:
         raise ValueError(f"{folder}: {error.strerror or error} ({error.filename})") from error
@@ -56,7 +56,7 @@ def differences(folder: Path, database: Database[Document]) -> list[str]:
     """What the database tells otherwise than the folder; a folder without a mark was never brought anywhere."""
     if not (folder / MARK).exists():
         return ["the run is not in the database"]
-    return compare.differences(tracked_run(folder), Mirror(database))
+    return compare.differences(read_tracked_run(folder), Mirror(database))
 
 
 def summed(told: Sequence[str], most: int = 3) -> list[str]:

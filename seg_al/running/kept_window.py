@@ -7,12 +7,12 @@ from pathlib import Path
 from seg_al.datasets.files.window import Windowed, numbers_of, percentiles_of
 from seg_al.recording.files import read_json, write_json
 
-FILE = "window.json"
+WINDOW_FILE = "window.json"
 
 
 def kept_window(asked: object, folder: Path) -> list[float] | None:
     """The window [low, high] that the folder keeps where percentiles are `asked` for; None: nothing is kept."""
-    path = folder / FILE
+    path = folder / WINDOW_FILE
     if percentiles_of(asked) is None or not path.exists():
         return None
     kept = read_json(path)
@@ -24,5 +24,5 @@ def kept_window(asked: object, folder: Path) -> list[float] | None:
 
 def keep_window(dataset: Windowed, folder: Path) -> None:
     """Writes the window into the folder, where the images have one."""
-    if dataset.window is not None and not (folder / FILE).exists():
-        write_json(folder / FILE, {"window": [dataset.window.low, dataset.window.high]})
+    if dataset.window is not None and not (folder / WINDOW_FILE).exists():
+        write_json(folder / WINDOW_FILE, {"window": [dataset.window.low, dataset.window.high]})

@@ -15,7 +15,7 @@ from typing import Literal
 from seg_al.recording.first_round import saved_seconds
 from seg_al.recording.stages import finished
 from seg_al.tracking.attempts import is_running, mark_dead
-from seg_al.tracking.secrets import blotted
+from seg_al.tracking.secrets import without_secrets
 from seg_al.tracking.stopped import STOP_FILE, stop_of
 
 State = Literal["done", "skipped", "awaiting", "failed", "died", "interrupted", "running", "not begun"]
@@ -69,7 +69,7 @@ def repeated(argv: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
 
 def none_started(wrong: Mapping[str, str]) -> str:
     """What is told where jobs cannot run; `wrong` has the words of the first job by the error."""
-    rows = "\n\n".join(f"{blotted(words)}\n{error}".lstrip() for error, words in wrong.items())
+    rows = "\n\n".join(f"{without_secrets(words)}\n{error}".lstrip() for error, words in wrong.items())
     return f"no job of this sweep was started.\n\n{rows}"
 
 

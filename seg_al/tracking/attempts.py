@@ -1,4 +1,4 @@
-"""The attempts in a run folder and who may touch them: locks, the run's mark, and attempts that died unseen."""
+"""The attempts in a run folder: locks, the mark that identifies the run, and attempts whose process died."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from seg_al.recording.files import write_json
 SACRED = "sacred"
 """The folder of Sacred's files in a run folder; one numbered folder per attempt."""
 MARK = "tracking.json"
-"""Holds the run's uid, by which its document is recognised; it travels with the folder."""
+"""The file with the run's uid, by which its document is recognised; it is copied with the folder."""
 BUSY_SECONDS = 60.0
-"""How long one who brings a run into a database waits for another who does the same."""
+"""Seconds that a process waits for another one that brings the same run into a database."""
 
 
 def is_running(folder: Path) -> bool:
@@ -37,10 +37,10 @@ def is_running(folder: Path) -> bool:
 
 
 @contextmanager
-def brought_alone(folder: Path, seconds: float = BUSY_SECONDS) -> Iterator[None]:
-    """Only one at a time brings a folder into a database, so that an older reading never follows a newer one.
+def one_at_a_time(folder: Path, seconds: float = BUSY_SECONDS) -> Iterator[None]:
+    """Lets one process at a time bring a folder into a database, so that no older state overwrites a newer one.
 
-    Raises ValueError where another does it for longer than `seconds`.
+    Raises ValueError where another process needs longer than `seconds`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".tracking.lock", timeout=seconds)
@@ -55,7 +55,7 @@ def brought_alone(folder: Path, seconds: float = BUSY_SECONDS) -> Iterator[None]
 
 
 def uid_of(folder: Path) -> str:
-    """The mark of the run, made where there is none; call it inside `brought_alone`."""
+    """The mark of the run, written where there is none; call it inside `one_at_a_time`."""
     path = folder / MARK
     if not path.exists():
         write_json(path, {"uid": uuid.uuid4().hex})
@@ -70,7 +70,7 @@ def attempts_of(folder: Path) -> list[Path]:
 
 
 def mark_dead(folder: Path) -> int:
-    """Writes DIED into attempts that still say RUNNING; call it where no process runs them. Returns how many."""
+    """Writes DIED into attempts that still say RUNNING, and returns how many; call it where no process runs them."""
     dead = 0
     for place in attempts_of(folder):
         run = read_object(place / "run.json")
@@ -95,15 +95,15 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def moment_of(text: str) -> datetime:
-    """The time of an ISO text, UTC without saying so."""
+def time_of(text: str) -> datetime:
+    """The time of an ISO text, in UTC but without a time zone."""
     return _in_milliseconds(datetime.fromisoformat(text))
 
 
-def written(path: Path) -> datetime:
-    """When the file was written, UTC."""
+def time_written(path: Path) -> datetime:
+    """When the file was written, in UTC."""
     return _in_milliseconds(datetime.fromtimestamp(os.stat(path).st_mtime, timezone.utc).replace(tzinfo=None))
 
 
 def _in_milliseconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)  # MongoDB keeps no more
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)  # MongoDB stores no more digits

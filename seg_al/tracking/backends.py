@@ -1,4 +1,4 @@
-"""Tracking: a run as people see it, by Sacred in files or in MongoDB, or not at all. The run folder stays the record.
+"""Where a run is tracked: by Sacred in files or in MongoDB, or nowhere. The run folder stays the record.
 
 Sacred 0.8.7 is touched here, in sacred_run.py and in observers.py alone, and imported only by a run that is tracked;
 so is pymongo, in the modules that these import.
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from seg_al.core import Tracker
-from seg_al.tracking.secrets import blotted, holds_secret
+from seg_al.tracking.secrets import holds_secret, without_secrets
 
 if TYPE_CHECKING:
     from seg_al.tracking.server import Server
@@ -36,7 +36,7 @@ LOCAL_URL = "mongodb://127.0.0.1:27017"
 
 @dataclass(frozen=True)
 class Untracked:
-    """Runs main and keeps nothing but what main itself writes."""
+    """Tracks nothing: runs main, which writes the run folder."""
 
     def check(self) -> None:
         """Nothing can be missing."""
@@ -52,7 +52,7 @@ class FileTracking:
     beat: float = 10.0
     """Seconds between two writes of metrics, notes and captured output."""
     capture: Capture | None = None
-    """What of the output is kept: "fd" all of it, "sys" prints and log lines, "no"; None: fd, on Windows sys."""
+    """Which output is kept: "fd" all, "sys" prints and log lines, "no" nothing; None: "fd", but "sys" on Windows."""
 
     def __post_init__(self) -> None:
         _require_positive("beat", self.beat)
@@ -70,9 +70,9 @@ class FileTracking:
 
 @dataclass(frozen=True)
 class MongoTracking:
-    """Sacred's documents in MongoDB, one per run folder, fed from the same files that FileTracking writes.
+    """Sacred's documents in MongoDB, one per run folder, made from the same files that FileTracking writes.
 
-    The server may be away while a run starts, goes on and ends: the run waits for it `timeout` seconds at its start,
+    The server may be away at any time: the run waits for it `timeout` seconds at its start,
     never in between, and `patience` seconds at its end. A server that refuses us is an error at the start.
     """
 
@@ -82,7 +82,7 @@ class MongoTracking:
     timeout: float = 2.0
     """Seconds that one try waits for the server."""
     beat: float = 10.0
-    """Seconds between two writes; what could not be written waits for the next."""
+    """Seconds between two writes; what could not be written is tried again at the next."""
     patience: float = 3.0
     """Seconds that the end of a run waits for a server that is away."""
     capture: Capture | None = None
@@ -114,13 +114,13 @@ class MongoTracking:
         _import_sacred()
         from seg_al.tracking.observers import FileObserver, MirrorObserver
         from seg_al.tracking.sacred_run import observed
-        from seg_al.tracking.server import Away
+        from seg_al.tracking.server import ServerAway
 
         server = self.server()
         try:
             with server.connected(within=self.timeout):
                 pass
-        except Away as error:
+        except ServerAway as error:
             log.warning("%s. %s goes on without it, and is brought there when it answers", error, folder)
         with server.lasting() as client:
             mirror = MirrorObserver(client, server, folder, self.patience)
@@ -136,7 +136,7 @@ class _Silence:
 
 
 def plain_values(value: Any) -> Any:
-    """The value in types that JSON and MongoDB both know; passwords and tokens are blotted out."""
+    """The value in types that JSON and MongoDB both have; passwords and tokens are hidden."""
     if isinstance(value, np.generic | np.ndarray):
         return plain_values(value.tolist())
     if isinstance(value, Enum):
@@ -151,7 +151,7 @@ def plain_values(value: Any) -> Any:
         return sorted((plain_values(entry) for entry in value), key=str)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [plain_values(entry) for entry in value]
-    return blotted(str(value))
+    return without_secrets(str(value))
 
 
 def key_of(key: object) -> str:
@@ -165,7 +165,7 @@ def _require_positive(name: str, seconds: float) -> None:
 
 
 def _import_sacred() -> None:
-    """Imports Sacred in silence; ValueError with the remedy where its one undeclared dependency is missing."""
+    """Imports Sacred without its warning; ValueError with the remedy where its undeclared dependency is missing."""
     with warnings.catch_warnings():
         # sacred 0.8.7 imports pkg_resources, which announces its end; pyproject pins a setuptools that has it
         warnings.filterwarnings("ignore", message="(?s).*pkg_resources", category=UserWarning)

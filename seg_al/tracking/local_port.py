@@ -1,4 +1,4 @@
-"""Who listens on a port of this machine, and what a mongod there tells of itself."""
+"""Finds out which program listens on a port of this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOST = "127.0.0.1"
 
 
 def server_status(port: int, seconds: float = 0.5) -> dict[str, Any]:
-    """What the server on a local port says of itself (pid, version, ...); empty where none answers in time."""
+    """The status of the mongod on a local port (pid, version, ...); empty where none answers in time."""
     return _answer(port, {"serverStatus": 1, "repl": 0, "metrics": 0, "locks": 0, "wiredTiger": 0}, seconds)
 
 
@@ -31,7 +31,7 @@ def _answer(port: int, command: dict[str, Any], seconds: float) -> dict[str, Any
 
 
 def require_free(port: int) -> None:
-    """ValueError where the port is no port, or something listens there already, with who it is."""
+    """ValueError where the port is out of range, or is in use, with the program that uses it."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left is free
         try:
@@ -46,10 +46,10 @@ def require_free(port: int) -> None:
 
 
 def _listener(port: int) -> str:
-    """Who listens on the port, as far as it tells."""
+    """The program that listens on the port, as far as it answers."""
     other = server_status(port, seconds=2.0)
     if other:
         return f"another mongod ({other['version']}, pid {other['pid']}), usable as it is"
-    if _answer(port, {"hello": 1}, seconds=2.0):  # which a server tells everybody
+    if _answer(port, {"hello": 1}, seconds=2.0):  # a server tells its version without a login
         return f"another mongod, which wants a login (mongodb://USER:PASSWORD@{HOST}:{port} in SEG_AL_MONGO_URL)"
     return "another program"

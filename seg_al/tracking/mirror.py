@@ -1,7 +1,7 @@
-"""Brings tracked runs into MongoDB so that doing it again changes nothing, and tells what a database lacks.
+"""Brings tracked runs into MongoDB, where doing it twice changes nothing, and lists what a database lacks.
 
 A run is recognised by its uid; a metric's and an artifact's ids are computed from the uid, the name and, for an
-artifact, the bytes. Two who bring the same run at once therefore write the same documents.
+artifact, the bytes. Two processes that bring the same run at once therefore write the same documents.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Brought:
-    """What was written for one run."""
+class BringReport:
+    """Which parts of one run were written."""
 
     number: int
     new: bool
     metrics: int = 0
     artifacts: int = 0
     refused: dict[str, str] = field(default_factory=dict)
-    """What the server did not take, with the reason."""
+    """What the server refused, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Chunks:
 
 @dataclass
 class Mirror:
-    """One database as it follows runs. It remembers what it has sent, so that a live run sends only news."""
+    """Writes runs into one database. It remembers what it has sent, so that a live run sends only what is new."""
 
     database: Database[Document]
     _sent: set[tuple[str, str]] = field(default_factory=set)  # (uid, digest of a curve or id of an artifact)
@@ -64,19 +64,19 @@ class Mirror:
         self._files = GridFS(self.database)
 
     def forget(self) -> None:
-        """Makes the next `bring` look at everything again."""
+        """Makes the next `bring` compare everything again."""
         self._sent.clear()
 
-    def bring(self, run: TrackedRun) -> Brought:
+    def bring(self, run: TrackedRun) -> BringReport:
         """Writes what the database lacks of the run, and the run document last, which names the rest.
 
         Raises PyMongoError where the server is away, ValueError where the uid stands for another run.
         """
         number, new = self._number(run)
-        if self._numbers.get(run.uid) not in (None, number):  # somebody deleted the run: all of it is news again
+        if self._numbers.get(run.uid) not in (None, number):  # somebody deleted the run: all of it is sent again
             self.forget()
         self._numbers[run.uid] = number
-        brought = Brought(number, new)
+        brought = BringReport(number, new)
         self._bring_curves(run, brought)
         stored = self._bring_artifacts(run, brought)
         info = {
@@ -93,7 +93,7 @@ class Mirror:
         return brought
 
     def unsent(self, run: TrackedRun) -> list[dict[str, Any]]:
-        """What this mirror has not sent of the run, where it lies in the run folder; the run itself comes first."""
+        """The files of the run folder that this mirror has not sent; the run itself comes first."""
         rows: list[dict[str, Any]] = [{"kind": "run", "status": run.status, "number": self._numbers.get(run.uid)}]
         for name, curve in run.curves.items():
             if (run.uid, _digest(name, curve)) not in self._sent:
@@ -104,7 +104,7 @@ class Mirror:
         return rows
 
     def _number(self, run: TrackedRun) -> tuple[int, bool]:
-        """The run's number, and whether it was inserted now, under the next free one."""
+        """The run's number, and whether the run was inserted now, under the next free number."""
         runs = self.database["runs"]
         while True:
             known = runs.find_one({"meta.uid": run.uid}, {"config.identity": 1})
@@ -125,7 +125,7 @@ class Mirror:
             except DuplicateKeyError:
                 continue  # another run has taken the number, or another process has brought this run
 
-    def _bring_curves(self, run: TrackedRun, brought: Brought) -> None:
+    def _bring_curves(self, run: TrackedRun, brought: BringReport) -> None:
         news = {name: curve for name, curve in run.curves.items() if (run.uid, _digest(name, curve)) not in self._sent}
         if not news:
             return
@@ -147,8 +147,8 @@ class Mirror:
             brought.metrics = result.upserted_count + result.modified_count
         self._sent |= {(run.uid, _digest(name, curve)) for name, curve in news.items()}
 
-    def _bring_artifacts(self, run: TrackedRun, brought: Brought) -> list[dict[str, Any]]:
-        """Stores the newest bytes of each name. Older ones stay: Omniboard dies when a file that it lists is gone."""
+    def _bring_artifacts(self, run: TrackedRun, brought: BringReport) -> list[dict[str, Any]]:
+        """Stores the newest bytes of each name. Older ones stay: Omniboard ends when a file in its list is deleted."""
         ids: dict[str, ObjectId] = {}
         for name, path in run.artifacts.items():
             try:
@@ -199,15 +199,15 @@ class Mirror:
         return self._ids[key]
 
 
-def _refuse(brought: Brought, what: str, error: Exception) -> None:
-    """Keeps the reason, unless the server is away, which is no refusal."""
+def _refuse(brought: BringReport, what: str, error: Exception) -> None:
+    """Keeps the reason of a refusal; raises where the server is away."""
     if is_away(error):
         raise error
     brought.refused[what] = reason_of(error)
 
 
 def _hashed(*words: str) -> ObjectId:
-    """An id of 12 bytes that the words decide."""
+    """An id of 12 bytes, computed from the words."""
     return ObjectId(hashlib.sha256("\0".join(words).encode()).digest()[:12])
 
 

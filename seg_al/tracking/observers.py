@@ -1,6 +1,6 @@
-"""Sacred's two observers, made to lose nothing. Imported only by a run that is tracked.
+"""Sacred's two observers, changed so that nothing is lost. Imported only by a run that is tracked.
 
-The files come first and are complete; MongoDB is fed from them by a thread of its own, and may be away.
+Files are written first and are complete; a thread of its own copies them into MongoDB, which may be away.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from pymongo.errors import PyMongoError
 from sacred.observers import FileStorageObserver, RunObserver
 from sacred.serializer import flatten
 
-from seg_al.tracking.attempts import SACRED, brought_alone, is_running, mark_dead, uid_of
-from seg_al.tracking.backlog import leave, owes, settle, waiting
+from seg_al.tracking.attempts import SACRED, is_running, mark_dead, one_at_a_time, uid_of
+from seg_al.tracking.backlog import folders_waiting, has_backlog, remove_backlog, write_backlog
 from seg_al.tracking.mirror import Mirror
-from seg_al.tracking.run_document import TrackedRun, tracked_run
+from seg_al.tracking.run_document import TrackedRun, read_tracked_run
 from seg_al.tracking.server import Document, Server, is_away, prepare, reason_of
 
 log = logging.getLogger(__name__)
 
 FILES_FIRST = 40
-"""Sacred calls observers by falling priority."""
+"""Sacred calls observers with a higher priority first."""
 RETRY_SECONDS = 0.5
-"""Between two tries at the end of a run."""
+"""Seconds between two tries at the end of a run."""
 
 
 class FileObserver(FileStorageObserver):  # type: ignore[misc]  # Sacred has no types
-    """Sacred's folder of a run, where each attempt has its own number and each file is whole at any time."""
+    """Writes Sacred's folder of a run: each attempt has its own number, and each file is complete at any time."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / SACRED, copy_sources=False, priority=FILES_FIRST)
-        self._lock = threading.RLock()  # artifacts come from the main thread, beats from Sacred's
+        self._lock = threading.RLock()  # the main thread adds artifacts, Sacred's thread beats
 
     def path(self, name: str) -> Path:
         return Path(self.dir) / name
 
     def _make_run_dir(self, _id: object) -> None:
         folder = Path(self.basedir).parent
-        with brought_alone(folder):
+        with one_at_a_time(folder):
             uid_of(folder)
             mark_dead(folder)  # this process holds the run now
         super()._make_run_dir(None)
@@ -86,8 +86,8 @@ class FileObserver(FileStorageObserver):  # type: ignore[misc]  # Sacred has no 
 class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
     """Lets a thread bring the run folder into MongoDB at every beat; no event but the end waits for the server.
 
-    The end waits `patience` seconds at most. What the server lacks then is listed in the run folder (see unsent.py),
-    and sent by the next run beside it that reaches the server, or by an import.
+    The end waits `patience` seconds at most. What the server lacks then is listed in the run folder (see backlog.py),
+    and sent by the next run in the same folder of runs that reaches the server, or by an import.
     """
 
     def __init__(self, client: MongoClient[Document], server: Server, folder: Path, patience: float) -> None:
@@ -128,16 +128,16 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
     def _end(self) -> None:
         if not self._thread.ident:
             return  # the start of the run failed
-        with self._noting:  # first, as nothing may come after a server that stalls
+        with self._noting:  # first: after a server that hangs nothing else may run
             self._ending.set()
             try:
-                run = tracked_run(self._folder, live=True)
-                leave(self._folder, self._server, self._mirror.unsent(run), "not sent when the run ended")
-            except (OSError, ValueError) as error:  # such as a full disk: the server may take what is there
+                run = read_tracked_run(self._folder, live=True)
+                write_backlog(self._folder, self._server, self._mirror.unsent(run), "not sent when the run ended")
+            except (OSError, ValueError) as error:  # such as a full disk: the server may still take the rest
                 log.warning("what MongoDB lacks of %s could not be noted (%s)", self._folder, reason_of(error))
         self._wake.set()
         deadline = time.monotonic() + self._patience
-        if not self._done.wait(self._patience) or owes(self._folder):
+        if not self._done.wait(self._patience) or has_backlog(self._folder):
             log.error(
                 "%s is not complete in MongoDB; all of it is in the folder. Bring it there by: "
                 "python scripts/tracking.py import %s",
@@ -153,9 +153,9 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
         while not self._given_up.is_set():
             self._wake.wait()
             self._wake.clear()
-            ending = self._ending.is_set()  # asked first: all of the run is in the files then
+            ending = self._ending.is_set()  # asked before reading: then the files hold all of the run
             if ending:
-                self._mirror.forget()  # the last look is at everything
+                self._mirror.forget()  # the last time, everything is compared
             delivered = self._deliver(ending)
             if ending and delivered:
                 self._done.set()
@@ -165,10 +165,10 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
                 self._wake.set()
 
     def _deliver(self, ending: bool) -> bool:
-        """One try; False where the server is away, so that another try is worth it."""
+        """Tries once; False where the server is away and another try may succeed."""
         back = self._away or self._helper is None
         try:
-            with brought_alone(self._folder):
+            with one_at_a_time(self._folder):
                 self._bring(ending)
         except (PyMongoError, ValueError, OSError) as error:
             self._say_away(error)
@@ -182,7 +182,7 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
         return True
 
     def _bring(self, ending: bool) -> None:
-        run = tracked_run(self._folder, live=True)
+        run = read_tracked_run(self._folder, live=True)
         try:
             brought = self._mirror.bring(run)
         except (PyMongoError, ValueError) as error:
@@ -191,7 +191,7 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
         if not brought.refused:
             with self._noting:
                 if ending or not self._ending.is_set():
-                    settle(self._folder)
+                    remove_backlog(self._folder)
             return
         reasons = "; ".join(f"{what} ({reason})" for what, reason in sorted(brought.refused.items()))
         self._leave(run, reasons, ending)
@@ -207,26 +207,26 @@ class MirrorObserver(RunObserver):  # type: ignore[misc]  # Sacred has no types
     def _leave(self, run: TrackedRun, reason: str, ending: bool) -> None:
         with self._noting:
             if ending or not self._ending.is_set():
-                leave(self._folder, self._server, self._mirror.unsent(run), reason)
+                write_backlog(self._folder, self._server, self._mirror.unsent(run), reason)
 
     def _help(self) -> None:
-        """Makes the indexes, then sends what earlier runs beside this one could not; a living run does so itself."""
+        """Makes the indexes, then sends the backlog of earlier runs beside this one; living runs send their own."""
         try:
             prepare(self._mirror.database)
         except PyMongoError as error:
             log.info("no indexes were made (%s)", reason_of(error))
-        for folder in waiting(self._folder.parent, self._server):
+        for folder in folders_waiting(self._folder.parent, self._server):
             if self._given_up.is_set():
                 return
             if is_running(folder):
                 continue
             try:
-                with brought_alone(folder, seconds=0.0):
-                    brought = Mirror(self._mirror.database).bring(tracked_run(folder))
+                with one_at_a_time(folder, seconds=0.0):
+                    brought = Mirror(self._mirror.database).bring(read_tracked_run(folder))
                     if not brought.refused:
-                        settle(folder)
+                        remove_backlog(folder)
             except (PyMongoError, ValueError, OSError) as error:
-                log.info("%s waits for MongoDB still (%s)", folder, reason_of(error))
+                log.info("%s still waits for MongoDB (%s)", folder, reason_of(error))
 
     def _say_away(self, error: Exception) -> None:
         if not self._away and not self._given_up.is_set():

@@ -1,6 +1,6 @@
-"""A run folder as one tracked run, over all its attempts: what Omniboard shows of it is computed from disk alone.
+"""Reads a run folder, with all its attempts, as one tracked run. All that Omniboard shows is computed from disk.
 
-The same reading feeds a live run's document, a later import, and the comparison of both.
+Live runs, later imports and comparisons with a database use this one reader.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from seg_al.recording.metric_declarations import NOTE, declared_in
 from seg_al.recording.stages import finished
-from seg_al.tracking.attempts import SACRED, attempts_of, is_running, moment_of, read_object, uid_of, written
+from seg_al.tracking.attempts import SACRED, attempts_of, is_running, read_object, time_of, time_written, uid_of
 from seg_al.tracking.backends import plain_values
 from seg_al.tracking.stopped import stop_of
 
@@ -25,7 +25,7 @@ SACRED_STATUS = {"failed": "FAILED", "interrupted": "INTERRUPTED", "awaiting": "
 
 @dataclass(frozen=True)
 class MetricColumns:
-    """One metric: equally long columns in the order in which they were measured, or by step over several attempts."""
+    """One metric as columns of equal length: in the order of measuring, or sorted by step over several attempts."""
 
     steps: tuple[float, ...]
     values: tuple[float, ...]
@@ -34,7 +34,7 @@ class MetricColumns:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """All of a run that a tracking database shows."""
+    """All data of a run that a tracking database shows."""
 
     folder: Path
     uid: str
@@ -55,7 +55,7 @@ class TrackedRun:
 
 
 def stored_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config as it is stored: first-level keys stay first-level, as Omniboard makes columns of those alone."""
+    """The config as it is stored: first-level keys stay first-level, since Omniboard makes columns of those only."""
     stored: dict[str, Any] = plain_values(config)
     if isinstance(stored.get("tags"), str):
         stored["tags"] = [stored["tags"]]  # Omniboard wants a list
@@ -83,8 +83,8 @@ def capped(text: str) -> str:
     return data.decode("utf-8", "ignore")
 
 
-def tracked_run(folder: Path, *, live: bool = False) -> TrackedRun:
-    """Reads the folder. `live`: its own process asks, which has said all in Sacred's files.
+def read_tracked_run(folder: Path, *, live: bool = False) -> TrackedRun:
+    """Reads the folder. `live`: the run's own process calls, which has written all into Sacred's files.
 
     Otherwise the rounds on disk are added, and a run that says RUNNING without a living process has DIED. Raises
     ValueError, naming the file, for what cannot be read.
@@ -99,24 +99,24 @@ def tracked_run(folder: Path, *, live: bool = False) -> TrackedRun:
 
 
 def _read(folder: Path, live: bool) -> TrackedRun:
-    places = attempts_of(folder)
-    runs = [read_object(place / "run.json") for place in places]  # first: what it says to be complete is read after it
+    attempts = attempts_of(folder)
+    runs = [read_object(attempt / "run.json") for attempt in attempts]  # first: files that it lists are complete then
     record = read_object(folder / "config.json") if (folder / "config.json").exists() else {}
     if not runs and "choices" not in record:
         raise ValueError(f"{folder} holds no run: neither {SACRED}/ nor a config.json of a run")
-    curves = [_curves(place / "metrics.json") for place in places]
+    parts = [_metric_columns(attempt / "metrics.json") for attempt in attempts]
     if not live and "choices" in record:
-        curves.insert(0, _round_curves(folder, record))
-    entry = _entry(folder, places, runs) if runs else _untracked_entry(folder, record)
+        parts.insert(0, _round_columns(folder, record))
+    entry = _entry(folder, attempts, runs) if runs else _untracked_entry(folder, record)
     if not live:
         entry["status"] = _settled(entry["status"], folder, record)
-    names = dict.fromkeys(name for one in curves for name in one)
-    found = {name: _merged([one[name] for one in curves if name in one]) for name in names}
-    return TrackedRun(folder, uid_of(folder), entry, found, _artifacts(folder, places, runs))
+    names = dict.fromkeys(name for part in parts for name in part)
+    columns = {name: _merged([part[name] for part in parts if name in part]) for name in names}
+    return TrackedRun(folder, uid_of(folder), entry, columns, _artifacts(folder, attempts, runs))
 
 
 def _settled(status: str, folder: Path, record: Mapping[str, Any]) -> str:
-    """What became of the run: a finished record is complete however its last process ended."""
+    """The status of the run: a finished record is complete, however its last process ended."""
     if is_running(folder):
         return status
     if "rounds" in record and finished(folder, record["rounds"]):
@@ -124,15 +124,15 @@ def _settled(status: str, folder: Path, record: Mapping[str, Any]) -> str:
     return "DIED" if status == "RUNNING" else status
 
 
-def _entry(folder: Path, places: Sequence[Path], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The newest attempt's document with the info and the output of all."""
+def _entry(folder: Path, attempts: Sequence[Path], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The newest attempt's document, with the info and the output of all attempts."""
     last = runs[-1]
     info: dict[str, Any] = {}
-    for place in places:
-        info |= read_object(place / "info.json") if (place / "info.json").exists() else {}
-    attempts = [
-        {"number": int(place.name), **{key: run.get(key) for key in ("status", "start_time", "stop_time")}}
-        for place, run in zip(places, runs, strict=True)
+    for attempt in attempts:
+        info |= read_object(attempt / "info.json") if (attempt / "info.json").exists() else {}
+    listed = [
+        {"number": int(attempt.name), **{key: run.get(key) for key in ("status", "start_time", "stop_time")}}
+        for attempt, run in zip(attempts, runs, strict=True)
     ]
     keys = ("experiment", "command", "host", "status", "result", "fail_trace")
     times = {key: _time(last.get(key)) for key in ("heartbeat", "stop_time")}
@@ -141,19 +141,19 @@ def _entry(folder: Path, places: Sequence[Path], runs: Sequence[Mapping[str, Any
         **times,
         "start_time": _time(runs[0]["start_time"]),
         "format": "MongoObserver-0.7.0",
-        "config": read_object(places[-1] / "config.json"),
+        "config": read_object(attempts[-1] / "config.json"),
         "meta": {**last["meta"], "uid": uid_of(folder), "folder": str(folder.resolve())},
         "resources": [],
-        "captured_out": _output(places),
-        "info": {**info, "attempts": attempts},
+        "captured_out": _output(attempts),
+        "info": {**info, "attempts": listed},
     }
 
 
 def _untracked_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """A document for a run that Sacred has not seen, as far as the folder tells."""
+    """A document for a run without Sacred's files, from the other files of the folder."""
     config = stored_config(config_columns(record))
     files = [folder / "config.json", *sorted((folder / "rounds").glob("*/metrics.json"))]
-    times = sorted(written(path) for path in files)
+    times = sorted(time_written(path) for path in files)
     log, stop = folder / "run.log", stop_of(folder)
     declared = declared_in(folder)
     metrics = {} if declared is None else {NOTE: [asdict(metric) for metric in declared]}
@@ -180,70 +180,70 @@ def _untracked_entry(folder: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _curves(path: Path) -> dict[str, MetricColumns]:
+def _metric_columns(path: Path) -> dict[str, MetricColumns]:
     if not path.exists():
         return {}
     return {
-        name: MetricColumns(tuple(one["steps"]), tuple(one["values"]), tuple(map(moment_of, one["timestamps"])))
-        for name, one in read_object(path).items()
+        name: MetricColumns(tuple(of["steps"]), tuple(of["values"]), tuple(map(time_of, of["timestamps"])))
+        for name, of in read_object(path).items()
     }
 
 
-def _round_curves(folder: Path, record: Mapping[str, Any]) -> dict[str, MetricColumns]:
-    """What `Recorder` tells of each round, read again from the round's files."""
+def _round_columns(folder: Path, record: Mapping[str, Any]) -> dict[str, MetricColumns]:
+    """The metrics that `Recorder` sends after each round, read again from the round's files."""
     from seg_al.recording.recorder import told  # draws figures, which costs seconds to import
 
     unit = record.get("cost", "images")
-    found: dict[str, list[tuple[float, float, datetime]]] = {}
+    points_of: dict[str, list[tuple[float, float, datetime]]] = {}
     for path in sorted((folder / "rounds").glob("*/metrics.json")):
         metrics = read_object(path)
         step = metrics["cost"][unit]
         whole = int(step) if float(step).is_integer() else float(step)
         for name, value in told(path.parent, metrics, record["choices"]["heuristic"], unit).items():
-            found.setdefault(name, []).append((whole, float(value), written(path)))
-    return {name: MetricColumns(*zip(*points, strict=True)) for name, points in found.items()}
+            points_of.setdefault(name, []).append((whole, float(value), time_written(path)))
+    return {name: MetricColumns(*zip(*points, strict=True)) for name, points in points_of.items()}
 
 
-def _merged(attempts: Sequence[MetricColumns]) -> MetricColumns:
-    """One curve of several attempts, oldest first: at a step that a later attempt has told, the later one counts."""
-    if len(attempts) == 1:
-        return attempts[0]
+def _merged(parts: Sequence[MetricColumns]) -> MetricColumns:
+    """One metric of several attempts, oldest first; where two attempts have a step, the later one counts."""
+    if len(parts) == 1:
+        return parts[0]
     points: list[tuple[float, float, datetime]] = []
-    told: set[float] = set()
-    for one in reversed(attempts):
-        rows = zip(one.steps, one.values, one.timestamps, strict=True)
-        news = [row for row in rows if row[0] not in told]
-        points = [*news, *points]
-        told |= {row[0] for row in news}
+    known: set[float] = set()
+    for part in reversed(parts):
+        rows = zip(part.steps, part.values, part.timestamps, strict=True)
+        new = [row for row in rows if row[0] not in known]
+        points = [*new, *points]
+        known |= {row[0] for row in new}
     points.sort(key=lambda row: row[0])
     return MetricColumns(*zip(*points, strict=True)) if points else MetricColumns((), (), ())
 
 
-def _artifacts(folder: Path, places: Sequence[Path], runs: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
-    """The newest file of each name; those of the rounds where Sacred has kept none."""
-    found: dict[str, Path] = {}
+def _artifacts(folder: Path, attempts: Sequence[Path], runs: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+    """The newest artifact of each name; the files of the rounds where Sacred kept none."""
+    artifacts: dict[str, Path] = {}
     if not runs:
         from seg_al.recording.recorder import FILES  # draws figures, which costs seconds to import
 
         rounds = sorted(path.parent for path in (folder / "rounds").glob("*/metrics.json"))
-        found |= {f"round_{one.name}_{name}": one / name for one in rounds for name in FILES}
+        artifacts |= {f"round_{of.name}_{name}": of / name for of in rounds for name in FILES}
         if rounds:
-            found[f"round_{rounds[-1].name}_learning_curve.png"] = folder / "learning_curve.png"
-        return {name: path for name, path in found.items() if path.exists()}
-    for place, run in zip(places, runs, strict=True):
-        found |= {name: place / name for name in run["artifacts"]}
-    return found
+            artifacts[f"round_{rounds[-1].name}_learning_curve.png"] = folder / "learning_curve.png"
+        return {name: path for name, path in artifacts.items() if path.exists()}
+    for attempt, run in zip(attempts, runs, strict=True):
+        artifacts |= {name: attempt / name for name in run["artifacts"]}
+    return artifacts
 
 
-def _output(places: Sequence[Path]) -> str:
-    """What all attempts have printed, each under its number where there are several."""
+def _output(attempts: Sequence[Path]) -> str:
+    """The output of all attempts, each under its number where there are several."""
     texts = []
-    for place in places:
-        path = place / "cout.txt"
+    for attempt in attempts:
+        path = attempt / "cout.txt"
         text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
-        texts.append(f"--- attempt {place.name} ---\n{text}" if len(places) > 1 else text)
+        texts.append(f"--- attempt {attempt.name} ---\n{text}" if len(attempts) > 1 else text)
     return capped("".join(text if text.endswith("\n") or not text else text + "\n" for text in texts[:-1]) + texts[-1])
 
 
 def _time(text: str | None) -> datetime | None:
-    return moment_of(text) if text else None
+    return time_of(text) if text else None

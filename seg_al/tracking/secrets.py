@@ -1,4 +1,4 @@
-"""Passwords and tokens in texts: found, so that they are refused, and blotted out where a text is told."""
+"""Finds passwords and tokens in texts, to refuse them in a config and to hide them in messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def holds_secret(text: str) -> bool:
     return any(kind.search(text) for kind in (_LOGIN, _OPTION, _TOLD))
 
 
-def blotted(text: str) -> str:
+def without_secrets(text: str) -> str:
     """The text without the passwords and tokens in it."""
     return _TOLD.sub(r"\1***", _OPTION.sub(r"\1***", _LOGIN.sub(r"\1***@", text)))
 
@@ -40,7 +40,7 @@ def secret_keys(value: object, key: str) -> Iterator[str]:
             for name, inner in value.items():
                 inner_key = f"{key}.{name}" if key else str(name)
                 if holds_secret(str(name)):
-                    yield blotted(inner_key)
+                    yield without_secrets(inner_key)
                 else:
                     yield from secret_keys(inner, inner_key)
         case Sequence():

@@ -1,4 +1,4 @@
-"""Where a MongoDB is, how one connects to it, and in what words its refusals are told. No word holds a password."""
+"""Connects to a MongoDB, and puts its errors into messages that hold no password."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seg_al.tracking.backends import URL_VARIABLE
 log = logging.getLogger(__name__)
 
 STALL_SECONDS = 30.0
-"""After this long without a byte a connection counts as lost."""
+"""Seconds without a byte after which a connection counts as lost."""
 GOODBYE_SECONDS = 0.2
 FILTERED = ("heuristic", "dataset", "model", "run", "identity", "tags")
 """Config keys by which people filter and sort runs."""
@@ -35,7 +35,7 @@ INDEXES = {
     "fs.chunks": (IndexModel([("files_id", 1), ("n", 1)], unique=True),),
 }
 SHAPES = {"runs": ("experiment", "config", "status"), "metrics": ("run_id", "name", "steps", "values")}
-"""What every document of Sacred's has."""
+"""Keys of every document that Sacred writes."""
 RESERVED = ("admin", "config", "local")
 """MongoDB's own databases."""
 LONGEST_NAME = 63
@@ -46,7 +46,7 @@ CHOOSE = "choose another one (tracking.database=NAME, or --database NAME)"
 Document = dict[str, Any]
 
 
-class Away(ValueError):
+class ServerAway(ValueError):
     """The server does not answer."""
 
 
@@ -82,10 +82,10 @@ class Server:
                 serverSelectionTimeoutMS=round(1000 * self.timeout),
                 connectTimeoutMS=round(1000 * self.timeout),
                 socketTimeoutMS=round(1000 * STALL_SECONDS),
-                journal=True,  # else a killed server forgets up to 0.1 s of acknowledged writes
+                journal=True,  # otherwise a killed server loses up to 0.1 s of confirmed writes
             )
         except (ConfigurationError, ValueError, TypeError) as error:
-            reason = "" if "@" in self.url else f": {error}"  # the driver's words may quote a password
+            reason = "" if "@" in self.url else f": {error}"  # the driver's message may quote a password
             raise ValueError(
                 f"{self.shown} is not a usable MongoDB URL{reason}. Check tracking.url or {URL_VARIABLE}; a user or "
                 "password with one of : / ? # [ ] @ % must be percent-encoded"
@@ -93,7 +93,7 @@ class Server:
 
     @contextmanager
     def lasting(self) -> Iterator[MongoClient[Document]]:
-        """A client for all of a run, which does not wait for a server that is away to take its leave."""
+        """A client for a whole run, which at its end does not wait for a server that is away."""
         client = self.client()
         try:
             yield client
@@ -105,7 +105,7 @@ class Server:
     def connected(self, writes: bool = True, within: float = STALL_SECONDS) -> Iterator[Database[Document]]:
         """The database; ValueError with the remedy if the server does not answer, refuses us, or is another's.
 
-        `writes`: the user must be allowed to write. Nothing is written here. `within`: seconds that a server which
+        `writes`: checks that the user may write; nothing is written. `within`: seconds that a server which
         is there, but busy, may take for it.
         """
         with self.client() as client:
@@ -118,11 +118,11 @@ class Server:
                     if writes:
                         require_writing(client[self.database])
             except PyMongoError as error:
-                raise (Away if is_away(error) else ValueError)(self.refusal(error)) from error
+                raise (ServerAway if is_away(error) else ValueError)(self.refusal(error)) from error
             yield client[self.database]
 
     def refusal(self, error: PyMongoError) -> str:
-        """What happened, where, and the remedy. The driver's own words stay out: they may quote what was sent."""
+        """What happened, where, and the remedy, without the driver's own message, which may quote what was sent."""
         where = f"MongoDB at {self.shown}"
         match error:
             case _ if is_away(error):
@@ -148,13 +148,13 @@ class Server:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the server, not what was asked of it, is the cause, so that another try may succeed."""
+    """Whether the server, not the request, is the cause, so that another try may succeed."""
     gone = isinstance(error, ConnectionFailure | InvalidOperation)  # the latter: our own client was closed meanwhile
     return gone or (isinstance(error, PyMongoError) and error.timeout)
 
 
 def reason_of(error: BaseException) -> str:
-    """A few words for a log line; a ValueError is our own and says it all."""
+    """A few words for a log line; the whole message of a ValueError, which is our own."""
     if isinstance(error, ValueError):
         return str(error)
     code = f", code {error.code}" if isinstance(error, OperationFailure) else ""
@@ -162,7 +162,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def prepare(database: Database[Document]) -> None:
-    """Makes the indexes, which may take long in a database that is full already."""
+    """Makes the indexes, which can take long in a database with many runs."""
     for name, indexes in INDEXES.items():
         try:
             database[name].create_indexes(list(indexes))
@@ -173,14 +173,14 @@ def prepare(database: Database[Document]) -> None:
 
 
 def require_writing(database: Database[Document]) -> None:
-    """Raises OperationFailure where the user may not write: each collection is asked for a change of no document."""
+    """Raises OperationFailure where the user may not write: tries an update that changes nothing in each collection."""
     for name in INDEXES:
         database[name].update_one({"_id": ObjectId()}, {"$set": {"checked": True}})
 
 
 def require_ours(database: Database[Document]) -> None:
     """ValueError where the database has collections of another program and no runs at all."""
-    names = database.list_collection_names(authorizedCollections=True)  # which needs no right of its own
+    names = database.list_collection_names(authorizedCollections=True)  # which needs no permission of its own
     strangers = sorted(name for name in names if name not in INDEXES and not name.startswith(("omniboard.", "system.")))
     if strangers and "runs" not in names:
         raise ValueError(
@@ -192,7 +192,7 @@ def require_ours(database: Database[Document]) -> None:
 def require_shapes(database: Database[Document]) -> None:
     """Raises ValueError where the database holds runs of another program."""
     for name, keys in SHAPES.items():
-        for order in (1, -1):  # the first and the last tell: all of them may be many megabytes
+        for order in (1, -1):  # the first and the last are enough: all may be many megabytes
             found = database[name].find_one({}, dict.fromkeys(keys, 1), sort=[("_id", order)])
             _require_shape(database.name, name, found, keys)
 

@@ -1,4 +1,4 @@
-"""How an attempt at a run ended before its time, noted in the run's folder for those who look from outside."""
+"""Writes into the run's folder why an attempt ended early, for sweeps and tracking, which read it later."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from seg_al.core import AwaitingAnnotation
 from seg_al.recording.files import read_json, write_json
 
 NO_ROOM = 1 << 20
-"""Bytes of free disk below which what fails has failed for want of them."""
+"""Bytes of free disk below which an error is taken for that of a full disk."""
 STOP_FILE = "stopped.json"
-"""Stands in the folder from the end of a broken attempt to the start of the next."""
+"""Exists in the folder from the end of a broken attempt to the start of the next."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Stop:
 
 
 class RunLog(logging.FileHandler):
-    """Leaves out what the disk has no room for: the terminal has it too, and what the run itself writes will fail."""
+    """Skips log lines when the disk is full: the terminal shows them, and the run's own next file will fail."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
@@ -40,9 +40,9 @@ class RunLog(logging.FileHandler):
 
 @contextmanager
 def noted(folder: Path) -> Iterator[None]:
-    """Copies the log into run.log, and writes stopped.json if what is inside raises; it comes out as it is.
+    """Copies the log into run.log, and writes stopped.json if the block raises; the exception is raised unchanged.
 
-    But on a full disk, where what fails first may say anything: then as a ValueError with the remedy.
+    Only on a full disk, where the first error can be any, a ValueError with the remedy takes its place.
     """
     (folder / STOP_FILE).unlink(missing_ok=True)
     handler = RunLog(folder / "run.log")
@@ -72,7 +72,7 @@ def _full(folder: Path, error: BaseException) -> ValueError | None:
 
 
 def stop_of(folder: Path) -> Stop | None:
-    """How the last attempt ended; None where nothing tells. Raises ValueError for a file that was changed."""
+    """How the last attempt ended; None where no file says it. Raises ValueError for a file that was changed."""
     path = folder / STOP_FILE
     if not path.exists():
         return None
@@ -87,7 +87,7 @@ def _stop(error: BaseException) -> Stop:
     trace = "".join(traceback.format_exception(error))
     if isinstance(error, AwaitingAnnotation):
         return Stop("awaiting", str(error), trace)
-    if isinstance(error, ValueError):  # its words are for people
+    if isinstance(error, ValueError):  # its message is written for people
         return Stop("failed", str(error), trace)
     reason = f"{type(error).__name__}: {error}"
     return Stop("failed" if isinstance(error, Exception) else "interrupted", reason, trace)

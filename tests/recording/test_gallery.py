@@ -242,7 +242,7 @@ def test_a_heuristic_that_looks_at_nothing_has_no_score_map_and_the_gallery_says
     query_gallery([replace(panel_of(), score_map=None)], CLASSES, tmp_path / "gallery.png", "random")
     (figure,) = kept
     assert [axes.get_title() for axes in figure.axes] == ["image", "prediction", "truth", ""]
-    assert figure.get_supxlabel() == "random has no score map: it looks at no image"
+    assert figure.get_supxlabel() == "random has no score map: it uses no image"
 
 
 def test_dots_are_explained_under_a_gallery_and_over_a_sheet_and_only_where_there_are_any(

@@ -27,8 +27,8 @@ from seg_al.core import Tracker
 from seg_al.running.folder import claimed
 from seg_al.tracking.backends import URL_VARIABLE, MongoTracking
 from seg_al.tracking.mongod import launch
-from seg_al.tracking.run_document import tracked_run
-from seg_al.tracking.secrets import blotted
+from seg_al.tracking.run_document import read_tracked_run
+from seg_al.tracking.secrets import without_secrets
 from seg_al.tracking.stopped import stop_of
 
 pytestmark = [
@@ -193,7 +193,7 @@ def test_a_password_in_the_config_is_refused_without_being_quoted(url: str) -> N
         MongoTracking(url)
     assert "cret" not in str(raised.value)
     MongoTracking("mongodb://host:1,other:2/?replicaSet=x")
-    said = blotted(f"a job with tracking.url={url} fails")
+    said = without_secrets(f"a job with tracking.url={url} fails")
     assert "cret" not in said
     assert said.endswith(" fails")
 
@@ -353,7 +353,7 @@ def test_a_folder_whose_attempt_was_changed_is_named_and_stops_no_other(content:
     (tmp_path / "run" / "config.json").write_text('{"choices": {}}')
     (place / "run.json").write_text(content)
     with pytest.raises(ValueError, match=rf"{tmp_path / 'run'}.*move (it|the folder) away"):
-        tracked_run(tmp_path / "run")
+        read_tracked_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("content", ["{}", "null", "[" * 100_000, '{"how": "fail'])

@@ -21,7 +21,7 @@ from seg_al.datasets.files.pixels import values_in
 from seg_al.tasks.objects import rle
 
 LABELME_VERSION = "5.8.3"
-"""What is written: versions 5.x, 6.x and 7.x open it."""
+"""The version in written files: versions 5.x, 6.x and 7.x open them."""
 SHAPE_KINDS: dict[str, tuple[ShapeKind, int, int | None]] = {
     "polygon": ("polygon", 3, None),
     "oriented_rectangle": ("polygon", 4, 4),
@@ -33,22 +33,22 @@ SHAPE_KINDS: dict[str, tuple[ShapeKind, int, int | None]] = {
     "point": ("line", 1, 1),
     "points": ("line", 1, None),
 }
-"""By shape_type: what it is, and how many points it has, at least and at most. Points and lines cover no area."""
+"""By shape_type: the kind, and the least and most number of points. Points and lines cover no area."""
 
 
 @dataclass(frozen=True)
 class LabelmeFile:
-    """What one file says of its image."""
+    """The content of one file about its image."""
 
     image: str
-    """imagePath with slashes: from the folder of the JSON, or of another machine."""
+    """imagePath with slashes: relative to the folder of the JSON, or a path of another machine."""
     size: rle.Size | None
     """imageHeight and imageWidth; None: old files do not have them."""
     shapes: tuple[Shape, ...]
     flags: Mapping[str, bool] = field(default_factory=dict)
-    """Of the whole image."""
+    """Flags of the whole image."""
     problems: tuple[str, ...] = ()
-    """What could not be read, each with the number of its shape."""
+    """Shapes that could not be read: a sentence for each, with its number."""
 
     @property
     def base_name(self) -> str:
@@ -56,7 +56,7 @@ class LabelmeFile:
 
 
 def labelme_file(content: Any) -> LabelmeFile:
-    """Reads the content of a file. ValueError where it is none of LabelMe."""
+    """Reads the content of a file. ValueError where it is no file of LabelMe."""
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
         raise ValueError("it has no list of shapes, so it is no file of LabelMe")
     path = content.get("imagePath")
@@ -78,7 +78,7 @@ def labelme_file(content: Any) -> LabelmeFile:
 
 
 def _shape(record: Any) -> Shape:
-    """ValueError that says what is wrong with it."""
+    """Reads one shape. ValueError that says what is wrong with it."""
     label = record.get("label") if isinstance(record, dict) else None
     if not isinstance(label, str) or not label:
         raise ValueError("it has no label")
@@ -132,7 +132,7 @@ def _mask(text: Any) -> BoolMask:  # [h, w]
 
 
 def content_of(found: LabelmeFile) -> dict[str, Any]:
-    """What `labelme_file` reads, as LabelMe writes it, without the picture itself."""
+    """The content of a JSON as LabelMe writes it, without the picture; `labelme_file` reads it."""
     height, width = found.size if found.size is not None else (None, None)
     return {
         "version": LABELME_VERSION,

@@ -1,4 +1,4 @@
-"""What people draw on an image, whatever program they use: shapes with labels, and the pixels that each one covers."""
+"""Shapes with labels that people draw on an image, in any program, and the pixels that each covers."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Corner = tuple[float, float]
 """x to the right and y down, in pixels of the upright image; finite."""
 
 MISTAKE_FROM = 10.0
-"""Sizes of the image beyond which a corner is a mistake."""
+"""How many image sizes away a corner must be to count as a mistake."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One thing that was drawn."""
+    """One drawn shape."""
 
     label: str
     kind: ShapeKind
     points: tuple[Corner, ...]
-    """Corners of a polygon; two opposite ones of a rectangle, in any order; centre and rim of a circle; the upper left
-    of a mask; of a line, which covers nothing, its points."""
+    """Corners of a polygon; two opposite corners of a rectangle; centre and rim of a circle; the upper left corner
+    of a mask; the points of a line, which covers no pixel."""
     group: str | None = None
-    """Shapes of one label and group are one object; None: the shape is an object of its own."""
+    """Shapes of the same label and group are one object; None: the shape is an object of its own."""
     mask: BoolMask | None = None  # [h, w], of kind "mask"
     note: str = ""
     flags: Mapping[str, bool] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Drawn:
 
 
 def objects_of(shapes: Sequence[Shape], size: rle.Size) -> list[Drawn]:
-    """The objects in the order of their first shapes; lines are none. ValueError for corners far outside the image."""
+    """The objects in the order of their first shapes, without lines. ValueError for corners far outside the image."""
     parts: dict[tuple[str, str], list[Shape]] = {}
     for place, shape in enumerate(shapes):
         if shape.kind != "line":
@@ -94,7 +94,7 @@ def _bounds(shape: Shape) -> tuple[Corner, Corner]:
 
 
 def _painted(shape: Shape, corner: tuple[int, int], size: rle.Size) -> BoolMask:  # [h, w]
-    """As LabelMe's own export fills them: outlines and both corners of rectangles are included."""
+    """Fills a shape as LabelMe's own export does: outlines and both corners of rectangles are included."""
     canvas = Image.new("1", (size[1], size[0]))
     draw = ImageDraw.Draw(canvas)
     points = [(x - corner[0], y - corner[1]) for x, y in shape.points]

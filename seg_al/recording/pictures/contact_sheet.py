@@ -1,4 +1,4 @@
-"""A round's asked images at a glance: small pictures with what was asked drawn on them, on one sheet."""
+"""Draws the asked images of a round on one sheet, as small pictures with the asked regions."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ PICTURES_IN_A_ROW = 8
 PICTURE_WIDTH = 1.8  # inches, the width of one picture
 TEXT = 0.36  # inches, the height of two lines under it
 NAME_LETTERS = 24
-"""Most of a name that fits under a picture; the middle of a longer one is left out."""
+"""Letters of a name that fit under a picture; the middle of a longer name is left out."""
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """One image with all queries of the round about it."""
+    """One image with all the round's queries about it."""
 
     image: ByteImage  # [H, W, 3]
     queries: tuple[Query, ...]
     whole: bool
-    """Whether one query asks for all of the image that is of any class: then there is no overlay."""
+    """Whether one query asks for the whole image without its void pixels: then there is no overlay."""
 
 
 def spaced(count: int) -> list[int]:
-    """At most THUMBNAILS of the positions 0..count-1, evenly spaced, the first and the last among them."""
+    """At most THUMBNAILS of the positions 0..count-1, evenly spaced, with the first and the last."""
     shown = min(count, THUMBNAILS)
     return [round(place * (count - 1) / max(shown - 1, 1)) for place in range(shown)]
 
 
 def contact_sheet(thumbnails: Iterable[Thumbnail], path: Path, caption: str) -> None:
-    """Draws the images in their order to a PNG, row by row; they are looked at one by one.
+    """Draws the images in their order to a PNG, row by row; an iterator needs memory for one.
 
     Raises ValueError where there is none.
     """
@@ -83,7 +83,7 @@ def _laid(thumbnail: Thumbnail) -> tuple[ByteImage, Overlay, str]:
 
 
 def _words(thumbnail: Thumbnail, places: QueryRegions) -> str:
-    """The name, and how much was asked at which best score."""
+    """The name, how much was asked, and the best score."""
     name = thumbnail.queries[0].image
     if len(name) > NAME_LETTERS:
         name = f"{name[: NAME_LETTERS // 2 - 1]}…{name[-NAME_LETTERS // 2 :]}"

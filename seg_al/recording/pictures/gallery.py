@@ -1,4 +1,4 @@
-"""What a round asked, and why, as one picture: a row per asked image with prediction, truth and score map."""
+"""Draws what a round asked, and why: a row per asked image with prediction, truth and score map."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ SCORE_COLOURS = "viridis"
 TITLES = ("image", "prediction", "truth", "score map")
 CELL_WIDTH, OBJECTS_CELL_WIDTH = 2.5, 3.6  # inches, the width of one picture, without and with objects
 STRIP, TOWER = 0.45, 1.6
-"""Heights over widths between which a picture has the full width."""
+"""The ratios of height to width between which a picture is drawn at full width."""
 LINE_HEIGHT = 0.17  # inches, the height of one line of text
 LEGEND_COLUMNS = 7
 NOTE_LETTERS = 13
-"""Letters of the note under the pictures that fit into an inch."""
+"""Letters per inch in the note under the pictures."""
 FADED = 0.7
-"""How far the truth that was known before is faded towards white."""
+"""How pale the truth that was known before is drawn: 0 not at all, 1 white."""
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A panel in the size in which it is drawn."""
+    """A panel reduced to the size at which it is drawn."""
 
     cell: float  # inches, the width of one picture
 
@@ -82,9 +82,9 @@ def query_gallery(
     images: int | None = None,
     own: Sequence[Colour] | None = None,
 ) -> None:
-    """Draws the panels to a PNG; `unit` stands at the colour bar, which all rows share.
+    """Draws the panels to a PNG; `unit` labels the colour bar, which all rows share.
 
-    Panels are looked at one by one, so that an iterator needs memory for one. `images`: how many were asked about, if
+    An iterator of panels needs memory for one of them. `images`: how many images were asked about, if
     these are not all; `own`: the data set's own colours of its classes. Raises ValueError without panels, and for a
     panel whose parts disagree in size or image, or hold an unknown class.
     """
@@ -146,7 +146,7 @@ def _laid(panel: Panel, classes: int) -> _Row:
 
 
 def _scale(rows: Sequence[_Row]) -> Normalize | None:
-    """One colour scale for all rows, so that they can be compared; what is not finite has no say. None: no map."""
+    """One colour scale for all rows, so that they can be compared, over the finite values. None: no map."""
     maps = [row.score_map for row in rows if row.score_map is not None]
     if not maps:
         return None
@@ -156,7 +156,7 @@ def _scale(rows: Sequence[_Row]) -> Normalize | None:
 
 
 def _drawn(row: _Row) -> npt.NDArray[np.int64]:  # [256]
-    """How many pixels of each class its pictures show."""
+    """The pixels of each class in the pictures of a panel."""
     return np.bincount(row.prediction.ravel(), minlength=256) + np.bincount(row.truth.ravel(), minlength=256)
 
 
@@ -205,7 +205,7 @@ def _draw_objects(title: str, axes: Axes, row: _Row, colours: Palette) -> None:
 
 
 def _height(row: _Row) -> float:
-    """Inches of a row: the picture's shape, kept between a strip and a tower, but never less than its text."""
+    """Inches of a row: by the picture's shape, within limits, and at least the height of its text."""
     height, width = row.overlay.size
     picture = row.cell * float(np.clip(height / width, STRIP, TOWER))
     return max(picture, LINE_HEIGHT * (sum(part.count("\n") + 1 for part in row.words) + 1)) + 0.1
@@ -216,9 +216,9 @@ def _counted(rows: Sequence[_Row], images: int | None) -> list[str]:
 
 
 def _said_of(scale: Normalize | None, unit: str, rows: Sequence[_Row]) -> list[str]:
-    """What there is instead of a scale of scores."""
+    """The text that replaces the colour bar where it has no use."""
     if scale is None:
-        return [f"{unit} has no score map: it looks at no image"]
+        return [f"{unit} has no score map: it uses no image"]
     if all(row.sketch is not None and not len(row.sketch.classes) for row in rows):
         return ["score map: no object to score"]
     return [f"score map: {unit} is {scale.vmin:.3g} everywhere"] if scale.vmin == scale.vmax else []

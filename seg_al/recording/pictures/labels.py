@@ -1,4 +1,4 @@
-"""Short texts at the objects of a picture, where there is room for them."""
+"""Places short texts at the objects of a picture, where there is room."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seg_al.recording.pictures.overlay import DPI
 from seg_al.tasks.objects.passes import Group, Objects
 
 LABELS = 6
-"""Most texts in one picture."""
+"""The largest number of texts in one picture."""
 LETTER_HEIGHT = 7.5  # points, the height of a text
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the image
@@ -23,7 +23,7 @@ class ObjectLabel(NamedTuple):
     """A text about an object."""
 
     place: int
-    """The object's place in the image."""
+    """The number of the object."""
     x: float
     y: float
     """The middle of the text in pixels of the image."""
@@ -53,7 +53,7 @@ def labels(objects: Objects, order: Iterable[int], texts: Sequence[str], zoom: f
 
 
 def _spots(group: Group, wide: float, high: float) -> list[tuple[float, float]]:
-    """Middles of where a text may stand, the best first; none for an object without a pixel."""
+    """Possible centres of a text, the best first; none for an object without a pixel."""
     rows, columns = np.nonzero(group.consensus)
     if not len(rows):
         return []
@@ -74,7 +74,7 @@ def _overlap(one: Box, other: Box) -> bool:
 
 
 def write_labels(axes: Axes, told: Iterable[ObjectLabel]) -> None:
-    """White on black, to be read on any ground."""
+    """White on black, which can be read on any background."""
     for label in told:
         axes.text(
             label.x, label.y, label.text, fontsize=LETTER_HEIGHT, color="white", ha="center", va="center",

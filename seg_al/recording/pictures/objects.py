@@ -1,4 +1,4 @@
-"""Objects on a picture: the outline that each pass gave them, what the passes agree on, and their scores."""
+"""Draws objects on a picture: their outline in each pass, what the passes agree on, and their scores."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from seg_al.tasks.objects.objects import Instances, object_map
 from seg_al.tasks.objects.passes import Floats, Group, Integers, Objects
 
 THICK, THIN, RARE = 1.1, 0.4, 0.8
-"""Points, the lines around a large object: what the passes agree on, each pass, what is unlikely or seen by few."""
+"""Line widths in points around a large object: agreed by the passes, of one pass, unlikely or seen by few."""
 BORDER = 0.8  # points, the lines between true objects or predicted ones
 FAINT = 0.12
-"""Least opacity of a line; else it is as opaque as certain."""
+"""Smallest opacity of a line; otherwise its opacity is the certainty."""
 OUTLINE_DASHES = (0.0, (2.5, 1.5))
 LARGE = 30.0
-"""Screen pixels of an object's side from which on its lines have their full width."""
+"""Side of an object in screen pixels above which its lines have their full width."""
 LIKELY = 0.5
-"""Certainty, the mean score over all passes, from which on an object is likely to be in the map of classes."""
+"""Objects of at least this certainty (mean score over all passes) count as likely."""
 
 DOUBTED = 5
-"""Objects that a prediction shows where none is likely: the surest."""
+"""How many of the surest objects a prediction shows where none is likely."""
 
 Colours = npt.NDArray[np.floating[Any]]  # [N, 3] in 0..1
 
@@ -42,7 +42,7 @@ class SeenObjects:
 
     objects: Objects
     scores: Floats | None
-    """[N], of each object, higher = more wanted; None: the heuristic looks at nothing."""
+    """[N], the score of each object, higher = more wanted; None: the heuristic uses no image."""
 
     def likely(self) -> BoolMask:  # [N]
         passes = self.objects.passes
@@ -62,21 +62,21 @@ class Sketch:
     members: tuple[Points, ...]
     """The outlines of single passes."""
     member_classes: Integers
-    """The class that the pass gave the object, of each line of `members`."""
+    """For each line of `members`, the class that the pass gave the object."""
     member_scores: Floats
-    """The certainty of the pass, of each line of `members`."""
+    """For each line of `members`, the certainty of the pass."""
     agreed: tuple[Points, ...]
     """The outlines of the pixels that at least half of an object's members cover."""
     owners: Integers
-    """The object of each line of `agreed`."""
+    """For each line of `agreed`, its object."""
     classes: Integers  # [N], the most frequent class of each object
     sure: Floats  # [N], the mean score of an object's members
     likely: BoolMask  # [N]
     few: BoolMask  # [N], whether fewer than half of the passes saw the object
     counts: tuple[ObjectLabel, ...]
-    """How many of the passes saw an object, such as "3/10", of those of the few that have the surest members."""
+    """How many passes saw an object, such as "3/10", for the surest objects that few passes saw."""
     scores: tuple[ObjectLabel, ...]
-    """The scores of the most wanted objects, of those that have room for it."""
+    """The scores of the most wanted objects, where there is room."""
     division: Points  # [2 S, 2], the borders of the likely objects, every two points a line
     doubted: Points  # [2 S, 2], those of the surest objects where none is likely
     weight: float
@@ -84,7 +84,7 @@ class Sketch:
 
 
 def sketch(seen: SeenObjects, step: int, zoom: float) -> Sketch:
-    """How the objects look at `zoom` screen pixels per image pixel, of which every `step`-th is looked at."""
+    """The lines of the objects at `zoom` screen pixels per image pixel, from every `step`-th pixel."""
     objects, few, likely = seen.objects, seen.few(), seen.likely()
     members, agreed = [], []
     for place, group in enumerate(objects.groups):
@@ -122,12 +122,12 @@ def _surest(objects: Objects, sure: Floats) -> tuple[Group, ...]:
 
 
 def seen_by(group: Group) -> int:
-    """How many passes saw the object; where the first match counts, one pass may have several members."""
+    """How many passes saw the object; with FirstMatch one pass may have several members."""
     return len(np.unique(group.passes))
 
 
 def summary_of(seen: SeenObjects) -> str:
-    """How many objects there are, how many of them few passes saw, and the highest score."""
+    """The number of objects, how many of them few passes saw, and the highest score."""
     count, passes = len(seen.objects), seen.objects.passes
     if count == 0:
         return "no object" if passes == 1 else f"no object in {passes} passes"
@@ -181,19 +181,19 @@ def _division(places: npt.NDArray[np.int32], step: int) -> Points:  # [H, W], -1
 
 
 def draw_passes(axes: Axes, drawn: Sketch, colours: npt.NDArray[np.uint8]) -> None:
-    """Each pass's outlines in the colour of its class, what they agree on, and how few saw it; `colours` [256, 3]."""
+    """Draws each pass's outlines in class colours, the agreed ones, and how few passes saw one; `colours` [256, 3]."""
     own = np.column_stack([colours[drawn.member_classes] / 255, drawn.member_scores.clip(FAINT, 1)])
     axes.add_collection(LineCollection(drawn.members, colors=own, linewidths=THIN * drawn.weight), autolim=False)
     _draw_agreed(axes, drawn, colours[drawn.classes] / 255, drawn.counts)
 
 
 def draw_scores(axes: Axes, drawn: Sketch) -> None:
-    """What the passes agree on, in white, and the scores of the most wanted."""
+    """Draws the outlines that the passes agree on, in white, and the scores of the most wanted."""
     _draw_agreed(axes, drawn, np.ones((len(drawn.sure), 3)), drawn.scores)
 
 
 def draw_division(axes: Axes, division: Points, weight: float) -> None:  # [2 S, 2]
-    """The borders of objects, to tell those apart that touch; `weight` is a factor of the lines' width."""
+    """Draws the borders of objects, also between touching ones; `weight` is a factor of the lines' width."""
     lines = LineCollection(
         list(division.reshape(-1, 2, 2)), colors="black", linewidths=BORDER * weight, capstyle="projecting"
     )
@@ -201,7 +201,7 @@ def draw_division(axes: Axes, division: Points, weight: float) -> None:  # [2 S,
 
 
 def draw_doubted(axes: Axes, drawn: Sketch) -> None:
-    """The surest objects where none is likely: dotted white on a faint black line, seen on every class."""
+    """Draws the surest objects where none is likely: dotted white on a pale black line, visible on every class."""
     pieces = list(drawn.doubted.reshape(-1, 2, 2))
     ground = LineCollection(pieces, colors=(0.0, 0.0, 0.0, 0.5), linewidths=BORDER)
     dots = LineCollection(pieces, colors="white", linewidths=BORDER, linestyles=":")
@@ -210,7 +210,7 @@ def draw_doubted(axes: Axes, drawn: Sketch) -> None:
 
 
 def _draw_agreed(axes: Axes, drawn: Sketch, colours: Colours, told: Sequence[ObjectLabel]) -> None:  # [N, 3]
-    """One line per outline, dashed where few passes saw the object; on black and thick where it is likely.
+    """Draws one line per outline: dashed where few passes saw the object, thick and on black where it is likely.
 
     Objects that are likely or labelled are opaque.
     """

@@ -1,4 +1,4 @@
-"""What was asked, drawn on a picture: outlines of regions, and dots where a region is too small to be outlined."""
+"""Draws asked regions on a picture: outlines, and dots where a region is too small for an outline."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from seg_al.recording.pictures.plain_text import without_formulas
 from seg_al.recording.pictures.query_regions import QueryRegions
 
 DPI = 100
-"""Screen pixels per inch of every picture that is drawn here."""
+"""Screen pixels per inch of every picture."""
 OUTLINED = 6.0
-"""Screen pixels of a region's side from which on its outline can be read; half of it among mostly larger regions, and
-twice among mostly smaller ones, for one image with both outlines and dots is hard to read."""
+"""Side in screen pixels from which on a region has an outline; half of it where most regions are larger, and
+twice where most are smaller, because an image with both outlines and dots is hard to read."""
 DOT = 7.0
 """Screen pixels, the largest dot; many dots are smaller, so that they cover a tenth of the picture at most."""
 RIMMED = 3.0
-"""Screen pixels from which on a dot has a rim, to be seen on any ground."""
-DOT_COLOUR = "#ff3fd0"  # far from viridis and from most of what is photographed
+"""Screen pixels from which on a dot has a rim, so that it is visible on any background."""
+DOT_COLOUR = "#ff3fd0"  # far from viridis and from most photographs
 
 DOTS = "dots: asked regions too small to be outlined"
 
@@ -52,7 +52,7 @@ class Overlay:
 
 
 def overlay(places: QueryRegions, whole: bool, zoom: float) -> Overlay:
-    """How the places look at `zoom` screen pixels per image pixel; of a whole image there is nothing to draw."""
+    """The lines and dots at `zoom` screen pixels per image pixel; none for a whole image."""
     sides = np.sqrt(places.areas) * zoom  # [n] screen pixels
     least = OUTLINED / 2 if np.median(sides) >= OUTLINED else 2 * OUTLINED
     small = (sides < least) & (places.areas > 0) & (not whole)
@@ -69,12 +69,12 @@ def overlay(places: QueryRegions, whole: bool, zoom: float) -> Overlay:
 
 
 def stride(zoom: float) -> int:
-    """Every how many pixels of an image are enough for two per screen pixel."""
+    """The step between pixels of an image that leaves two per screen pixel."""
     return max(1, int(0.5 / zoom))
 
 
 def sampled(array: npt.NDArray[Scalar], step: int) -> npt.NDArray[Scalar]:  # [H, W] -> [~ H / step, ~ W / step]
-    """The middle pixel of every square of `step` pixels, for class ids cannot be averaged; it keeps nothing larger."""
+    """The middle pixel of every square of `step` pixels, because class ids cannot be averaged; returns a small copy."""
     return array[min(step // 2, array.shape[0] - 1) :: step, min(step // 2, array.shape[1] - 1) :: step].copy()
 
 
@@ -84,7 +84,7 @@ def shrunk(image: ByteImage, step: int) -> ByteImage:  # [H, W, 3] -> [ceil(H / 
 
 
 def borders(ids: npt.NDArray[np.generic]) -> Points:  # [H, W] -> [2 S, 2] x, y of corners, 0..W and 0..H
-    """The lines between pixels of different ids, straight ones in one piece, closed at the border; -1: nothing."""
+    """The lines between pixels of different ids, straight ones in one piece, closed at the border; -1: no region."""
     framed = np.pad(ids, 1, constant_values=-1)
     across = _straight(framed[:-1, 1:-1] != framed[1:, 1:-1])  # [S, 3] row, first column, last column
     down = _straight((framed[1:-1, :-1] != framed[1:-1, 1:]).T)
@@ -99,24 +99,24 @@ def _straight(edges: BoolMask) -> npt.NDArray[np.int64]:  # [H, W] -> [S, 3] row
 
 
 def extent(size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Where an image of this height and width lies on axes in its own pixels, in whatever resolution it is drawn."""
+    """The extent of an image of this height and width on axes in its own pixels, at any resolution."""
     return (-0.5, size[1] - 0.5, size[0] - 0.5, -0.5)
 
 
 def draw_overlay(axes: Axes, drawn: Overlay, colours: npt.NDArray[np.floating] | None = None) -> None:
-    """Draws on the axes of a picture whose pixel (row 0, column 0) is centred on (0, 0).
+    """Draws on the axes of a picture with the centre of pixel (row 0, column 0) at (0, 0).
 
-    `colours` [n dots, 3] in 0..1 fill the dots; None: all alike.
+    `colours` [n dots, 3] in 0..1 fill the dots; None: one colour.
     """
     if len(drawn.outlines):
         codes = np.tile(np.array([Line.MOVETO, Line.LINETO], dtype=np.uint8), len(drawn.outlines) // 2)
         line = Line(drawn.outlines, codes)
         for colour, width in (("white", 2.6), ("black", 1.0)):
             patch = PathPatch(line, fill=False, edgecolor=colour, linewidth=width * drawn.weight, capstyle="projecting")
-            axes.add_artist(patch)  # add_patch would spend seconds on the limits, which are set below
+            axes.add_artist(patch)  # add_patch would take seconds to compute the limits, which are set below
     if len(drawn.dots):
         x, y = drawn.dots.T
-        points = 72 / DPI  # of a screen pixel
+        points = 72 / DPI  # in screen pixels
         rim = points if drawn.dot >= RIMMED else 0.0
         face = DOT_COLOUR if colours is None else colours
         marker = "o" if rim else "s"
@@ -132,7 +132,7 @@ def draw_overlay(axes: Axes, drawn: Overlay, colours: npt.NDArray[np.floating] |
 
 
 def write_picture(figure: Figure, path: Path) -> None:
-    """As a PNG without a version inside, so that equal pictures are equal bytes."""
+    """Writes a PNG without a version inside, so that equal pictures are equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
     without_formulas(figure).savefig(path, format="png", dpi=DPI, metadata={"Software": None})

@@ -15,8 +15,8 @@ from seg_al.core import IGNORE, Colour
 
 Palette = npt.NDArray[np.uint8]  # [256, 3]
 
-# Seven of Okabe and Ito (2008) after a calm dark grey, for the first class is mostly the background. Each of the others
-# is the colour, neither very dark nor very light, that lies farthest (CIEDE2000) from all before it, from the unknown,
+# A dark grey, since the first class is mostly the background, then seven of Okabe and Ito (2008). Each of the others
+# is the colour, neither very dark nor very light, that differs most (CIEDE2000) from all before it, from the unknown,
 # black and white, as people with and without red or green blindness see them (Machado, Oliveira and Fernandes 2009).
 CLASS_COLOURS = (
     "#3b3b46", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
@@ -31,9 +31,9 @@ MOST_NAMED = 20
 
 
 def palette(classes: int, own: Sequence[Colour] | None = None) -> Palette:
-    """The colour of every class id: the data set's own where it has one, else ours, of which no two are alike.
+    """The colour of every class id: the data set's own where it has one, else ours, which all differ.
 
-    Ours are fixed for 24 classes; each further one is the colour farthest from all before it.
+    Ours are fixed for 24 classes; each further one is the colour that differs most from all before it.
     """
     table = np.tile(_bytes(UNKNOWN_COLOUR), (256, 1))
     count = min(classes, IGNORE)
@@ -45,7 +45,7 @@ def palette(classes: int, own: Sequence[Colour] | None = None) -> Palette:
 
 @cache
 def _ours(count: int) -> Palette:  # [count, 3]
-    """Our fixed colours, then those of a grid over the colours that lie farthest (CIE 1976) from all before them."""
+    """Our fixed colours, then those of a grid of colours that differ most (CIE 1976) from all before them."""
     steps = np.arange(15, 256, 30, dtype=np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     fixed = np.array([_bytes(one) for one in CLASS_COLOURS])
@@ -65,9 +65,9 @@ def _bytes(colour: str) -> npt.NDArray[np.uint8]:  # [3]
 
 
 def legend_entries(classes: Sequence[str], colours: Palette, drawn: npt.NDArray[np.int64]) -> list[Patch]:
-    """A patch per class, and one for the unknown where it is drawn; `drawn` [256] counts pixels by class id.
+    """A legend entry per class, and one for the unknown where it is drawn; `drawn` [256] counts pixels by class id.
 
-    Of more than MOST_NAMED classes those that occur are named, the largest first, and the others counted.
+    With more than MOST_NAMED classes, those that occur are named, the largest first, and the others counted.
     """
     ids = list(range(len(classes)))
     if len(ids) > MOST_NAMED:

@@ -1,4 +1,4 @@
-"""One asked image as a gallery is given it: what is drawn of it, and what is said."""
+"""One row of a gallery: the pictures of one asked image, and its text."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ ClassMap = npt.NDArray[np.integer]  # [H, W], IGNORE where unknown
 
 @dataclass(frozen=True)
 class Panel:
-    """One image with all queries of the round about it, and what the network saw in it."""
+    """One image with all the round's queries about it, and what the network predicted."""
 
     image: ByteImage  # [H, W, 3]
     prediction: ClassMap  # [H, W] class ids
     truth: ClassMap  # [H, W] class ids, IGNORE where unknown
     score_map: npt.NDArray[np.floating] | None  # [H, W], higher = more wanted; NaN where not scored
-    """None: the heuristic looks at nothing, as random does."""
+    """None: the heuristic uses no image, as random does."""
     queries: tuple[Query, ...]
-    """Of this image only; they share no pixel."""
+    """The queries of this image, which share no pixel."""
     whole: bool
-    """Whether one query asks for all of the image that is of any class: then there is no overlay."""
+    """Whether one query asks for the whole image without its void pixels: then there is no overlay."""
     seen: SeenObjects | None = None
-    """What the network found object by object; None where the task has no objects."""
+    """The objects that the network found; None where the task has no objects."""
     true: Instances | None = None
     """The true objects that are known, once the queries are answered; drawn where there are `seen` ones."""
 
@@ -58,7 +58,7 @@ def check_panel(panel: Panel, classes: int) -> None:
 
 
 def words(panel: Panel) -> tuple[str, str]:
-    """The image's name and what is said of its queries, wrapped to their column."""
+    """The image's name and the text about its queries, wrapped to their column."""
     queries = panel.queries
     height, width = panel.image.shape[:2]
     lines = [f"{width} × {height} pixels"]

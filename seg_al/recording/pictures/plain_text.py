@@ -1,4 +1,4 @@
-"""Names are drawn as they are written."""
+"""Draws names in figures as they are written."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from matplotlib.text import Text
 
 
 def without_formulas(figure: Figure) -> Figure:
-    """The figure, with every "$" of a name drawn as itself; matplotlib would read what stands between two as a formula.
+    """The figure, with every "$" of a name as itself; matplotlib would read the text between two as a formula.
 
-    Its own numbers on logarithmic axes stay formulas.
+    The numbers on logarithmic axes, which matplotlib makes, stay formulas.
     """
     for text in figure.findobj(Text):
         if "$" in text.get_text() and not text.get_text().startswith(r"$\mathdefault"):

@@ -1,6 +1,6 @@
-"""How every figure looks in print: colours, marks and lines of an arm, axes, notes, files.
+"""The look of every figure in print: colours, markers and lines of an arm, axes, notes, files.
 
-Figures are drawn at the width at which a paper prints them (a column or a page), so that their fonts stay readable,
+Figures are drawn at the width of a column or a page of a paper, so that their fonts stay readable,
 on matplotlib's objects and the Agg canvas: no window, no global state, safe in any process.
 """
 
@@ -29,7 +29,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from seg_al.core import CostUnit, Metric
 from seg_al.recording.pictures.plain_text import without_formulas
 
-# Okabe and Ito (2008), with grey for its yellow, which does not show on white; black and greys are random's.
+# Okabe and Ito (2008), with grey for its yellow, which is invisible on white; black and greys are for random.
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#888888")
 MARKERS = ("s", "^", "D", "v", "p", "<", "h", ">", "d", "X")
 DASHES: tuple[Any, ...] = ("-", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)))
@@ -42,13 +42,13 @@ COST_AXES: dict[CostUnit, str] = {
     "vertices": "drawn polygon corners (count)",
 }
 COLUMN, PAGE = 3.5, 7.0
-"""Inches: the width of a column and of a page of text."""
+"""Width in inches of a column and of a page of text."""
 SMALL, NORMAL = 7, 8
-"""Points: ticks, legends and notes; labels and titles."""
+"""Font sizes in points: of ticks, legends and notes; of labels and titles."""
 LINE = 0.13
-"""Inches from line to line of small text; matplotlib's layout keeps a text's height free, but not its width."""
+"""Inches from line to line of small text; matplotlib's layout makes room for a text's height, not for its width."""
 NOTES = 5
-"""Lines of gaps that a figure spells out; the rest is counted."""
+"""Notes that a figure shows; the rest is counted."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +85,14 @@ def plain_axes(axes: Axes) -> None:
 
 
 def width_of(text: str, points: float = SMALL) -> float:
-    """Inches that the longest of a text's lines takes."""
+    """The width in inches of the longest line of a text."""
     font = FontProperties(size=points)
     widths = [text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.split("\n")]
     return float(max(widths)) / 72
 
 
 def wrapped(text: str, letters: int) -> str:
-    """Lines of at most so many letters: a % * or − stays with its word, a word too long breaks behind = _ or -."""
+    """Lines of at most `letters` letters: % * and − stay with their word; a long word breaks behind = _ or -."""
     lines: list[str] = []
     for line in text.split("\n"):
         lines.append("")
@@ -109,7 +109,7 @@ def wrapped(text: str, letters: int) -> str:
 
 
 def wrapped_to_width(text: str, inches: float, points: float = NORMAL) -> str:
-    """The text in as few lines as are no wider, each of about the same length, down to eight letters a line."""
+    """The text in the fewest lines that fit into `inches`, of about equal length, but of at least eight letters."""
     if width_of(text, points) <= inches:
         return text
     ways = [wrapped(text, letters) for letters in range(8, len(text))]
@@ -118,7 +118,7 @@ def wrapped_to_width(text: str, inches: float, points: float = NORMAL) -> str:
 
 
 def say(axes: Axes, inches: float, title: str, xlabel: str, points: float = NORMAL) -> float:
-    """Sets the title and the x label, no wider than so many inches; returns the height of their further lines."""
+    """Sets the title and the x label within a width in inches; returns the height of their lines after the first."""
     title, xlabel = wrapped_to_width(title, inches, points), wrapped_to_width(xlabel, inches, points)
     axes.set_title(title, fontsize=points)
     axes.set_xlabel(xlabel, fontsize=points)
@@ -126,14 +126,14 @@ def say(axes: Axes, inches: float, title: str, xlabel: str, points: float = NORM
 
 
 def row_names(labels: Iterable[str], letters: int) -> tuple[list[str], float, float]:
-    """Wrapped names for the rows of an axis, the inches that they take of its width, and what a row must be high."""
+    """Wrapped names for the rows of an axis, their width in inches, and the height that a row needs."""
     texts = [wrapped(label, letters) for label in labels]
     lines = max(text.count("\n") + 1 for text in texts)
     return texts, max(map(width_of, texts)) + 0.15, LINE * lines + 0.04
 
 
 def cost_axis(axes: Axes, cost: CostUnit, costs: Sequence[float] | pd.Series[float], room: int = 10) -> None:
-    """Ticks at the costs themselves while they are whole numbers, no closer than `room` of them along the axis."""
+    """Ticks at the costs themselves where they are whole numbers and apart by at least 1/`room` of the axis."""
     axes.set_xlabel(COST_AXES.get(cost, f"{cost} (count)"))
     ticks = sorted(set(costs))
     closest = min((after - before for before, after in pairwise(ticks)), default=1)
@@ -147,7 +147,7 @@ def cost_axis(axes: Axes, cost: CostUnit, costs: Sequence[float] | pd.Series[flo
 
 
 def legend(figure: Figure, styles: Mapping[str, Style], names: Mapping[str, str]) -> float:
-    """The arms under the figure, named by `names`, in as many columns as fit; returns its height in inches."""
+    """Adds a legend of the arms under the figure, in as many columns as fit; returns its height in inches."""
     letters = figure.get_figwidth() * 17.5
     longest = min(max(map(len, names.values())), int(letters) - 12)
     columns = max(1, min(len(names), int(letters / (longest + 10))))
@@ -162,7 +162,7 @@ def legend(figure: Figure, styles: Mapping[str, Style], names: Mapping[str, str]
 
 
 def caption(figure: Figure, notes: Sequence[str]) -> None:
-    """What is missing or unequal, over the axes, so that the picture never travels without it."""
+    """Writes above the axes what is missing or unequal, so that the picture is never seen without it."""
     if not notes:
         return
     width = int(figure.get_figwidth() * 21)
@@ -175,7 +175,7 @@ def caption(figure: Figure, notes: Sequence[str]) -> None:
 
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
-    """Writes <stem>.png and <stem>.pdf; the layout is found once."""
+    """Writes <stem>.png and <stem>.pdf; the layout is computed once."""
     png, pdf = stem.with_name(stem.name + ".png"), stem.with_name(stem.name + ".pdf")
     write_figure(figure, png, dpi=200)
     figure.set_layout_engine("none")
@@ -184,7 +184,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
 
 
 def write_figure(figure: Figure, path: Path, dpi: int) -> None:
-    """Without dates and versions inside, so that equal numbers give equal bytes."""
+    """Writes the file without dates and versions inside, so that equal numbers give equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.removeprefix(".")
     metadata = {"CreationDate": None} if kind == "pdf" else {"Software": None}
@@ -194,9 +194,9 @@ def write_figure(figure: Figure, path: Path, dpi: int) -> None:
 
 
 def frame(axes: Axes, values: npt.ArrayLike, metric: Metric) -> tuple[float, float]:
-    """Limits of the y axis around the finite values that must be seen: with some room, and none where no value can be.
+    """Limits of the y axis: the finite values that must be visible and a margin, without impossible values.
 
-    Equal values still have an axis.
+    Equal values also get limits that differ.
     """
     seen = np.asarray(values, dtype=np.float64)
     seen = seen[np.isfinite(seen)]

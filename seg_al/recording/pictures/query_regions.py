@@ -1,4 +1,4 @@
-"""Where the queries of one image lie: every asked pixel with the query that asked for it."""
+"""The asked pixels of one image, each with the query that asks for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Placed(Protocol):
 
 
 def by_image(asked: Iterable[Placed]) -> dict[str, list[int]]:
-    """Positions in `asked` by image; images in the order in which they first come up."""
+    """Positions in `asked` by image; images in the order of their first query."""
     positions: dict[str, list[int]] = {}
     for position, one in enumerate(asked):
         positions.setdefault(one.image, []).append(position)
@@ -32,7 +32,7 @@ def by_image(asked: Iterable[Placed]) -> dict[str, list[int]]:
 
 @dataclass(frozen=True)
 class QueryRegions:
-    """The regions 0..n-1 of one image, which share no pixel, as one list of pixels."""
+    """The pixels of the regions 0..n-1 of one image, which share no pixel."""
 
     size: tuple[int, int]
     """Height and width of the image in pixels."""
@@ -42,14 +42,14 @@ class QueryRegions:
 
     @classmethod
     def of(cls, regions: Sequence[Region]) -> QueryRegions:
-        """Raises ValueError where there is no region, or where regions are of images of different sizes."""
+        """Raises ValueError where there is no region, or where regions belong to images of different sizes."""
         sizes = {region.size for region in regions}
         if len(sizes) != 1:
             raise ValueError(f"the regions of one image need one size (height, width) in pixels, not {sorted(sizes)}")
         runs = np.array([run for region in regions for run in region.runs], dtype=np.int64).reshape(-1, 2)
         lengths = runs[:, 1] - runs[:, 0]
         owners = np.repeat(np.arange(len(regions)), [len(region.runs) for region in regions])
-        starts = runs[:, 0] - (np.cumsum(lengths) - lengths)  # of each run, less the pixels listed before it
+        starts = runs[:, 0] - (np.cumsum(lengths) - lengths)  # of runs, less the pixels before each
         pixels = np.repeat(starts, lengths) + np.arange(int(lengths.sum()))
         return cls(sizes.pop(), len(regions), pixels, np.repeat(owners, lengths))
 
@@ -59,7 +59,7 @@ class QueryRegions:
 
     @property
     def share(self) -> float:
-        """Of the image's pixels."""
+        """The asked share of the image's pixels."""
         return len(self.pixels) / (self.size[0] * self.size[1])
 
     def centres(self) -> npt.NDArray[np.float64]:  # [n, 2] row, column; NaN for a region without pixels

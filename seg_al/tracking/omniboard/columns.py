@@ -1,4 +1,4 @@
-"""The columns that Omniboard's table of runs opens with: each is added once; what a person sets or deletes stays."""
+"""Adds the first columns of Omniboard's table of runs, each once; columns that people add or delete stay so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 METRICS = "omniboard.metric.columns"
 CUSTOM = "omniboard.custom.columns"
 GIVEN = "omniboard.given"
-"""Our own: the columns that were added once, so that those a person has deleted stay away."""
+"""The setting with the columns that were added once, so that columns that a person deleted are not added again."""
 
 Document = dict[str, Any]
 
@@ -41,7 +41,7 @@ class ConfigColumn:
 
     name: str
     path: str
-    """Where it stands in a run's document."""
+    """The path of the value in a run's document."""
 
     collection = CUSTOM
 

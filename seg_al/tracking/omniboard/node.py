@@ -1,4 +1,4 @@
-"""Node.js where it is installed, and packages of it, put into the user's cache once and exactly as a lockfile says."""
+"""Finds Node.js, and installs packages exactly as a lockfile lists them, once, into the user's cache."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Node:
 
 
 def find_node(environment: Mapping[str, str] = os.environ) -> Node:
-    """The Node.js on PATH or beside this Python; ValueError with how to get it where none is, or it is too old."""
+    """The Node.js on PATH or beside this Python; where there is none, or an old one, ValueError says how to get it."""
     places = os.pathsep.join([environment.get("PATH", os.defpath), os.path.dirname(sys.executable)])
     node, npm = shutil.which("node", path=places), shutil.which("npm", path=places)
     if node is None:
@@ -61,7 +61,7 @@ def find_node(environment: Mapping[str, str] = os.environ) -> Node:
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where programs of seg_al keep what they have fetched: the user's cache directory."""
+    """The user's cache directory, where programs of seg_al keep downloads."""
     home = Path.home()
     if environment.get("XDG_CACHE_HOME"):
         return Path(environment["XDG_CACHE_HOME"]) / "seg_al"
@@ -73,13 +73,13 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def packages_folder(app: Path, cache: Path) -> Path:
-    """The folder in the cache of exactly what the lockfile of `app` lists."""
+    """The folder in the cache for exactly the packages that the lockfile of `app` lists."""
     content = (app / "package.json").read_bytes() + (app / "package-lock.json").read_bytes()
     return cache / f"{app.name}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
 def install(node: Node, app: Path, cache: Path, unneeded: Sequence[str] = ()) -> Path:
-    """Installs the packages of the lockfile unless they are there; returns their folder, which appears whole.
+    """Installs the packages of the lockfile unless they are installed; returns their folder, which is never half full.
 
     `unneeded`: folders in it that are deleted at once. Raises ValueError with npm's reason and the remedy.
     """
@@ -89,7 +89,7 @@ def install(node: Node, app: Path, cache: Path, unneeded: Sequence[str] = ()) ->
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f"{app.name}.lock"):
-            if not place.exists():  # another process may just have made it
+            if not place.exists():  # another process may have made it meanwhile
                 _install_whole(node, app, place, unneeded)
     except OSError as error:
         raise ValueError(f"cannot write in {cache} ({error.strerror}); name another folder by --cache") from error
@@ -136,7 +136,7 @@ def _npm_ci(node: Node, folder: Path) -> None:
 
 
 def _failure(said: str, code: int) -> str:
-    """What npm said, in short and without the credentials of a registry, and what to do."""
+    """The message of npm, shortened and without the credentials of a registry, and the remedy."""
     lines = re.findall(r"^npm (?:error|ERR!) (.+)$", said, flags=re.MULTILINE)
     told = [line for line in lines if not re.match(r"A complete log|errno|syscall|network This|network 'proxy'", line)]
     reason = re.sub(r"//[^/@\s]+@", "//***@", "; ".join(told[:3]) or said.strip()[-300:] or "no message")

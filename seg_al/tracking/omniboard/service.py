@@ -1,4 +1,4 @@
-"""Omniboard over a database of runs: started, watched and started again when it falls.
+"""Starts Omniboard over a database of runs, watches it, and starts it again when it ends or hangs.
 
 Omniboard 2.16.1 ends when it is asked for a file that is gone, and never answers again once MongoDB was away for longer
 than half a minute; both are cured by a new start. What it lacks otherwise is in app/preload.js.
@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 
 APP = Path(__file__).parent / "omniboard_app"
 UNNEEDED = ("node_modules/omniboard/web/node_modules",)
-"""What its pages were built from: 315 of 530 MB, read by nobody."""
+"""Sources of its pages, which nothing reads: 315 of 530 MB."""
 ENTRY = Path("node_modules", "omniboard", "dist", "start.js")
 HOST = "127.0.0.1"
 PORT_IN_USE = 98
-"""Exit code of preload.js."""
+"""Exit code of preload.js for a port that is in use."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Omniboard:
 
     node: Node
     place: Path
-    """Where its packages are installed."""
+    """The folder of its packages."""
     url: str = field(repr=False)  # may hold a password
     database: str
     port: int
     output: Path
-    """The file of what it says, begun anew at each call of `serve`."""
+    """The file with its output, new at each call of `serve`."""
 
     @property
     def address(self) -> str:
         return f"http://{HOST}:{self.port}/sacred"
 
     def launch(self, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        """The process; it ends when this one does. The URL goes by the environment: others can read a command line."""
+        """Starts the process, which ends with this one. The URL goes by the environment: a command line is public."""
         environment = {
             **os.environ,
             "PORT": str(self.port),
@@ -62,7 +62,7 @@ class Omniboard:
             "MONGO_URI": database_url(self.url, self.database),
             "npm_package_version": "2.16.1",
         }
-        environment.pop("OMNIBOARD_CONFIG", None)  # it would win over MONGO_URI
+        environment.pop("OMNIBOARD_CONFIG", None)  # it would override MONGO_URI
         environment.pop("NODE_OPTIONS", None)
         return subprocess.Popen(
             [self.node.node, "--no-deprecation", "--require", APP / "preload.js", self.place / ENTRY],
@@ -70,11 +70,11 @@ class Omniboard:
             stdout=output,
             stderr=output,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for us, who then end it
+            start_new_session=True,  # Ctrl-C ends this process, which then ends Omniboard
         )
 
     def answers(self, seconds: float = 5.0) -> bool:
-        """Whether it can read the runs now."""
+        """Whether Omniboard can read the runs now."""
         request = f"{self.address}/api/v1/Runs?limit=1&select=_id"  # a count is kept in memory
         try:
             with urllib.request.urlopen(request, timeout=seconds) as response:
@@ -85,19 +85,19 @@ class Omniboard:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long falls are borne; in seconds where not said otherwise."""
+    """When a silent Omniboard is started again, and how often; in seconds where not stated otherwise."""
 
     start: float = 60.0
-    """For the first answer of a new process."""
+    """Wait for the first answer of a new process."""
     beat: float = 2.0
-    """Between two looks at it."""
+    """Between two checks."""
     unwell: int = 3
-    """Looks without an answer, one after the other, that count as a fall."""
+    """Number of checks in a row without an answer that count as a fall."""
     falls: int = 5
-    """Falls within `span` that are followed by a new start."""
+    """Number of falls within `span` after which it is still started again."""
     span: float = 300.0
     wait: float = 1.0
-    """Before the first new start; doubled for each fall within `span`."""
+    """Pause before the first new start; doubled for each fall within `span`."""
 
 
 def serve(
@@ -109,8 +109,8 @@ def serve(
 ) -> None:
     """Runs Omniboard until `stop` is set.
 
-    `reachable` asks MongoDB, without which no new start is tried; `ready` is called at each first answer. Raises
-    ValueError, with the last words of Omniboard, where it falls too often, and where its port is taken.
+    `reachable` tells whether MongoDB answers; until it does, no new start is tried. `ready` is called at each first
+    answer. Raises ValueError, with the last error of Omniboard, where it falls too often, or its port is in use.
     """
     require_free(board.port)
     falls: list[float] = []
@@ -157,9 +157,9 @@ def _one_life(
                     answered = True
                     ready()
             elif answered:
-                misses = misses + 1 if reachable() else 0  # without MongoDB it cannot answer
+                misses = misses + 1 if reachable() else 0  # without MongoDB it cannot answer, which is no fall
                 if misses >= patience.unwell:
-                    return "it does not find its way back to MongoDB, which answers"
+                    return "it has lost MongoDB, which answers"
             elif time.monotonic() - began > patience.start:
                 return f"it did not answer within {patience.start:g} s: {last_words(board.output)}"
         return None
@@ -203,7 +203,7 @@ def require_free(port: int) -> None:
 
 
 def _taken(port: int) -> str:
-    """Who has the port, as far as it tells."""
+    """The program that uses the port, as far as it answers."""
     try:
         with urllib.request.urlopen(f"http://{HOST}:{port}/api/v1/databases", timeout=2.0) as response:
             name = json.load(response)[0]["name"]
@@ -214,7 +214,7 @@ def _taken(port: int) -> str:
 
 
 def database_url(url: str, database: str) -> str:
-    """The URL with the database in its path, as Omniboard wants it; a login stays with the database it was for."""
+    """The URL with the database in its path, as Omniboard needs it; a login still goes to the database it named."""
     match = re.fullmatch(r"(mongodb(?:\+srv)?://)([^/?]*)(?:/([^?]*))?(?:\?(.*))?", url, flags=re.DOTALL)
     if match is None:
         raise ValueError("the MongoDB URL does not begin with mongodb:// or mongodb+srv://")
@@ -225,7 +225,7 @@ def database_url(url: str, database: str) -> str:
 
 
 def last_words(output: Path) -> str:
-    """The last error in what it said, else its last line."""
+    """The last error in the output, else its last line."""
     lines = [line.strip() for line in output.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(\w*Error\b|Failed|Error:)", line)]
-    return (errors or lines or ["it said nothing"])[-1][:300]
+    return (errors or lines or ["it printed nothing"])[-1][:300]
