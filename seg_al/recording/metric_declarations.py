@@ -13,7 +13,7 @@ from seg_al.recording.files import write_json
 
 NOTE = "metric_declarations"
 """The note by which a tracker is told them."""
-FILE = f"{NOTE}.json"
+DECLARATIONS = f"{NOTE}.json"
 RECORDED = (
     *(Metric(f"{part}_seconds", "lower", lowest=0, unit="s") for part in ("query", "train", "evaluate", "saved")),
     *(Metric(f"{part}_peak_mib", "lower", lowest=0, unit="MiB") for part in ("query", "train", "evaluate")),
@@ -28,14 +28,14 @@ RECORDED = (
 def declare(folder: Path, metrics: Sequence[Metric]) -> None:
     """Writes them into the run's folder, unless they stand there already."""
     told = [asdict(metric) for metric in metrics]
-    path = folder / FILE
+    path = folder / DECLARATIONS
     if not path.exists() or path.read_text() != json.dumps(told, indent=1, sort_keys=True) + "\n":
         write_json(path, told)
 
 
 def declared_in(folder: Path) -> tuple[Metric, ...] | None:
     """What the run's task declared; None for a run of before. Raises ValueError for a file that was damaged."""
-    path = folder / FILE
+    path = folder / DECLARATIONS
     if not path.exists():
         return None
     try:

@@ -11,12 +11,9 @@ import pandas as pd
 
 from seg_al.core import Metric
 from seg_al.measuring.declarations import EVERY, meaning_of
-from seg_al.recording.metric_declarations import RECORDED
+from seg_al.recording.metric_declarations import NOTE, RECORDED
 
 log = logging.getLogger(__name__)
-
-METRICS = "metrics"
-"""Under which a table carries its declarations."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ def metric_of(table: pd.DataFrame, number: str) -> Metric:
 
 
 def _declared(table: pd.DataFrame) -> tuple[Metric, ...]:
-    declared: Declarations | None = table.attrs.get(METRICS)
+    declared: Declarations | None = table.attrs.get(NOTE)
     return EVERY if declared is None else declared.metrics
 
 

@@ -19,8 +19,9 @@ import pandas as pd
 
 from seg_al.core import COST_UNITS, Metric
 from seg_al.measuring.declarations import KNOWN
+from seg_al.recording.metric_declarations import NOTE
 from seg_al.results.arms import CHOICES, REPETITION, labels, shown
-from seg_al.results.metrics import METRICS, declarations_of, metric_of
+from seg_al.results.metrics import declarations_of, metric_of
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ def study_of(records: Sequence[Record], where: Where, problems: Sequence[str], p
     kept, names = [record for record, _ in named], [label for _, label in named]
     table = _table(kept, names)
     table.attrs["problems"] = list(problems)
-    table.attrs[METRICS] = declarations_of(one.metrics for one in sorted(kept, key=lambda one: one.written))
+    table.attrs[NOTE] = declarations_of(one.metrics for one in sorted(kept, key=lambda one: one.written))
     return Study(place, table, tuple(kept), tuple(names))
 
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bson import ObjectId
 from pymongo.database import Database
 
+from seg_al.core import Metric
+from seg_al.measuring.curve import AREA
+from seg_al.measuring.declarations import EVERY
+from seg_al.recording.metric_declarations import NOTE, metrics_of
+
 log = logging.getLogger(__name__)
 
-METRICS = "omniboard.metric.columns"
-CUSTOM = "omniboard.custom.columns"
+METRIC_COLUMNS = "omniboard.metric.columns"
+CUSTOM_COLUMNS = "omniboard.custom.columns"
 GIVEN = "omniboard.given"
 """The setting with the columns that were added once, so that columns that a person deleted are not added again."""
 
@@ -28,7 +34,7 @@ class MetricColumn:
     metric: str
     of: Literal["last", "max", "min"]
 
-    collection = METRICS
+    collection = METRIC_COLUMNS
 
     @property
     def document(self) -> Document:
@@ -43,7 +49,7 @@ class ConfigColumn:
     path: str
     """The path of the value in a run's document."""
 
-    collection = CUSTOM
+    collection = CUSTOM_COLUMNS
 
     @property
     def document(self) -> Document:
@@ -52,29 +58,41 @@ class ConfigColumn:
 
 Column = MetricColumn | ConfigColumn
 
-COLUMNS: tuple[Column, ...] = (
+RUN_COLUMNS: tuple[Column, ...] = (
     ConfigColumn("heuristic", "config.heuristic"),
     ConfigColumn("model", "config.model"),
     ConfigColumn("dataset", "config.dataset"),
     ConfigColumn("run", "config.run"),
     MetricColumn("images", "cost/images", "last"),
-    MetricColumn("dice", "test/dice", "last"),
-    MetricColumn("best dice", "test/dice", "max"),
-    MetricColumn("dice area", "test/dice_area", "last"),
-    MetricColumn("mIoU", "test/miou", "last"),
-    MetricColumn("best mIoU", "test/miou", "max"),
-    MetricColumn("AP", "test/ap", "last"),
-    MetricColumn("best AP", "test/ap", "max"),
-    MetricColumn("AP area", "test/ap_area", "last"),
 )
-"""In the order in which they stand in the table, which shows those of a metric from the first run on that has it."""
+"""What every run has, in the order in which it stands in the table."""
+
+
+def metric_columns(metrics: Iterable[Metric]) -> Iterator[MetricColumn]:
+    """The last and the best value on test of each metric that declares a column, and the area under its curve.
+
+    The table shows those of a metric from the first run on that has it.
+    """
+    for metric in metrics:
+        if metric.column:
+            number = f"test/{metric.name}"
+            yield MetricColumn(metric.column, number, "last")
+            yield MetricColumn(f"best {metric.column}", number, "max" if metric.better == "higher" else "min")
+            if metric.area:
+                yield MetricColumn(f"{metric.column} area", f"{number}{AREA}", "last")
+
+
+def columns_for(database: Database[Document]) -> list[Column]:
+    """Those of our own tasks, even before the first run, and of what the tasks of the runs in the database declare."""
+    declared = metrics_of(database["runs"].distinct(f"info.{NOTE}"))
+    return [*RUN_COLUMNS, *metric_columns(dict.fromkeys((*EVERY, *declared)))]
 
 
 def add_columns(database: Database[Document]) -> list[str]:
     """Adds the columns that were never added before; returns their names. The user must be allowed to write."""
     given = {entry["_id"] for entry in database[GIVEN].find({}, {"_id": 1})}
     added = []
-    for column in COLUMNS:
+    for column in columns_for(database):
         key = repr(sorted(column.document.items()))
         if key in given:
             continue
