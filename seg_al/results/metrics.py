@@ -29,11 +29,13 @@ class Declarations:
 def declarations_of(declared: Iterable[tuple[Metric, ...] | None]) -> Declarations:
     """Those of all runs together; None: a run of before. Of two that differ the last counts, and the log says so."""
     found: dict[str, Metric] = {}
+    different: dict[str, None] = {}
     for metrics in declared:
         for metric in EVERY if metrics is None else metrics:
             if found.setdefault(metric.name, metric) != metric:
-                log.warning("the runs declare %s differently; what the newest says counts", metric.name)
-                found[metric.name] = metric
+                different[metric.name], found[metric.name] = None, metric
+    for name in different:
+        log.warning("the runs declare %s differently; what the newest says counts", name)
     return Declarations(tuple(found.values()))
 
 
