@@ -36,7 +36,7 @@ def commands(beginning: str = "") -> list[Command]:
         for page in PAGES
         for block in BLOCK.findall(page.read_text())
         for line in block.splitlines()
-        if line.strip()
+        if line.strip() and not line.startswith("#")
     ]
     unique = {command.text: command for command in found if command.text.startswith(beginning)}
     return list(unique.values())

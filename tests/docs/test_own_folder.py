@@ -23,10 +23,13 @@ def test_the_heuristic_passes_every_law_of_an_uncertainty(
     assert [line for line in lines if not line.startswith("passed")] == []
 
 
-def test_the_page_shows_every_file_of_the_folder() -> None:
+def test_the_page_names_every_file_of_the_folder_and_shows_the_code_as_it_is() -> None:
     page = (ROOT / "docs" / "own-heuristic.md").read_text()
-    files = sorted(path.relative_to(MINE).as_posix() for path in MINE.rglob("*.*") if "__pycache__" not in path.parts)
-    assert [name for name in files if name not in page] == []
+    files = sorted(path for path in MINE.rglob("*.*") if "__pycache__" not in path.parts)
+    assert [path.name for path in files if path.relative_to(MINE).as_posix() not in page] == []
+    assert [
+        path.name for path in files if path.suffix == ".py" and f"```python\n{path.read_text()}```" not in page
+    ] == []
 
 
 @pytest.mark.parametrize("path", sorted(MINE.rglob("*.yaml")), ids=lambda path: path.stem)
