@@ -13,11 +13,11 @@ from experiments import ROOT
 MINE = ROOT / "docs" / "examples" / "mine"
 
 
-def test_the_heuristic_passes_every_law_of_an_uncertainty(
+def test_heuristic_and_selector_keep_the_laws_of_their_kinds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(MINE)
-    runpy.run_path(str(MINE / "check_tsallis.py"))
+    runpy.run_path(str(MINE / "check.py"))
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) >= 15
     assert [line for line in lines if not line.startswith("passed")] == []

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from seg_al.core import Candidates
-from seg_al.selectors.ranking import ranked
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class OnePerImage:
     truth: ClassVar[None] = None
 
     def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-        order = ranked(candidates.scores, rng)  # highest first, ties at random
+        order = np.argsort(-candidates.scores, kind="stable")  # rows come shuffled, so that ties are fair
         seen: Counter[str] = Counter()
         turns = np.empty(len(order), dtype=int)
         for place, candidate in enumerate(order):

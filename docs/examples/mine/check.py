@@ -1,10 +1,12 @@
-"""Puts the heuristic through the laws of an uncertainty: python check_tsallis.py"""
+"""Puts the heuristic and the selector through the laws of their kinds: python check.py"""
 
 import numpy as np
 import torch
+from one_per_image import OnePerImage
 from tsallis import Tsallis
 
 from seg_al.conformance.heuristics import check
+from seg_al.conformance.selectors import check_selector
 from seg_al.predictors.class_maps import beliefs_of
 
 
@@ -14,3 +16,5 @@ def score(passes: np.ndarray) -> np.ndarray:  # [K, C, H, W] probabilities -> [H
 
 for finding in check(score):
     print(finding)
+
+check_selector(OnePerImage())  # AssertionError that lists the laws it breaks
