@@ -21,6 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 import run
 from seg_al.core import Region
 from seg_al.loop import Experiment
+from seg_al.running import one_run
+from seg_al.running.building import build_experiment
+from seg_al.running.groups import chosen_options
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,18 +50,26 @@ def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
     """What run.py's main gets of Hydra: the config and the option of each group."""
     with initialize_config_dir(version_base="1.3", config_dir=str(run.CONF)):
         cfg = compose("config", list(overrides), return_hydra_config=True)
-    choices = run.choices_of(cfg.hydra.runtime.choices)
+    choices = chosen_options(cfg.hydra.runtime.choices)
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), choices
+
+
+def built(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
+    return build_experiment(run.plain(cfg), choices, run.made, run.CONF)
+
+
+def performed(cfg: DictConfig, choices: Mapping[str, str]) -> float | None:
+    return one_run.perform(run.plain(cfg), choices, run.made, run.CONF, alone=False)
 
 
 def tiny(data: Path, *overrides: str) -> Experiment:
     """A tiny experiment on glands under `data`; later overrides win."""
-    return run.build(*composed(*_on(data, overrides)))
+    return built(*composed(*_on(data, overrides)))
 
 
 def perform(data: Path, folder: Path, *overrides: str) -> float | None:
     """The tiny experiment as `python run.py folder=...` runs it."""
-    return run.perform(*composed(*_on(data, (f"folder={folder}", *overrides))))
+    return performed(*composed(*_on(data, (f"folder={folder}", *overrides))))
 
 
 @dataclass

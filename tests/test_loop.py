@@ -18,6 +18,7 @@ from seg_al.asking.pool import Pool
 from seg_al.core import IGNORE, Answer, Budget, Region
 from seg_al.loop import Experiment
 from seg_al.models.unet import UNet
+from seg_al.running.building import recorded_heuristics
 from seg_al.tasks.objects.certainty import ObjectHeuristic
 from seg_al.tasks.outlines import pieces
 from seg_al.trainers.trainer import Trainer
@@ -77,7 +78,7 @@ def test_the_highest_scores_are_asked_for(played: Callable[..., Path]) -> None:
 def test_the_scores_of_all_heuristics_are_kept_that_the_passes_allow(played: Callable[..., Path]) -> None:
     least = {
         name: heuristic.min_passes
-        for name, heuristic in run.recorded_heuristics().items()
+        for name, heuristic in recorded_heuristics(run.made, run.CONF).items()
         if not isinstance(heuristic, ObjectHeuristic)  # a network that tells classes apart finds no objects
     }
     for passes, settings in {2: ("heuristic=bald",), 1: ("heuristic=entropy", "predictor=single")}.items():

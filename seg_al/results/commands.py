@@ -13,7 +13,7 @@ from dataclasses import fields
 
 from seg_al.results.arms import CIRCUMSTANCE, REPETITION
 from seg_al.results.records import Record, Study
-from seg_al.running.identity import GROUPS
+from seg_al.running.groups import GROUPS
 from seg_al.running.settings import Settings
 
 FIRST = ("dataset", "model", "heuristic")

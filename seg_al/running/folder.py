@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from seg_al.recording.files import write_json
+from seg_al.running.groups import flat
 
 NEEDED_MIB = 256
 """Free disk below which a run does not begin: weights of two rounds, pictures and files of an average experiment."""
@@ -24,15 +25,6 @@ def identity_of(settings: Mapping[str, Any]) -> str:
     """A hash of the settings that decide the numbers; the order of keys does not matter."""
     text = json.dumps(settings, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        found |= flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
-    return found
 
 
 def writable(folder: Path) -> None:

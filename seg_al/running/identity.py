@@ -11,10 +11,8 @@ from seg_al.recording.first_round import FirstRound
 from seg_al.running.compute import LocalCompute
 from seg_al.running.environment import code_digest
 from seg_al.running.folder import identity_of
+from seg_al.running.groups import GROUPS
 
-GROUPS = (
-    "dataset", "task", "granularity", "trainer", "model", "heuristic", "predictor", "selector", "annotator", "tracking",
-)  # fmt: skip
 FREE = (
     "rounds", "runs", "folder", "tracking", "device", "workers", "threads", "gpus", "cache", "gallery",
     "keep_weights", "share", "tags", "notes",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from seg_al.core import Dataset
 from seg_al.datasets.files.window import Windowed, numbers_of, percentiles_of
 from seg_al.recording.files import read_json, write_json
 
@@ -22,7 +25,14 @@ def kept_window(asked: object, folder: Path) -> list[float] | None:
     return list(window)
 
 
-def keep_window(dataset: Windowed, folder: Path) -> None:
+def with_kept_window(settings: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The settings with the window that the run's folder keeps in place of percentiles, if it keeps one."""
+    dataset = settings["dataset"]
+    kept = kept_window(dataset.get("window"), folder)
+    return settings if kept is None else {**settings, "dataset": {**dataset, "window": kept}}
+
+
+def keep_window(dataset: Dataset, folder: Path) -> None:
     """Writes the window into the folder, where the images have one."""
-    if dataset.window is not None and not (folder / WINDOW_FILE).exists():
+    if isinstance(dataset, Windowed) and dataset.window is not None and not (folder / WINDOW_FILE).exists():
         write_json(folder / WINDOW_FILE, {"window": [dataset.window.low, dataset.window.high]})

@@ -7,17 +7,16 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from shutil import which
 from tempfile import gettempdir
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
 from joblib import cpu_count, effective_n_jobs  # type: ignore[import-untyped]
-from joblib.parallel import BACKENDS  # type: ignore[import-untyped]
+
+from seg_al.running.launching import Launching
 
 log = logging.getLogger(__name__)
 
@@ -30,54 +29,18 @@ def threads_each(cores: int, at_once: int) -> int:
     return max(1, cores // at_once)
 
 
-LEAST = {
-    "timeout_min": 1, "cpus_per_task": 1, "array_parallelism": 1, "tasks_per_node": 1, "nodes": 1, "gpus_per_node": 0,
-    "max_num_timeout": 0, "signal_delay_s": 0, "mem_gb": 1,
-}  # fmt: skip
-"""Of the values of a launcher."""
-
-
-def launcher_problems(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -> str:
-    """What keeps Hydra's launcher and sweeper from starting jobs, a line each with its remedy; "": nothing."""
-    wrong = wrong_values(launcher, sweeper)
-    if launcher["_target_"].endswith("SlurmLauncher") and not (which("sbatch") and which("srun")):
-        wrong.append(
-            "hydra/launcher=slurm hands runs to sbatch, which is not on this machine: start it where sbatch and srun "
-            "work, or take hydra/launcher=local_processes or joblib"
-        )
-    return "\n".join(wrong)
-
-
-def wrong_values(launcher: Mapping[str, Any], sweeper: Mapping[str, Any]) -> list[str]:
-    """Values that neither may have, a sentence each, also where they start nothing."""
-    wrong = [
-        f"hydra.launcher.{key}={launcher[key]}: at least {least}"
-        for key, least in LEAST.items()
-        if isinstance(launcher.get(key), int | float) and launcher[key] < least
-    ]
-    backend = launcher.get("backend")
-    if backend not in (None, *BACKENDS):
-        wrong.append(f"hydra.launcher.backend={backend}: joblib has {', '.join(BACKENDS)}")
-    if launcher.get("n_jobs") == 0:
-        wrong.append("hydra.launcher.n_jobs=0: at least 1 run at a time; -1 for as many as there are cores")
-    batch = sweeper.get("max_batch_size")
-    if batch is not None and batch < 1:
-        wrong.append(f"hydra.sweeper.max_batch_size={batch}: at least 1 job at a time; null for all")
-    return wrong
-
-
-def share_threads(launcher: Mapping[str, Any], batch: int | None, jobs: int) -> int:
+def share_threads(launching: Launching, jobs: int) -> int:
     """Gives processes that this one starts their CPU threads by OMP_NUM_THREADS, unless it is set already.
 
-    `launcher` has the values of Hydra's, `batch` the most jobs that it gets at a time; None: all `jobs`, whose number
-    may be unknown (0). Returns how many run at once.
+    `jobs` is how many there are; 0: nobody knows. Returns how many run at once.
     """
     at_once = 1
-    if launcher["_target_"].endswith("JoblibLauncher"):
-        at_once = min(effective_n_jobs(launcher["n_jobs"]), jobs or sys.maxsize)
-    elif launcher["_target_"].endswith("LocalLauncher"):  # submitit starts all
-        at_once = batch or jobs or 1
-    threads = launcher.get("cpus_per_task") or (threads_each(cpu_count(), at_once) if at_once > 1 else None)
+    if launching.starts_with("JoblibLauncher"):
+        at_once = min(effective_n_jobs(launching.launcher["n_jobs"]), jobs or sys.maxsize)
+    elif launching.starts_with("LocalLauncher"):  # submitit starts all
+        at_once = launching.most_at_once or jobs or 1
+    given = launching.launcher.get("cpus_per_task")
+    threads = given or (threads_each(cpu_count(), at_once) if at_once > 1 else None)
     if threads:
         each = os.environ.setdefault("OMP_NUM_THREADS", str(threads))
         log.info("%d at once, %s CPU threads each unless threads=N says otherwise", at_once, each)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from seg_al.running.folder import flat
+from seg_al.running.groups import flat
 
 EXTRAS = {
     "ray_local": ("hydra_ray_launcher", "ray"),
@@ -79,6 +79,8 @@ def words_of_hydra(error: Exception, word: str | None) -> str:
 
     `word` is what was typed and could not be read; None: all words could.
     """
+    if isinstance(error, RecursionError):
+        return "a config holds itself: look for a file that its own list of defaults names"
     said = ("" if word is None else f"{word}: ") + " ".join((str(error), str(error.__cause__ or "")))
     lines = [line.strip() for line in said.split("\nConfig search path")[0].splitlines()]
     hints = ("To append to your config", "object_type=", "reference_type=", "See https://", "Set the environment")

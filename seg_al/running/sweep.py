@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -52,33 +51,19 @@ class Outcome:
     reason: str = ""
 
 
-def study_of(argv: Sequence[str]) -> tuple[str | None, str | None]:
-    """The folder and the name of the config that a command line gives by Hydra's options."""
-    parser = ArgumentParser(add_help=False)
-    for option in (("-cd", "--config-dir"), ("-cn", "--config-name")):
-        parser.add_argument(*option)
-    study, _ = parser.parse_known_args(argv[1:])
-    return study.config_dir, study.config_name
-
-
-def repeated(argv: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:
-    """The command that runs one job, with these words, of the sweep that the command line `argv` has begun."""
-    pairs = zip(("-cd", "-cn"), study_of(argv), strict=True)
-    return ("python", argv[0], *(word for option, value in pairs if value for word in (option, value)), *words)
-
-
 def none_started(wrong: Mapping[str, str]) -> str:
     """What is told where jobs cannot run; `wrong` has the words of the first job by the error."""
     rows = "\n\n".join(f"{without_secrets(words)}\n{error}".lstrip() for error, words in wrong.items())
     return f"no job of this sweep was started.\n\n{rows}"
 
 
-def split_run(words: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words of a job without the one that gives its run, and that one; nothing is taken out where several do."""
+def split_run(words: Sequence[str]) -> tuple[tuple[str, ...], int | None]:
+    """The words of a job without the one that gives its run, and that run; nothing is taken out where several do."""
     runs = tuple(word for word in words if word.lstrip("+~").partition("=")[0] == "run")
-    if len(runs) != 1 or not RUN.fullmatch(runs[0]):
-        return tuple(words), ()
-    return tuple(word for word in words if word not in runs), runs
+    found = RUN.fullmatch(runs[0]) if len(runs) == 1 else None
+    if found is None:
+        return tuple(words), None
+    return tuple(word for word in words if word not in runs), int(found[1])
 
 
 def note_refusal(place: Path, folder: Path, error: Exception) -> None:

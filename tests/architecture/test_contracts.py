@@ -17,10 +17,11 @@ from hydra.utils import instantiate
 
 import run
 from experiments import ROOT, TINY, composed
+from seg_al.running.groups import GROUPS
 from seg_al.running.spelling import option_of
 
 CONF = ROOT / "conf"
-OPTIONS = sorted((group, path.stem) for group in run.GROUPS for path in (CONF / group).glob("*.yaml"))
+OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (CONF / group).glob("*.yaml"))
 STUDIES = sorted(path for path in (ROOT / "experiments").glob("*.yaml"))
 MODULES = sorted((ROOT / "seg_al").rglob("*.py"))
 SACRED = {"backends.py", "sacred_run.py", "observers.py"}
@@ -105,11 +106,11 @@ def test_the_root_config_has_exactly_the_settings_that_are_typed() -> None:
     cfg = yaml.safe_load((CONF / "config.yaml").read_text())
     assert set(cfg) - {"defaults"} == parameters("seg_al.running.settings.Settings")
     chosen = [key for entry in cfg["defaults"] if isinstance(entry, dict) for key in entry]
-    assert [key for key in chosen if key in run.GROUPS] == list(run.GROUPS)
+    assert [key for key in chosen if key in GROUPS] == list(GROUPS)
 
 
 def test_every_group_of_conf_is_known_to_run_py_and_to_the_other_way_round() -> None:
-    assert {path.name for path in CONF.iterdir() if path.is_dir()} == {*run.GROUPS, "hydra"}
+    assert {path.name for path in CONF.iterdir() if path.is_dir()} == {*GROUPS, "hydra"}
 
 
 @pytest.mark.skipif(not STUDIES, reason="no study is published yet")

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import tifffile
 import yaml
-from omegaconf import OmegaConf
 from PIL import Image
 
 import run
-from experiments import composed
+from experiments import built, composed, performed
 from seg_al.datasets.cached import Cached
 from seg_al.datasets.coco import read_coco
 from seg_al.datasets.files.pixels import read_values
@@ -24,7 +23,8 @@ from seg_al.datasets.files.window import ValueWindow, Windowed
 from seg_al.datasets.folder import FolderDataset, read_folder
 from seg_al.datasets.glas import GlaS, read_glas
 from seg_al.datasets.object_dataset import ObjectDataset
-from seg_al.running.kept_window import keep_window
+from seg_al.running.building import build_experiment
+from seg_al.running.kept_window import keep_window, with_kept_window
 
 CONF = Path(__file__).parents[2] / "conf" / "dataset"
 SIZE = (12, 16)
@@ -283,27 +283,27 @@ def words(root: Path, window: str) -> tuple[str, ...]:
 def test_a_run_keeps_its_window_and_goes_on_with_it_although_images_have_changed(tmp_path: Path) -> None:
     root, place = folder(tmp_path / "mine"), tmp_path / "run"
     cfg, choices = composed(*words(root, "{percentiles:[5,95]}"), f"folder={place}")
-    run.perform(cfg, choices)
+    performed(cfg, choices)
     kept = json.loads((place / "window.json").read_text())["window"]
     every = np.stack([deep(number) for number in range(6)])
     assert kept == np.quantile(every, [0.05, 0.95], method="inverted_cdf").tolist()
     tifffile.imwrite(root / "images/i0.tif", deep(0) + 9000)
-    again = run.build(run.with_kept_window(cfg, place), choices).dataset
+    again = build_experiment(with_kept_window(run.plain(cfg), place), choices, run.made, run.CONF).dataset
     assert isinstance(again, Windowed)
     assert again.window == ValueWindow(*kept)
-    assert run.build(cfg, choices).dataset.window != ValueWindow(*kept)  # type: ignore[attr-defined]
+    assert built(cfg, choices).dataset.window != ValueWindow(*kept)  # type: ignore[attr-defined]
     keep_window(again, place)
     assert json.loads((place / "window.json").read_text())["window"] == kept
 
 
 def test_a_damaged_kept_window_is_named_and_a_stated_one_needs_none(tmp_path: Path) -> None:
     (tmp_path / "window.json").write_text('{"window": [5]}')
-    drawn = OmegaConf.create({"dataset": {"window": {"percentiles": [5, 95]}}})
+    drawn = {"dataset": {"window": {"percentiles": [5, 95]}}}
     with pytest.raises(ValueError, match=r"window\.json holds no window \[low, high\]; remove it"):
-        run.with_kept_window(drawn, tmp_path)
+        with_kept_window(drawn, tmp_path)
     for given in ([0, 9], None):
-        cfg = OmegaConf.create({"dataset": {"window": given}})
-        assert run.with_kept_window(cfg, tmp_path) == cfg
+        settings = {"dataset": {"window": given}}
+        assert with_kept_window(settings, tmp_path) == settings
 
 
 def test_a_dataset_without_windows_has_none(tmp_path: Path) -> None:

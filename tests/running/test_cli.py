@@ -10,8 +10,8 @@ import pytest
 from conftest import free_port
 from PIL import Image
 
-import run
 from experiments import ROOT, TINY, Ended, command, composed, record
+from seg_al.running.groups import GROUPS
 from seg_al.tracking.backends import URL_VARIABLE
 
 QUICK = (*TINY, "rounds=1")
@@ -184,7 +184,7 @@ def test_a_sweep_leaves_no_folder_but_those_of_runs(swept: Ended, place: Path) -
 def test_help_is_a_page_that_names_every_group_and_shows_how_to_begin(place: Path) -> None:
     ended = command(place, "--help")
     assert ended.code == 0
-    for group in run.GROUPS:
+    for group in GROUPS:
         options = sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
         (line,) = [line for line in ended.text.splitlines() if line.startswith(f"{group}: ")]
         assert line == f"{group}: {', '.join(options)}"

@@ -22,12 +22,15 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import run
-from experiments import ROOT, TINY, Ended, command, composed, perform, record
+from experiments import ROOT, TINY, Ended, built, command, composed, perform, record
 from seg_al.core import AwaitingAnnotation
 from seg_al.recording.files import write_json
+from seg_al.running.command_line import repeated
+from seg_al.running.groups import GROUPS
+from seg_al.running.identity import place_of
 from seg_al.running.sharing import free_gpu, take_gpu, threads_each, visible_gpus
 from seg_al.running.spelling import mistakes, remedies, suggestions
-from seg_al.running.sweep import Job, Sweep, note_refusal, repeated, split_run, succeeded, told
+from seg_al.running.sweep import Job, Sweep, note_refusal, split_run, succeeded, told
 from seg_al.tracking.signals import Signalled
 from seg_al.tracking.stopped import STOP_FILE, noted, stop_of
 
@@ -153,8 +156,8 @@ def test_what_stopped_a_run_stands_in_its_folder_until_it_begins_again(tmp_path:
 
 def test_a_job_is_repeated_by_its_own_words_from_the_study_of_its_sweep() -> None:
     argv = ["run.py", "-m", "-cd", "experiments", "--config-name=glas", "run=0,1", "heuristic=bald,random"]
-    assert repeated(argv, ["run=1", "heuristic=bald"]) == (
-        "python", "run.py", "-cd", "experiments", "-cn", "glas", "run=1", "heuristic=bald",
+    assert repeated(argv, ["hydra.mode=RUN"], ["run=1", "heuristic=bald"]) == (
+        "python", "run.py", "-cd", "experiments", "-cn", "glas", "run=1", "heuristic=bald", "hydra.mode=RUN",
     )  # fmt: skip
 
 
@@ -164,7 +167,7 @@ def test_two_jobs_that_are_one_run_are_refused_before_they_meet(tmp_path: Path) 
 
 
 def test_words_that_are_no_keys_are_answered_by_the_nearest_key() -> None:
-    assert list(suggestions(["buget=1", "run=2", "+rum=3"], run.CONF, run.GROUPS)) == [
+    assert list(suggestions(["buget=1", "run=2", "+rum=3"], run.CONF, GROUPS)) == [
         "buget is not in the config; did you mean budget?"
     ]
 
@@ -172,17 +175,17 @@ def test_words_that_are_no_keys_are_answered_by_the_nearest_key() -> None:
 def test_a_key_of_another_option_is_no_key_of_the_chosen_one() -> None:
     """`step` is a key of trainer.pace where trainer=mask_rcnn_maskal, which model=mask_rcnn_maskal brings."""
     meant = ["trainer.pace.step is not in the config; did you mean trainer.pace.steps?"]
-    assert list(suggestions(["trainer.pace.step=3"], run.CONF, run.GROUPS)) == meant
-    assert list(suggestions(["trainer.pace.step=3", "trainer=sgd_predecessor"], run.CONF, run.GROUPS)) == meant
+    assert list(suggestions(["trainer.pace.step=3"], run.CONF, GROUPS)) == meant
+    assert list(suggestions(["trainer.pace.step=3", "trainer=sgd_predecessor"], run.CONF, GROUPS)) == meant
     for words in (["trainer=quick,mask_rcnn_maskal"], ["-cn", "study"]):
-        assert list(suggestions([*words, "trainer.pace.step=3"], run.CONF, run.GROUPS)) == []
-    assert list(suggestions(["model=mask_rcnn", "trainer.loss.mask=3"], run.CONF, run.GROUPS)) == []
+        assert list(suggestions([*words, "trainer.pace.step=3"], run.CONF, GROUPS)) == []
+    assert list(suggestions(["model=mask_rcnn", "trainer.loss.mask=3"], run.CONF, GROUPS)) == []
 
 
 @pytest.mark.skipif(find_spec("hydra_plugins.hydra_ray_launcher") is not None, reason="Ray's launcher is installed")
 def test_a_launcher_that_is_not_installed_names_its_extra() -> None:
     words = ["hydra/launcher=ray_local", "hydra/launcher=joblib"]
-    assert list(remedies(words, run.CONF, run.GROUPS)) == ['hydra/launcher=ray_local needs pip install -e ".[ray]"']
+    assert list(remedies(words, run.CONF, GROUPS)) == ['hydra/launcher=ray_local needs pip install -e ".[ray]"']
 
 
 @pytest.mark.parametrize(
@@ -201,7 +204,7 @@ def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(content: str, to
     path.parent.mkdir()
     path.write_text(content)
     for words, study in ((["trainer=quick,mine"], None), ([], "trainer/mine")):
-        found = mistakes(words, run.CONF, run.GROUPS, str(tmp_path), study)
+        found = mistakes(words, run.CONF, GROUPS, str(tmp_path), study)
         assert found.startswith(str(path) if told else "")
         assert told in found
         assert bool(found) == bool(told)
@@ -209,14 +212,14 @@ def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(content: str, to
 
 
 def test_a_word_that_gives_the_run_is_told_apart_only_where_no_other_does() -> None:
-    assert split_run(["a=1", "run=5", "runs=x"]) == (("a=1", "runs=x"), ("run=5",))
+    assert split_run(["a=1", "run=5", "runs=x"]) == (("a=1", "runs=x"), 5)
     for words in (["run=5", "++run=1"], ["run=5", "run=1"], ["++run=1"], ["run=five"], ["a=1"]):
-        assert split_run(words) == (tuple(words), ())
+        assert split_run(words) == (tuple(words), None)
 
 
 def test_one_gpu_each_and_runs_on_several_gpus_exclude_each_other() -> None:
     with pytest.raises(ValueError, match="gpus=one_each gives a run one GPU, but devices=2"):
-        run.build(*composed(*TINY, "gpus=one_each", "devices=2"))
+        built(*composed(*TINY, "gpus=one_each", "devices=2"))
 
 
 def launcher(name: str) -> dict[str, object]:
@@ -280,7 +283,7 @@ def test_submitit_jobs_that_are_preempted_raise_or_die(data: Path, tmp_path: Pat
     folders = {}
     for rate, name in rates.items():
         cfg, choices = composed(*words, f"trainer.optimizer.lr={rate}")
-        folders[name] = tmp_path / run.place_of(run.plain(cfg), choices)[0]
+        folders[name] = tmp_path / place_of(run.plain(cfg), choices)[0]
     swept = (*words, f"trainer.optimizer.lr={','.join(rates)}")
     with sweeping(tmp_path, *swept, "hydra/launcher=local_processes") as process:
         signals = {"preempted": signal.SIGUSR2, "killed": signal.SIGKILL}

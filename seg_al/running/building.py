@@ -1,0 +1,69 @@
+"""From plain settings to the experiment that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seg_al.asking.asking import Asking
+from seg_al.core import Budget, Heuristic
+from seg_al.datasets.cached import Cached
+from seg_al.loop import Experiment
+from seg_al.running.checks import check
+from seg_al.running.compute import LocalCompute
+from seg_al.running.groups import GROUPS
+from seg_al.running.identity import first_round
+from seg_al.running.settings import Settings
+
+Make = Callable[[Mapping[str, Any]], Any]
+"""Makes what the `_target_` of a node names."""
+
+
+def build_experiment(settings: Mapping[str, Any], choices: Mapping[str, str], make: Make, conf: Path) -> Experiment:
+    """Raises ValueError for an experiment that cannot run."""
+    root = Settings(**{field.name: settings[field.name] for field in fields(Settings)})
+    part = {group: make(settings[group]) for group in GROUPS if group != "tracking"}
+    dataset = Cached(part["dataset"], root.cache)
+    asking = Asking(
+        part["heuristic"],
+        choices["heuristic"],
+        recorded_heuristics(make, conf),
+        part["granularity"],
+        part["selector"],
+        part["predictor"],
+        root.subset,
+        root.shortlist,
+    )
+    compute = compute_of(settings)
+    experiment = Experiment(
+        run=root.run,
+        rounds=root.rounds,
+        initial=root.initial,
+        budget=Budget(root.budget, root.cost, root.per),
+        dataset=dataset,
+        model=part["model"],
+        asking=asking,
+        annotator=part["annotator"](dataset=dataset),
+        trainer=part["trainer"],
+        task=part["task"],
+        compute=compute,
+        first_round=first_round(settings, compute),
+        keep_weights=root.keep_weights,
+        gallery=root.gallery,
+    )
+    check(experiment)
+    return experiment
+
+
+def compute_of(settings: Mapping[str, Any]) -> LocalCompute:
+    return LocalCompute(**{field.name: settings[field.name] for field in fields(LocalCompute)})
+
+
+def recorded_heuristics(make: Make, conf: Path) -> dict[str, Heuristic]:
+    """Every heuristic in conf/ with its defaults: their scores are recorded beside those of the chosen one."""
+    paths = sorted((conf / "heuristic").glob("*.yaml"))
+    return {path.stem: make(yaml.safe_load(path.read_text())) for path in paths}

@@ -1,0 +1,25 @@
+"""Whether a composed config can be meant: its groups, the kinds of its values, and its texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seg_al.running.groups import GROUPS
+from seg_al.running.roles import ROLES
+from seg_al.running.signatures import problems
+from seg_al.running.texts import text_problems
+from seg_al.tracking.backends import URL_VARIABLE
+from seg_al.tracking.secrets import without_secrets
+
+
+def require_right(settings: Mapping[str, Any]) -> None:
+    """Raises ValueError naming every key whose value does not fit."""
+    if absent := [group for group in GROUPS if group not in settings]:
+        raise ValueError(f"{' and '.join(absent)} stands nowhere in the config; choose one, as in {absent[0]}=OPTION")
+    values = {key: value for key, value in settings.items() if key not in GROUPS}
+    wrong = [*problems({key: settings[key] for key in GROUPS}, roles=ROLES)]
+    wrong += problems({**values, "_target_": "seg_al.running.settings.Settings"})
+    wrong += text_problems(settings, URL_VARIABLE)
+    if wrong:
+        raise ValueError("the config is wrong:\n" + "\n".join(f"  - {without_secrets(problem)}" for problem in wrong))

@@ -1,0 +1,103 @@
+"""One run in its folder: claimed, built, tracked, resumed; and what a person is told when it ends before its time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from seg_al.asking.memory import keep_freed_memory
+from seg_al.core import Tracker
+from seg_al.recording.stages import finished
+from seg_al.running.environment import environment
+from seg_al.running.folder import claimed, gone_if_refused, identity_of
+from seg_al.running.groups import Composition
+from seg_al.running.identity import place_of
+from seg_al.running.kept_window import keep_window, with_kept_window
+from seg_al.running.launching import Launching
+from seg_al.running.sharing import require_gpu
+from seg_al.running.stopping import job, listen, raised, words_of
+from seg_al.running.sweep import note_refusal
+from seg_al.tracking.run_document import config_columns
+from seg_al.tracking.stopped import noted
+
+log = logging.getLogger(__name__)
+
+
+Make = Callable[[Mapping[str, Any]], Any]
+"""Makes what the `_target_` of a node names."""
+
+
+def run_job(composition: Composition, make: Make, conf: Path, launching: Launching) -> float | None:
+    """The run of a composed config, alone or as a job of a sweep. Exits with an error in words where it is alone.
+
+    A job of a sweep leaves for its summary why it was refused, and the sweep goes on.
+    """
+    alone = not launching.swept
+    if alone:
+        listen(raised)
+    try:
+        if alone:
+            launching.require_values()
+        with job():
+            return perform(composition.settings, composition.choices, make, conf, alone)
+    except Exception as error:
+        if alone and isinstance(error, ValueError):
+            sys.exit(f"\nerror: {error}")
+        if alone or not launching.by_product:
+            raise
+        log.error("failed: %s", error, exc_info=not isinstance(error, ValueError))
+        note_refusal(launching.notes, place_of(composition.settings, composition.choices)[0], error)
+        return None  # the sweep goes on, and ends with a summary from the disk
+    except KeyboardInterrupt as stop:
+        if alone:
+            folder, _ = place_of(composition.settings, composition.choices)
+            sys.stderr.write(f"\n{words_of(stop, folder)}\n")
+        raise
+
+
+def perform(
+    settings: Mapping[str, Any], choices: Mapping[str, str], make: Make, conf: Path, alone: bool
+) -> float | None:
+    """Runs or resumes the experiment in its folder, unless it is finished.
+
+    `alone`: no sweep has asked the tracking's server, so ask it; later it may be away without harm.
+    """
+    folder, decides = place_of(settings, choices)
+    config = {"choices": dict(choices), **settings, "tracking": choices["tracking"]}
+    new = not os.path.exists(folder)  # also where the name is too long for a file system
+    with claimed(folder, config, decides), gone_if_refused(folder, new):
+        if finished(folder, settings["rounds"]):
+            log.info("%s is finished already", folder)
+            return None
+        from seg_al.running.building import (  # seconds that a run which is finished need not wait
+            build_experiment,
+            compute_of,
+        )
+
+        with noted(folder):
+            if settings["gpus"] == "one_each":
+                require_gpu()
+            tracking = make(settings["tracking"])
+            if alone:
+                tracking.check()
+            experiment = build_experiment(with_kept_window(settings, folder), choices, make, conf)
+            keep_window(experiment.dataset, folder)
+            keep_freed_memory()
+            compute = compute_of(settings)
+            compute.claim_threads()
+            log.info("%s on %s", folder, compute.describe())
+            if settings["evaluate"] is not None:
+                return experiment.measure(Path(settings["evaluate"]), folder)
+
+            def main(tracker: Tracker) -> float | None:
+                tracker.note("environment", {**environment(), "device": compute.describe()})
+                tracker.note("folder", str(folder.resolve()))
+                return experiment(tracker, folder)
+
+            tracked = config_columns({**config, "identity": identity_of(decides)})
+            result: float | None = tracking.record(main, tracked, folder, "seg_al")
+            return result
