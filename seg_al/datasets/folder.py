@@ -43,11 +43,11 @@ from seg_al.datasets.slices import slices_of
 log = logging.getLogger(__name__)
 
 PACKED_BYTES = 64 * 2**20
-"""Of askable pixels that are held."""
+"""Bytes of askable pixels that are kept in memory."""
 COMPONENTS = "components"
-"""In place of a pattern of object files: the connected pieces of the classes are the objects."""
+"""Given in place of a pattern of object files: the connected pieces of each class are the objects."""
 RARE_SHARE = 0.05
-"""Share of labelled pixels below which it is looked up whether any is left after resizing."""
+"""Share of labelled pixels below which the resized mask is checked for labelled pixels."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,15 @@ class FolderDataset:
     val: tuple[str, ...]
     tests: Mapping[str, tuple[str, ...]]
     scale: float
-    """Factor on height and width, where there is no `fixed`."""
+    """Factor on height and width, unless `fixed` is given."""
     fixed: tuple[int, int] | None
-    """Height and width in pixels of all images."""
+    """Height and width in pixels to which all images are resized."""
     colours: tuple[Colour, ...] | None = None
-    """Of the classes in pictures; None: any."""
+    """The colours of the classes in pictures; None: the default ones."""
     components: int | None = None
     """Pixels of the smallest connected piece of a class that is an object; None: the pieces are no objects."""
     window: ValueWindow | None = None
-    """Of the images' grey levels; None: they have 8 bits."""
+    """The window of the images' grey levels; None: they have 8 bits."""
     _askable: PackedMasks = field(default_factory=lambda: PackedMasks(PACKED_BYTES), repr=False, compare=False)
 
     @property
@@ -84,7 +84,7 @@ class FolderDataset:
         return max(1, round(height * self.scale)), max(1, round(width * self.scale))
 
     def image(self, name: str) -> ByteImage:
-        """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
+        """RGB [H, W, 3], resized bilinearly. ValueError if the file is corrupt."""
         frame = self.frames[name]
         return resized(read_picture(frame.image, self.window, frame.page), self.size(name))
 
@@ -100,7 +100,7 @@ class FolderDataset:
             raise ValueError(f"the mask {mask}: {error}") from error
 
     def askable(self, name: str) -> BoolMask | None:
-        """[H, W], the pixels that are of any class; None where none is void."""
+        """[H, W], the pixels that belong to a class; None where no pixel is void."""
         if not self.frames[name].has_void:
             return None
         held = self._askable.get(name)
@@ -110,7 +110,7 @@ class FolderDataset:
         return held
 
     def objects(self, name: str) -> npt.NDArray[np.int32] | None:
-        """[H, W] ids of the object file or of components, 0 where void, resized to the nearest pixel; None: no such."""
+        """[H, W] ids of the object file or of components, 0 where void, resized to the nearest pixel; None: none."""
         if self.components is not None:
             return resized_labels(self._components(name), self.size(name))
         path, page = self.frames[name].objects, self.frames[name].page
@@ -121,7 +121,7 @@ class FolderDataset:
         return ids if askable is None else np.where(askable, ids, np.int32(0))
 
     def _components(self, name: str) -> npt.NDArray[np.int32]:  # [H, W] of the file
-        """The 8-connected pieces of each class but the background, from 1 on; those that are too small are 0."""
+        """The 8-connected pieces of each class but the background, numbered from 1; pieces that are too small are 0."""
         mask, page = self.frames[name].mask_page
         classes = self.table(self.table.values(mask, page)).astype(np.int32)
         nothing = (classes == IGNORE) | (classes == (IGNORE if self.background is None else self.background))
@@ -132,11 +132,11 @@ class FolderDataset:
         return numbers
 
     def column(self, key: str) -> Mapping[str, str]:
-        """What the field `key` of the pattern of the images, or the table, says for each image of the pool."""
+        """For each image of the pool, the value of the field or the table's column `key`."""
         return self.values(key, self.pool)
 
     def values(self, key: str, names: Sequence[str]) -> dict[str, str]:
-        """The same for any images. ValueError where there is no such column."""
+        """The value of the column `key` for each of `names`. ValueError where there is no such column."""
         columns = sorted({key for frame in self.frames.values() for key in frame.fields} - {"name"})
         if key not in columns:
             remedy = "give dataset.images a {field}, or dataset.table a file"
@@ -177,9 +177,9 @@ def read_folder(
 ) -> FolderDataset:
     """Finds, pairs, checks and splits the images below `root`; conf/dataset/folder.yaml says what each value means.
 
-    The arguments are many because they mirror that file, which is all that a new dataset needs. Sizes come from
+    There are many arguments because they are the keys of that file, all that a new dataset needs. Sizes come from
     headers; the values in the masks are counted once and remembered. Raises one ValueError that lists everything that
-    is wrong with the values, or else one with everything that is wrong with the files.
+    is wrong with the values; if they are right, one with everything that is wrong with the files.
     """
     refuse_other_kinds(
         texts={"root": root, "images": images, "masks": masks},
@@ -227,7 +227,7 @@ def _table(
     background: str | None,
     wrong: Sequence[str],
 ) -> ClassIds:
-    """The table of the classes. ValueError where it cannot be made, or where anything else is `wrong`."""
+    """The table of the classes. ValueError where it cannot be made, or where `wrong` already lists errors."""
     found = list(wrong)
     try:
         table = class_ids(classes, void, coding, nearest)
@@ -243,7 +243,7 @@ def _table(
 def _checked(
     folder: Path, patterns: Mapping[str, str], wanted: Wanted, table: ClassIds, reading: FileReading, rows: str | None
 ) -> tuple[dict[str, ImageFiles], Parts, dict[Page, PixelCounts]]:
-    """The images that are used, their splits and what their masks hold. ValueError with all that is wrong."""
+    """The used images, their splits and the pixel counts of their masks. ValueError with all that is wrong."""
     problems = Problems()
     files = files_of(folder, patterns)
     found, twice = named(slices_of(folder, files.images) if reading.pages == "slices" else files.images)
@@ -265,16 +265,16 @@ def _checked(
 
 
 def _without_void(dataset: FolderDataset, parts: Parts, counts: Mapping[Page, PixelCounts]) -> Parts:
-    """The same, but for training images without a pixel of any class; a warning names them.
+    """The splits without training images that have no labelled pixel; a warning names those.
 
-    ValueError where none would be left, or where a val or a test has no other images.
+    ValueError where none would be left, or where val or a test consists of such images.
     """
     left = parts
     for key, names in {"train": parts.train, "val": parts.val, **(parts.tests or {})}.items():
         void = [name for name in sorted(names or ()) if _is_void(dataset, name, counts[dataset.frames[name].mask_page])]
         if void and len(void) == len(names or ()):
             raise ValueError(
-                f"no pixel of the {len(void)} {key} images has a class, so that they teach and measure nothing; "
+                f"no pixel of the {len(void)} {key} images has a class, so that nothing can be learned or measured; "
                 "labels of official test sets are often held back: choose another split"
             )
         if void and key == "train":

@@ -1,4 +1,4 @@
-"""What can be wrong with a folder of images and masks, gathered so that one error tells all of it."""
+"""Checks a folder of images and masks, and gathers all that is wrong into one error."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from seg_al.datasets.mask_counts import PixelCounts
 log = logging.getLogger(__name__)
 
 EXAMPLES = 5
-"""Of each kind of problem that are named."""
+"""Entries of each kind of problem that a message names."""
 LONGEST = 200
-"""Bytes of an image's name: a file system holds 255, and pictures and answers add their endings to it."""
+"""Most bytes of an image's name: a file system allows 255, and written files add their endings to it."""
 MANY = 16
-"""Values outside the class list from which on they are shades rather than forgotten ids."""
+"""Number of unknown values from which on they are taken for shades, not for forgotten ids."""
 VALUES_NAMED = 256
-"""Values outside the class list that are named: every id that eight bits can hold."""
+"""Most values outside the class list that are named: every id of eight bits."""
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Where one image lies and what its path says."""
+    """The files of one image, and the fields of its path."""
 
     image: Path
     mask: Path
@@ -44,7 +44,7 @@ class ImageFiles:
     """Height and width of the file in pixels."""
     fields: Mapping[str, str]
     page: int | None = None
-    """Of the image's file, and of those of its mask and objects, from 0; None: they have one only."""
+    """The page of the image's file, and of its mask and object files, from 0; None: they have one page."""
     has_void: bool = True
     """Whether a pixel of the mask is void."""
 
@@ -65,7 +65,7 @@ class Problems:
     most: dict[str, int] = field(default_factory=dict)
 
     def add(self, kind: str, entries: Iterable[str], most: int = EXAMPLES) -> None:
-        """`most` are named, the others counted."""
+        """Adds entries of one kind, of which `most` are named and the others counted."""
         self.of_kind[kind] += entries
         self.most[kind] = most
 
@@ -104,7 +104,7 @@ class Files:
     listing: Listing
 
     def warn_of_masks_without_image(self, splits: Collection[str]) -> None:
-        """Tells of masks, in the splits that are used, that belong to no image."""
+        """Warns of masks in the used splits that belong to no image."""
         images = {image.file for image in self.images}
         fields = self.masks.lone()
         lone = [file for file in fields if file not in images and fields[file].get("split") in (None, *splits)]
@@ -113,7 +113,7 @@ class Files:
 
 
 def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
-    """Lists the folder. ValueError, saying what is there instead, where no image is."""
+    """Lists the folder. ValueError, with what it holds instead, where no file is an image."""
     if not os.path.isdir(root):  # also where the path is too long for a folder
         raise ValueError(
             f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>; docs/datasets.md says where "
@@ -129,7 +129,7 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     listing.refuse_strange()
     others = {
         file for pairs in (masks, objects) if pairs is not None for files in pairs.of_image.values() for file in files
-    }  # a wide pattern such as {name}.* finds masks beside their images as well
+    }  # a wide pattern such as {name}.* also finds masks that lie beside their images
     images = [image for image in found if image.file not in others]
     if not images:
         inside = shortened(sorted(path.name for path in root.iterdir()), 10) or "nothing"
@@ -138,20 +138,20 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
 
 
 def same_files(names: Sequence[str], found: Mapping[str, MatchedFile], files: Files) -> list[str]:
-    """The images, of those that are used, that are one file."""
+    """Pairs of used images that are one file."""
     paths = dict.fromkeys(found[name].file for name in names)
     return [f"{one} and {other}" for one, other in files.listing.same(list(paths))]
 
 
 def too_long(names: Sequence[str]) -> list[str]:
-    """The names that no picture or answer could be saved under."""
+    """The names that are too long for files that are written."""
     return [f"{name[:40]}... ({len(name.encode())} bytes)" for name in names if len(name.encode()) > LONGEST]
 
 
 def check_files(
     root: Path, images: Mapping[str, MatchedFile], files: Files, reading: FileReading, problems: Problems
 ) -> dict[str, ImageFiles]:
-    """Pairs each image with its mask and object file and reads their headers; what is wrong leaves its image out."""
+    """Pairs each image with its mask and object file and reads their headers; images with problems are left out."""
     frames: dict[str, ImageFiles] = {}
     for name, image in tqdm(images.items(), desc="read headers", unit="image", leave=False, disable=None, delay=1):
         mask = _partner(root, name, image, files.masks, "mask", problems)
@@ -181,7 +181,7 @@ def _partner(root: Path, name: str, image: MatchedFile, pairs: Partners, kind: s
 
 
 def _alike(root: Path, wanted: str, image: str) -> str:
-    """The files beside the wanted one that differ from it by their ending only."""
+    """Files that differ from the wanted one only by their ending."""
     place, base = PurePosixPath(wanted).parent, PurePosixPath(wanted).stem
     try:
         names = sorted(os.listdir(root / place))
@@ -206,7 +206,7 @@ def _header(
 
 
 def _fits(name: str, path: Path, kind: str, image: Header | None, reading: FileReading, problems: Problems) -> bool:
-    """Whether the mask or object file can be that of an image with this header."""
+    """Whether the mask or object file fits an image with this header."""
     header = _header(path, kind, reading.mask_problem, problems, f" of {name}")
     if header is None:
         return False
@@ -222,7 +222,7 @@ def _fits(name: str, path: Path, kind: str, image: Header | None, reading: FileR
 
 
 def _few(outside: list[str]) -> list[str]:
-    """The same, or one line where the many values are shades between those of classes."""
+    """The unknown values, or one line in their place where they are many shades between class values."""
     if len(outside) <= MANY:
         return outside
     return [
@@ -232,7 +232,7 @@ def _few(outside: list[str]) -> list[str]:
 
 
 def _one_class(table: ClassIds, present: Collection[int], pixels: Mapping[int, int]) -> str:
-    """Why masks that hold one class at most teach nothing, and what would help."""
+    """Why nothing can be learned from masks of one class, and the remedy."""
     held = ", ".join(
         f"{table.show(value)} ({table.name_of(value)}, {count:,} pixels)" for value, count in sorted(pixels.items())
     )
@@ -251,7 +251,7 @@ def _one_class(table: ClassIds, present: Collection[int], pixels: Mapping[int, i
 def check_values(
     frames: Mapping[str, ImageFiles], counts: Mapping[Page, PixelCounts], table: ClassIds, problems: Problems
 ) -> dict[str, ImageFiles]:
-    """Notes which frames have void pixels; values outside the class list become problems, unused classes a warning."""
+    """Notes which images have void pixels; values outside the class list become problems, unused classes a warning."""
     pixels: Counter[int] = Counter()
     images: dict[int, list[str]] = defaultdict(list)
     checked: dict[str, ImageFiles] = {}

@@ -1,4 +1,4 @@
-"""Which images of a folder are trained on, choose and report: by their paths, by lists, or drawn from `run`."""
+"""Splits images into train, val and tests: by their paths, by lists, or drawn from `run`."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Wanted:
 
     split: By
     train: SplitValues | None
-    """None: every image that val and test leave over."""
+    """None: every image that is in neither val nor test."""
     val: SplitValues | float
-    """A number is drawn from the training images: below 1 a share of them, else so many."""
+    """A number is drawn from the training images: a share of them below 1, else a count."""
     test: SplitValues | float
-    """Likewise; several names are several tests."""
+    """As for val; several names are several tests."""
     stratify: Sequence[str] | str = ()
-    """Columns: all images that agree in them have their share of what is drawn."""
+    """Columns whose values keep their shares in what is drawn."""
     group: str | None = None
-    """The column whose groups, such as patients, are never in two splits."""
+    """The column whose groups, such as patients, are never divided over two splits."""
 
     def problems(self, fields: Sequence[str]) -> list[str]:
         """What is wrong with these values for images whose pattern has `fields`."""
@@ -59,7 +59,7 @@ class Wanted:
         return wrong
 
     def _why(self, value: SplitValues | float | None, fields: Sequence[str]) -> str | None:
-        """What is wrong with one of the three."""
+        """What is wrong with the value of train, val or test."""
         if isinstance(value, int | float):
             count = value >= 1 and float(value).is_integer()
             if isinstance(value, bool) or not (count or 0 < value < 1):
@@ -73,7 +73,7 @@ class Wanted:
 
 @dataclass
 class Parts:
-    """Names by split before anything is drawn; None: to be drawn."""
+    """Image names by split before anything is drawn; None: a split that is drawn."""
 
     train: set[str]
     val: set[str] | None
@@ -87,7 +87,7 @@ class Parts:
 
 
 def named_parts(wanted: Wanted, images: Mapping[str, MatchedFile], root: Path) -> Parts:
-    """The images of each split by folder or list; numbers are left to `draw_parts`."""
+    """The images of each split that folders or lists name; `draw_parts` draws the others."""
     parts = Parts(set(), None, None)
     every = Names(images) if wanted.split == "list" else Names({})
 
@@ -108,7 +108,7 @@ def named_parts(wanted: Wanted, images: Mapping[str, MatchedFile], root: Path) -
     if wanted.train is None:
         parts.train = set(images) - set(parts.used)
         if not parts.train:
-            parts.problems["split without an image"].append("train: val and test leave none over")
+            parts.problems["split without an image"].append("train: val and test take all images")
     else:
         parts.train = {name for word in _words(wanted.train) for name in names_of(word)}
     _overlaps(parts)
@@ -130,14 +130,14 @@ def _overlaps(parts: Parts) -> None:
 
 
 def no_column(key: str, names: Sequence[str]) -> Mapping[str, str]:
-    """Of images that have no columns."""
+    """The column reader of images without columns."""
     raise ValueError(f"there is no column {key!r} of {len(names)} images; leave group and stratify out")
 
 
 def draw_parts(
     parts: Parts, wanted: Wanted, run: int, column: ColumnReader = no_column
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """Pool, val and tests, sorted; what is a number is drawn from the training images, the test first.
+    """Pool, val and tests, sorted; splits given as numbers are drawn from the training images, the test first.
 
     Every stratum of `wanted.stratify` has its share of what is drawn; groups of `wanted.group` are drawn whole.
     Raises ValueError where nothing would be left in the pool or nothing drawn, and where a group is in two splits.
@@ -184,7 +184,7 @@ def _refuse_straddling(parts: Parts, wanted: Wanted, groups: Mapping[str, str]) 
 
 
 def _listed(path: Path, names: Names, problems: dict[str, list[str]]) -> set[str]:
-    """The images that a list names, one a line, alone or before another column; "#" begins a remark."""
+    """The images that a list names, one per line, alone or before further columns; "#" begins a comment."""
     if not os.path.isfile(path):  # also where the path is too long for a file
         problems["list that is not there"].append(str(path))
         return set()

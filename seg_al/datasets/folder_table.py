@@ -1,4 +1,4 @@
-"""More columns of a folder's images, from a CSV file: patients, plates, grades."""
+"""Reads more columns of a folder's images from a CSV file: patients, plates, grades."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from seg_al.datasets.splits import csv_cells
 
 
 def with_table(images: Mapping[str, MatchedFile], path: Path) -> dict[str, MatchedFile]:
-    """The images with what the file says of them; its first line names the columns, the first of which is the image.
+    """The images with their values in the file; its first line names the columns, the first of which is the image.
 
-    Rows of other images, and images without a row, are left as they are. ValueError with all that is wrong.
+    Rows of other images are ignored, and images may have no row. ValueError with all that is wrong.
     """
     if not path.is_file():
         raise ValueError(f"there is no file {path}; set dataset.table to a CSV file below dataset.root, or to null")

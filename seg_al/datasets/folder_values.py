@@ -1,4 +1,4 @@
-"""What can be wrong with the values that describe a folder of images, before a file is looked at."""
+"""Checks the values that describe a folder of images, before any file is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def refuse_other_kinds(
     splits: Mapping[str, object],
     numbers: Mapping[str, object],
 ) -> None:
-    """ValueError that lists the values, by key, that are not texts, texts or null, lists, splits and numbers."""
+    """ValueError that lists each key whose value is not of its kind: text, text or null, list, split, number."""
     wrong = [f"dataset.{key}={value!r} is not a text" for key, value in texts.items() if not _is_text(value)]
     wrong += [
         f"dataset.{key}={value!r} is not a text, or null"
@@ -50,7 +50,7 @@ def _is_number(value: object) -> bool:
 
 
 def pattern_problems(patterns: Mapping[str, str]) -> list[str]:
-    """Fields that the images do not have, and patterns that are the same."""
+    """Problems of patterns: fields that the images do not have, and two equal patterns."""
     fields = Pattern(patterns["images"]).fields
     wrong = []
     for key, text in patterns.items():
@@ -64,7 +64,7 @@ def pattern_problems(patterns: Mapping[str, str]) -> list[str]:
 
 
 def size_problems(scale: float, size: Sequence[int] | None) -> list[str]:
-    """A scale or a size that is none, and both at once."""
+    """Problems of scale and size: wrong values, and both given at once."""
     if not (math.isfinite(scale) and scale > 0):
         return [f"dataset.scale={scale} is not a factor above 0; 1.0 keeps the size, 0.5 halves it"]
     if size is not None and (

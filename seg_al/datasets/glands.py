@@ -1,4 +1,4 @@
-"""A small synthetic gland dataset, made deterministically and written in GlaS's own layout; no download, no server."""
+"""A small synthetic dataset of glands, always the same, written in the layout of GlaS; it needs no download."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from seg_al.randomness import numpy_rng
 log = logging.getLogger(__name__)
 
 PAINTING_VERSION = 1
-"""Part of the folder's name: raise it with every change of the painting."""
+"""Part of the folder's name: increase it with every change of the painting."""
 SEED = 0
-"""Of the images; `run` draws only the split."""
+"""Seed of the images; `run` draws only the split."""
 PATIENTS = 14
 DETAILED = {
     "benign": ("healthy", "adenomatous"),
@@ -30,9 +30,9 @@ DETAILED = {
 
 
 def write_glands(folder: Path, *, train: int, test_a: int, test_b: int, size: tuple[int, int], seed: int) -> None:
-    """Writes images of `size` (height, width in pixels), annotations and Grade.csv, where `folder` is not there yet.
+    """Writes images of `size` (height, width in pixels), annotations and Grade.csv, unless `folder` exists.
 
-    The folder appears whole: it is written beside its place and renamed, whoever else does the same at the same time.
+    The folder is written under another name and then renamed, so that other processes never see half of it.
     """
     if folder.exists():
         return
@@ -58,7 +58,7 @@ def write_glands(folder: Path, *, train: int, test_a: int, test_b: int, size: tu
 def _write_image(
     folder: Path, name: str, malignant: bool, size: tuple[int, int], seed: int
 ) -> tuple[str, int, str, str]:
-    """Paints one image of a patient who, but for one in eight, has this grade only; returns its row of Grade.csv."""
+    """Paints one image and returns its row of Grade.csv; seven of eight patients have images of one grade only."""
     rng = numpy_rng(seed, "glands", name)
     has_grade = malignant != (rng.random() < 1 / 8)
     patient = 2 * int(rng.integers(0, PATIENTS // 2)) + 1 + has_grade
@@ -72,7 +72,7 @@ def _write_image(
 
 
 def read_glands(root: str, run: int, val: int, train: int, test_a: int, test_b: int, size: Sequence[int]) -> GlaS:
-    """Paints the images under `root` where they are not there yet, and reads them as GlaS is read.
+    """Paints the images under `root` unless they exist, and reads them as GlaS is read.
 
     `val` of the `train` images are drawn from `run`, each grade with its share.
     """

@@ -31,7 +31,7 @@ NAME = re.compile(r"(train|testA|testB)_\d+")
 GRADES = ("benign", "malignant")
 TABLE_COLUMNS = ("name", "patient ID", "grade (GlaS)", "grade (Sirinukunwattana et al. 2015)")
 TABLE_KEYS = ("grade", "grade_detailed", "patient")
-"""Our names of what Grade.csv says of an image."""
+"""Our names of the columns of Grade.csv."""
 LISTED = "grade, grade_detailed or patient"
 WHERE_TO_GET_IT = (
     "get the Warwick-QU images from the GlaS challenge page of the Warwick TIA centre (see docs/datasets.md), "
@@ -41,7 +41,7 @@ WHERE_TO_GET_IT = (
 
 @dataclass(frozen=True)
 class GlasFiles:
-    """Where one image lies and what Grade.csv says of it."""
+    """The files of one image, and its row of Grade.csv."""
 
     image: Path
     annotation: Path
@@ -65,7 +65,7 @@ class GlaS:
     scale: float
     """Factor on height and width; 1.0 leaves the pixels as they are."""
     window: ValueWindow | None = None
-    """Of the images' grey levels; None: they have 8 bits."""
+    """The window of the images' grey levels; None: they have 8 bits."""
 
     classes: ClassVar[tuple[str, ...]] = ("background", "gland")
     background: ClassVar[int | None] = 0
@@ -76,7 +76,7 @@ class GlaS:
         return max(1, round(height * self.scale)), max(1, round(width * self.scale))
 
     def image(self, name: str) -> ByteImage:
-        """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
+        """RGB [H, W, 3], resized bilinearly. ValueError if the file is corrupt."""
         return resized(read_picture(self.frames[name].image, self.window), self.size(name))
 
     def askable(self, name: str) -> None:
@@ -89,7 +89,7 @@ class GlaS:
     def objects(self, name: str) -> npt.NDArray[np.int32]:
         """[H, W] gland ids, 0 outside, resized to the nearest pixel. ValueError if the file is corrupt or coloured.
 
-        Pixels of one id that do not touch are glands of their own: some annotations of test B give all glands one id.
+        Separate pieces of one id are separate glands: some annotations of test B give all glands one id.
         """
         glands: npt.NDArray[np.int32] = label(self._ids(name), connectivity=2).astype(np.int32)
         return glands
@@ -98,14 +98,14 @@ class GlaS:
         return resized_labels(read_ids(self.frames[name].annotation), self.size(name))
 
     def column(self, key: str) -> Mapping[str, str]:
-        """A column of Grade.csv for the pool by image: grade, grade_detailed or patient."""
+        """A column of Grade.csv by image of the pool: grade, grade_detailed or patient."""
         if key not in TABLE_KEYS:
             raise ValueError(f"GlaS has no column {key!r}; choose {LISTED}")
         return grade_columns(self.frames, self.pool)[key]
 
 
 def grade_columns(frames: Mapping[str, GlasFiles], names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The columns of Grade.csv by our name and by image."""
+    """The columns of Grade.csv by our names, and in each the value by image."""
     rows = {name: (frames[name].grade, frames[name].grade_detailed, frames[name].patient) for name in names}
     return {key: {name: row[place] for name, row in rows.items()} for place, key in enumerate(TABLE_KEYS)}
 
@@ -161,7 +161,7 @@ def read_glas(
 
 
 def _folder_of(root: Path) -> Path:
-    """`root`, or its only sub-folder with a Grade.csv where it has none itself."""
+    """`root` if it has a Grade.csv, else its only sub-folder that has one."""
     if not root.is_dir():
         raise ValueError(f"there is no folder {root} (from {Path.cwd()}); {WHERE_TO_GET_IT}")
     if (root / "Grade.csv").is_file():
@@ -208,7 +208,7 @@ def _frames(folder: Path, reading: FileReading) -> dict[str, GlasFiles]:
 
 
 def _common_size(image: Path, annotation: Path, reading: FileReading) -> tuple[int, int]:
-    """Height and width of both files from their headers; ValueError naming the files where they are no such pair."""
+    """Height and width of both files from their headers; ValueError where they do not fit together."""
     headers, wrong = [], []
     for path in (image, annotation):
         try:
@@ -229,7 +229,7 @@ def _common_size(image: Path, annotation: Path, reading: FileReading) -> tuple[i
 
 
 def _grades(path: Path) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
-    """Patient, grade and detailed grade by image, and what is wrong; cells are stripped of their stray spaces."""
+    """Patient, grade and detailed grade by image, and what is wrong; spaces around cells are removed."""
     if not path.is_file():
         return {}, [f"{path.name} is missing"]
     try:

@@ -1,4 +1,4 @@
-"""Which image a text file means: by name, by path, with any folders before and with or without an ending."""
+"""Finds the image that a line of a text file names: by name or path, with or without folders and ending."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seg_al.datasets.files.header import SUFFIXES
 
 
 class Names:
-    """The images of a dataset, to be looked up by what lists and tables call them."""
+    """The images of a dataset, found by the names that lists and tables use."""
 
     def __init__(self, images: Mapping[str, MatchedFile]) -> None:
         self._images = images
@@ -20,7 +20,7 @@ class Names:
                 self._index.setdefault(key, []).append(name)
 
     def of(self, text: str) -> list[str]:
-        """The images of this name, exactly; of several, those whose folders agree with the text's furthest up.
+        """The images of exactly this name; of several, those with the most folders in common with the text.
 
         Only the ending of a picture is taken off, so that "scan.2" is never read as "scan".
         """
@@ -46,7 +46,7 @@ class Names:
 
 
 def _beginnings(line: str) -> Iterator[str]:
-    """What could be the first column, longest first."""
+    """Possible first columns, longest first."""
     whole = line.strip()
     yield whole
     for place in range(len(whole) - 1, 0, -1):

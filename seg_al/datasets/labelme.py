@@ -1,4 +1,4 @@
-"""A folder of images with one JSON of LabelMe beside each: objects one by one, or class maps painted of them."""
+"""A folder of images with one LabelMe JSON for each: as single objects, or as class maps painted from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from seg_al.tasks.objects.objects import Instances
 log = logging.getLogger(__name__)
 
 Missing = Literal["refuse", "empty"]
-"""What an image without a JSON is: a mistake, or an image without an object."""
+"""How an image without a JSON counts: as a mistake, or as an image without an object."""
 
 
 def read_labelme(
@@ -55,8 +55,8 @@ def read_labelme(
 ) -> ObjectDataset:
     """Finds, reads, checks and splits the images below `root`; conf/dataset/labelme.yaml says what each value means.
 
-    The arguments are many because they mirror that file. Raises one ValueError that lists everything that cannot be
-    used; what was left out is one warning in the log, with counts.
+    There are many arguments because they are the keys of that file. Raises one ValueError that lists all that cannot be
+    used. What was left out is one warning in the log, with counts.
     """
     wanted, reading = Wanted(split, train, val, test, stratify, group), FileReading(window)
     wrong = _problems(images, annotations, missing, classes, void, background)
@@ -124,7 +124,7 @@ def _found(root: Path, images: str, findings: Findings) -> dict[str, MatchedFile
 
 
 def _read(files: Mapping[str, Path], missing: Missing, findings: Findings) -> dict[str, LabelmeFile | None]:
-    """What each JSON says; None where an image has none and may."""
+    """The content of each JSON; None for an image that has none, where that is allowed."""
     pages: dict[str, LabelmeFile | None] = {}
     for name, path in tqdm(files.items(), "read annotations", unit="image", leave=False, disable=None, delay=1):
         try:
@@ -151,7 +151,7 @@ def _read(files: Mapping[str, Path], missing: Missing, findings: Findings) -> di
 
 
 def _tell_lone(root: Path, annotations: str, used: set[Path], findings: Findings) -> None:
-    """JSON files that could be of an image and are of none."""
+    """JSON files that belong to no image."""
     whole = re.compile(Pattern(annotations).regex({}))
     lone = [path for path in sorted(root.rglob("*.json")) if path not in used]
     names = [path.relative_to(root).as_posix() for path in lone]
@@ -162,7 +162,7 @@ def _tell_lone(root: Path, annotations: str, used: set[Path], findings: Findings
 def _listed(
     root: Path, found: MatchedFile, page: LabelmeFile | None, reading: FileReading, findings: Findings
 ) -> Listed | None:
-    """The image, whose size and name must be those that its JSON tells."""
+    """The image, whose size and name must agree with its JSON."""
     path = root / found.file
     try:
         header = read_header(path)
@@ -201,7 +201,7 @@ def _classes(
     background: str,
     findings: Findings,
 ) -> tuple[str, ...]:
-    """The labels in the order of their class ids, from 1: those of the config, or all that are drawn, by name."""
+    """The labels in the order of their class ids, from 1: those of the config, or all drawn ones, sorted."""
     count = Counter(
         shape.label
         for page in pages.values()
@@ -231,7 +231,7 @@ def _instances(
     scale: float,
     findings: Findings,
 ) -> Instances:
-    """The objects of an image at the working size; void regions are crowds of every class; background is nothing."""
+    """The objects of an image at the working size; void regions are crowds of every class; background has no object."""
     class_of = {name: place for place, name in enumerate(names, start=1)}
     codes, classes, crowds, labels = [], [], [], []
     try:

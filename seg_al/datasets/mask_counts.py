@@ -1,4 +1,4 @@
-"""Which values every mask of a dataset holds: each mask is decoded for this once, and remembered until it changes."""
+"""Counts the values in every mask of a dataset; counts are remembered until a mask changes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ log = logging.getLogger(__name__)
 PixelCounts = Mapping[int, int]
 """Pixels by mask value."""
 Mask = tuple[Path, int | None]
-"""A file, and the place of a page in it from 0; None: it has one only."""
+"""A file, and the number of a page in it, from 0; None: the file has one page."""
 READING = 2
-"""Raised where the same file gives other values than before, so that old counts are not used."""
+"""Increase it when the same file is read as other values than before, so that old counts are not used."""
 MOST_MASK_VALUES = 1000
-"""A mask with more of them is antialiased or of another kind, an error to be repaired: it is not remembered."""
+"""A mask with more values has soft edges or is another kind of file; as it must be repaired, it is not remembered."""
 
 
 def memory_folder() -> Path:
-    """Where counts are kept: the user's cache folder, beside nothing of the dataset."""
+    """The user's cache folder, where counts are kept; nothing is written into the dataset."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seg_al" / "masks"
 
 
@@ -64,13 +64,13 @@ def _key(mask: Mask) -> str:
 
 
 def _stamp(mask: Path) -> list[int]:
-    """What changes when a file does: its bytes and the nanosecond of its last change."""
+    """The size and the time of the last change of a file, by which changes are noticed."""
     status = mask.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 def _recalled(memory: Path) -> dict[str, dict[str, Any]]:
-    """What was remembered, by path; nothing where the file is not there or not ours."""
+    """Remembered counts by path; empty where there are none, or the file is not ours."""
     try:
         rows: dict[str, dict[str, Any]] = json.loads(memory.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Images with their objects one by one, whatever files told of them: COCO's JSON, LabelMe's."""
+"""Images with their single objects, whether they were read from COCO or from LabelMe files."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ DERIVED = ("kind", "size")
 
 @dataclass(frozen=True)
 class ObjectDataset:
-    """The images of one split, decoded on every call; a reader builds it. Objects are held, at the working size."""
+    """The images of one split, decoded on every call. Objects are kept in memory, at the working size."""
 
     images: Mapping[str, Listed]
     objects_of: Mapping[str, Instances]
     classes: tuple[str, ...]
-    """With the background first."""
+    """The names of the classes, with the background first."""
     pool: tuple[str, ...]
     val: tuple[str, ...]
     tests: Mapping[str, tuple[str, ...]]
     window: ValueWindow | None = None
-    """Of the images' grey levels; None: they have 8 bits."""
+    """The window of the images' grey levels; None: they have 8 bits."""
     colours: tuple[Colour, ...] | None = None
-    """Of the classes in pictures; None: any."""
+    """The colours of the classes in pictures; None: the default ones."""
     _kinds: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -56,7 +56,7 @@ class ObjectDataset:
         return self.objects_of[name].size
 
     def image(self, name: str) -> ByteImage:
-        """RGB [H, W, 3], resized bilinearly over all that a pixel covers. ValueError if the file is corrupt."""
+        """RGB [H, W, 3], resized bilinearly. ValueError if the file is corrupt."""
         image = self.images[name]
         return resized(read_picture(image.path, self.window, image.page), self.size(name))
 
@@ -65,23 +65,23 @@ class ObjectDataset:
         return self.objects_of[name]
 
     def target(self, name: str) -> ByteImage:
-        """[H, W] class ids: the smaller object on top, background where none is, IGNORE where only a crowd is."""
+        """[H, W] class ids: the smaller object on top, background without an object, IGNORE where only a crowd is."""
         return class_map(self.objects_of[name])
 
     def askable(self, name: str) -> BoolMask | None:
-        """[H, W], all but the pixels of crowds; None where the image has no crowd."""
+        """[H, W], the pixels outside crowds; None where the image has no crowd."""
         return self.target(name) != IGNORE if self.objects_of[name].crowd.any() else None
 
     def objects(self, name: str) -> npt.NDArray[np.int32]:
-        """[H, W] the place of the object among `instances`, from 1; 0: none."""
+        """[H, W] the number of the object among `instances`, from 1; 0: no object."""
         return object_map(self.objects_of[name])
 
     def column(self, key: str) -> Mapping[str, str]:
-        """For each image of the pool: kind, size, or a plain value that the files give of every image."""
+        """For each image of the pool, its kind, its size, or another value that the files state."""
         return self.values(key, self.pool)
 
     def values(self, key: str, names: Sequence[str]) -> dict[str, str]:
-        """The same for any images. ValueError where there is no such column."""
+        """The value of the column `key` for each of `names`. ValueError where there is no such column."""
         own = set.intersection(*(set(image.fields) for image in self.images.values())) - {*DERIVED}
         if key not in own and key not in DERIVED:
             raise ValueError(f"this dataset has no column {key!r}; choose {', '.join((*DERIVED, *sorted(own)))}")
@@ -97,7 +97,7 @@ class ObjectDataset:
 
 
 def split_up(whole: ObjectDataset, wanted: Wanted, run: int, root: Path, window: object, boxes: int) -> ObjectDataset:
-    """The same images by split, with their window. ValueError where they cannot be split, or a split has no object.
+    """The images by split, with their window. ValueError where they cannot be split, or a split has no object.
 
     `boxes` counts the annotations that have a box and no mask.
     """
@@ -112,7 +112,7 @@ def split_up(whole: ObjectDataset, wanted: Wanted, run: int, root: Path, window:
 
 
 def _check_splits(dataset: ObjectDataset, splits: Splits, boxes: int) -> None:
-    """ValueError where a split has no object, so that nothing is learned or measured. Images without one stay.
+    """ValueError where a split has no object, so that nothing can be learned or measured.
 
     `boxes` counts the annotations that have a box and no mask.
     """
@@ -139,7 +139,7 @@ def _check_splits(dataset: ObjectDataset, splits: Splits, boxes: int) -> None:
 
 
 def filled(instances: Instances, labels: Sequence[str], scale: float, findings: Findings) -> Instances:
-    """The objects at the working size; those without a pixel, before or after, are left out. `labels` name them."""
+    """The objects at the working size, without those that have no pixel before or after; `labels` name them."""
     labels = list(labels)
     whole = _without_empty(instances, labels, "mask without a pixel", findings)
     height, width = (max(1, round(side * scale)) for side in instances.size)
@@ -148,7 +148,7 @@ def filled(instances: Instances, labels: Sequence[str], scale: float, findings: 
 
 
 def _without_empty(instances: Instances, labels: list[str], kind: str, findings: Findings) -> Instances:
-    """Without the empty masks, which also leave `labels`."""
+    """The objects without empty masks, whose `labels` are removed too."""
     full = instances.areas > 0
     if full.all():
         return instances

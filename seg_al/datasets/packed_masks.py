@@ -1,4 +1,4 @@
-"""Keeps boolean masks in little memory, the ones that were used last."""
+"""Keeps the boolean masks that were used last, in little memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PackedMasks:
         return np.unpackbits(bits, count=int(np.prod(shape))).view(np.bool_).reshape(shape)
 
     def put(self, name: str, mask: BoolMask) -> None:
-        """Takes a mask that is not held yet."""
+        """Adds a mask that is not held yet."""
         packed = zlib.compress(np.packbits(mask).tobytes(), level=1)
         self._held[name] = (mask.shape, packed)
         self._bytes += len(packed)

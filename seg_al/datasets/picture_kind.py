@@ -1,4 +1,4 @@
-"""Tells kinds of microscopy apart by colour and brightness, by a fixed rule."""
+"""Sorts images into kinds of microscopy by colour and brightness, by a fixed rule."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PictureKind = Literal["stained", "brightfield", "fluorescence"]
 CHROMA = 3.0
 """Grey levels of 255 above which a picture has colour."""
 BRIGHT = 128
-"""Grey level of 255 from which on a background is bright."""
+"""Grey level, of 255, from which on a background is bright."""
 SIDE = 64
-"""Pixels to which height and width are averaged before: the kind is no matter of detail."""
+"""Height and width in pixels to which an image is averaged first, because details do not matter."""
 
 
 def kind_of(image: ByteImage) -> PictureKind:  # [H, W, 3]

@@ -1,4 +1,4 @@
-"""Files of several pages, each page of which is an image of its own."""
+"""Files of several pages, where each page is an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seg_al.datasets.file_patterns import MatchedFile
 from seg_al.datasets.files.header import read_header
 
 STACK = "stack"
-"""The column that tells which file a slice is of."""
+"""The column with the file of a slice."""
 
 
 def slices_of(root: Path, images: Sequence[MatchedFile]) -> list[MatchedFile]:
@@ -22,7 +22,7 @@ def slices_of(root: Path, images: Sequence[MatchedFile]) -> list[MatchedFile]:
         try:
             pages = read_header(root / image.file).pages
         except ValueError:
-            pages = 1  # what is wrong is told with all other problems
+            pages = 1  # reported later, with all other problems
         fields = {STACK: image.file, **image.fields}
         found += [replace(image, fields=fields, page=page if pages > 1 else None) for page in range(pages)]
     return found

@@ -1,4 +1,4 @@
-"""Which images are asked about and which choose checkpoints: draws, writes and reads such a split, always by name."""
+"""Draws, writes and reads splits of images, by name, into a pool to ask about and val to choose checkpoints by."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import numpy as np
 from seg_al.randomness import numpy_rng
 
 ORDERS = 20
-"""Random orders of the groups that a split by groups chooses the best of."""
+"""Number of random orders of the groups, of which a split by groups takes the best."""
 
 Row = tuple[str, str, str]
-"""Where a row stands (file and line), the image, and the split it is given to."""
+"""File and line of a row, its image, and its split."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Names of images, sorted, every name in one place only."""
+    """Sorted names of images; no name is in two splits."""
 
     pool: tuple[str, ...]
     val: tuple[str, ...]
     tests: Mapping[str, tuple[str, ...]]
-    """By part, such as "testA"."""
+    """The tests by name, such as "testA"."""
     origin: Mapping[str, str]
-    """How it was drawn, for a reader: run, stratify, group, val; empty where a file does not say."""
+    """How the split was drawn: run, stratify, group, val; empty where a file does not say."""
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Every image with its split: pool, val, then the tests in the order of their names."""
@@ -46,9 +46,9 @@ def draw_split(
     group: str | None,
     tests: Mapping[str, tuple[str, ...]],
 ) -> Split:
-    """Draws `val` of the images that each of the `columns` maps to a value; the rest is the pool.
+    """Draws `val` of the images in `columns`; the others are the pool.
 
-    The values of the columns in `stratify` have their share on both sides; images of one value of `group` stay
+    Each value of the columns in `stratify` has its share in both; images with one value of `group` stay
     together.
     """
     names = next(iter(columns.values()))
@@ -65,7 +65,7 @@ def draw_split(
 
 
 def origin_of(run: int, val: int, stratify: Sequence[str], group: str | None) -> dict[str, str]:
-    """How a split was drawn, for a reader."""
+    """How a split was drawn, as texts for a file."""
     together = {} if group is None else {"group": group}
     return {"run": str(run), "stratify": ", ".join(stratify), **together, "val": str(val)}
 
@@ -103,7 +103,7 @@ def by_group(
 ) -> tuple[str, ...]:
     """About `count` image names that make up whole groups, so that no group is on both sides.
 
-    Of ORDERS random orders, each filled greedily, the one wins that misses the fewest strata on either side,
+    Takes the best of ORDERS random orders, each filled greedily: the one that misses the fewest strata on either side,
     then is nearest to `count` images, then nearest to the strata's shares. Raises ValueError where no group fits.
     """
     sizes = Counter(groups.values())
@@ -145,7 +145,7 @@ def _skew(names: Sequence[str], strata: Mapping[str, str]) -> float:
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Writes CSV with columns image,split under comment lines with the origin; whole, then renamed."""
+    """Writes CSV with columns image,split under comment lines with the origin; under another name, then renamed."""
     text = io.StringIO()
     for key, value in split.origin.items():
         text.write(f"# {key}: {value}\n")
@@ -193,7 +193,7 @@ def _placed_in(placed: Mapping[str, str], split: str) -> tuple[str, ...]:
 
 
 def _misplaced(name: str, split: str, part: str | None) -> str | None:
-    """What is wrong with giving the image to the split; None where nothing is."""
+    """Why the image cannot be in the split; None where it can."""
     if part is None:
         return f"{name} is not in the dataset"
     allowed = ("pool", "val") if part == "train" else (part,)
@@ -211,7 +211,7 @@ def csv_cells(path: Path) -> list[list[str]]:
 
 
 def text_of(path: Path) -> str:
-    """What a text file holds. ValueError, naming it, where it is not in UTF-8."""
+    """The content of a text file. ValueError, naming it, where it is not in UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -223,7 +223,7 @@ def text_of(path: Path) -> str:
 
 
 def _file_rows(path: Path) -> tuple[list[Row], dict[str, str], list[str]]:
-    """The rows of a file of ours, its origin from the comment lines, and its malformed lines."""
+    """The rows of a file that `write_split` wrote, its origin from the comment lines, and its malformed lines."""
     rows: list[Row] = []
     origin: dict[str, str] = {}
     problems: list[str] = []
@@ -247,7 +247,7 @@ def _file_rows(path: Path) -> tuple[list[Row], dict[str, str], list[str]]:
 
 
 def _folder_rows(folder: Path, part_of: Mapping[str, str]) -> tuple[list[Row], dict[str, str], list[str]]:
-    """The same of the three files, found by name because a file system lists them in any order."""
+    """The rows and the malformed lines of the three files train.csv, val.csv and test.csv."""
     rows: list[Row] = []
     problems: list[str] = []
     for file, split in (("train.csv", "pool"), ("val.csv", "val"), ("test.csv", "test")):

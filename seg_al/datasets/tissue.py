@@ -1,4 +1,4 @@
-"""Paints gland tissue as a microscope shows it, for the synthetic dataset of glands.py.
+"""Paints gland tissue like that under a microscope, for the synthetic dataset of glands.py.
 
 Tissue is painted as amounts of haematoxylin and eosin and turned to colours by Beer-Lambert's law, so that stains vary
 between patients as they do between laboratories. Lengths are in pixels, stains in optical density.
@@ -20,7 +20,7 @@ HAEMATOXYLIN = np.array((0.62, 0.74, 0.33))
 EOSIN = np.array((0.13, 0.92, 0.33))
 """Optical densities of one unit of stain in red, green and blue; typical of scanned H&E slides."""
 HARD_TRAITS = ("faded", "overstained", "blurred", "inflamed", "solid", "shrunken", "oedema", "torn", "near", "far")
-"""Hard traits, of which every second image has one."""
+"""Traits that make an image hard; every second image has one."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Look:
     tint: tuple[float, float, float]
     """Factors on the optical density of red, green and blue."""
     lymphocytes: float
-    """Per 1000 pixels of stroma."""
+    """Number per 1000 pixels of stroma."""
     collagen: float
     """Amount of eosin in the stroma; 1 is usual, little where it is swollen with water."""
     torn: float

@@ -1,7 +1,7 @@
-"""What is measured on a set of images: Dice, IoU, pixel accuracy, calibration and, where asked, whole objects.
+"""Measures class maps on a set of images: Dice, IoU, pixel accuracy, calibration and, on request, whole objects.
 
-Pixels whose target is IGNORE count nowhere; an image that has no other pixel is left out, with a warning in the log.
-Nothing that is kept grows with the number of pixels.
+Pixels whose target is IGNORE are not counted; an image without other pixels is left out, with a warning in the log.
+Memory does not grow with the number of pixels.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from seg_al.measuring.objects import EMPTY_METRICS, objects_of_classes, without_
 _log = logging.getLogger(__name__)
 
 LEAST_OBJECT = 30
-"""Pixels; 99 % of the glands annotated in GlaS are larger even at a quarter of the full scale."""
+"""In pixels; 99 % of the glands annotated in GlaS are larger, even at a quarter of the full scale."""
 IMAGE_MEANS = ("dice", "iou", "object_f1", "object_dice", "object_hausdorff")
 _BINS = 15
 CLASS_MAP_METRICS = (
@@ -44,7 +44,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class Evaluation:
-    """Adds up images one at a time and gives the metrics over all of them; `result` names and defines them.
+    """Adds up images one at a time and computes the metrics over all of them, which `result` defines.
 
     Foreground is every class but the background. With `objects`, connected components of the predicted foreground
     are compared with true objects, which needs exactly one foreground class. Objects below `least_object` pixels, of
@@ -72,10 +72,10 @@ class Evaluation:
         self._calibration: Floats = np.zeros((3, _BINS + 1))
         self._rows: list[dict[str, float | str]] = []
         self._empty: list[bool] = []
-        """Of each row, whether its target has no foreground."""
+        """For each row, whether its target has no foreground."""
 
     def add(self, name: str, probabilities: Tensor, target: ByteImage, objects: ObjectImage | None) -> None:
-        """Takes one image: probabilities [C, H, W], class ids [H, W] and, for object metrics, object ids [H, W].
+        """Adds one image: probabilities [C, H, W], class ids [H, W] and, for object metrics, object ids [H, W].
 
         Raises ValueError, naming the image, for shapes that differ, for class ids that do not exist, and for
         probabilities that are NaN or outside 0..1; nothing is added then.
@@ -204,7 +204,7 @@ def overlap_scores(confusion: Confusion) -> tuple[Floats, Floats]:  # [C, C] -> 
 
 
 def mean_of_present(scores: Floats) -> float:
-    """The mean over the classes that occur; 1 where none does: nothing to find and nothing found."""
+    """The mean over the classes that occur; 1 where none does, as nothing was to be found and nothing was found."""
     present = scores[~np.isnan(scores)]
     return float(present.mean()) if present.size else 1.0
 
@@ -214,7 +214,7 @@ def _share_correct(confusion: Confusion) -> float:
 
 
 def _calibration(confidence: Tensor, correct: BoolMask) -> Floats:  # [N], [N] -> [3, 16]
-    """Per bin of confidence: the pixels, the sum of their confidence, and how many are correct."""
+    """For each bin of confidence: the number of pixels, the sum of their confidence, and the number of correct ones."""
     edges = torch.linspace(0, 1, _BINS + 1)
     bins = (torch.bucketize(confidence.clamp(max=1), edges, right=True) - 1).numpy()
     sums = [None, confidence.numpy().astype(np.float64), correct.astype(np.float64)]

@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 IouType = Literal["bbox", "segm"]
 MOST = 100
-"""Detections of an image, the most certain ones, that COCO counts."""
+"""The number of most certain detections of an image that COCO counts."""
 PARTS = ("all", "small", "medium", "large")
-"""By the area in pixels at the size that is measured: below 32², 32² to 96², above."""
+"""Ranges of the area in pixels, at the measured size: below 32², 32² to 96², above."""
 
 
 def precision_metric(name: str, judges: bool = False, of_class: str = "") -> Metric:
@@ -54,8 +54,9 @@ def coco_metrics(
     "_large", "bbox_ar" (mean recall) and "bbox_ap_<class>"; the same for "segm", unless detections have boxes only.
     A class or a size without a true object has no number and is left out of all means; the log names such classes. An
     image counts its `most` most certain detections: above 100 for fields of cells with more objects than that.
-    Crowds are neither to be found nor mistakes. Areas are those of the masks, where COCO's own files give those of the
-    polygons. No detection at all gives 0. ValueError where nothing is to be found, or where images are missing.
+    Crowds need not be found, and a detection in a crowd is no mistake. Areas are those of the masks, where COCO's own
+    files give those of the polygons. Without any detection the AP is 0. ValueError where there is no object to find,
+    or where images are missing.
     """
     _check(truths, detections, classes)
     present = sorted({int(one) for truth in truths.values() for one in truth.classes[~truth.crowd]})
@@ -75,7 +76,7 @@ def coco_metrics(
 
 
 def perfect_ap(truths: Mapping[str, Instances], most: int = MOST) -> float | None:
-    """The AP of a perfect prediction that is cut to the `most` detections which count; None where nothing is cut.
+    """The AP of a perfect prediction of which only `most` detections count; None where all count.
 
     It finds the share r of a class's objects that are left, with a precision of 1 up to there and of 0 beyond: the
     share of COCO's 101 levels of recall that are at most r. COCO cuts each class of an image for itself. Equal to
@@ -94,7 +95,7 @@ def perfect_ap(truths: Mapping[str, Instances], most: int = MOST) -> float | Non
 
 
 class SparseEval(COCOeval):  # type: ignore[misc]
-    """pycocotools' evaluation, with the same result, where an image holds hundreds of objects.
+    """pycocotools' evaluation with the same result, but fast for images with hundreds of objects.
 
     Its loop compares every detection with every object at ten thresholds and four ranges of area; pairs below the
     lowest threshold never match, so they are passed over here.
@@ -106,7 +107,7 @@ class SparseEval(COCOeval):  # type: ignore[misc]
         if not true and not found:
             return None
         ignored = np.array([bool(one["ignore"]) or not aRng[0] <= one["area"] <= aRng[1] for one in true], dtype=bool)
-        order = np.argsort(ignored, kind="stable")  # what counts comes first
+        order = np.argsort(ignored, kind="stable")  # true objects that count come first
         crowd = np.array([bool(one["iscrowd"]) for one in true], dtype=bool)[order]
         ignored = ignored[order]
         ranked = np.argsort([-one["score"] for one in found], kind="stable")[:maxDet].tolist()
@@ -126,7 +127,7 @@ class SparseEval(COCOeval):  # type: ignore[misc]
 def _matched(
     iou: npt.NDArray[np.float64], thresholds: npt.NDArray[np.float64], ignored: BoolMask, crowd: BoolMask
 ) -> npt.NDArray[np.int64]:  # [D, G], [T], [G], [G] -> [T, D]
-    """The object of each detection, -1: none. Each takes, in turn, the best that is free; a crowd is always free."""
+    """The object of each detection, -1: none. Each in turn takes the best free object; a crowd is always free."""
     partner = np.full((len(thresholds), len(iou)), -1)
     near = iou >= thresholds.min()
     for place, threshold in enumerate(np.minimum(thresholds, 1 - 1e-10).tolist()):
@@ -169,7 +170,7 @@ def _check(truths: Mapping[str, Instances], detections: Mapping[str, Detections]
 def _evaluated(
     truths: Mapping[str, Instances], detections: Mapping[str, Detections], present: list[int], kind: IouType, most: int
 ) -> dict[str, Any]:
-    """pycocotools' precision [T, R, K, A, M] and recall [T, K, A, M]; its prints are kept from the reader."""
+    """pycocotools' precision [T, R, K, A, M] and recall [T, K, A, M]; its prints are not shown."""
     names = sorted(truths)
     true = [row for place, name in enumerate(names) for row in _rows(truths[name], place, kind)]
     found = [row for place, name in enumerate(names) for row in _rows(detections[name], place, kind)]
@@ -231,7 +232,7 @@ def _wide(boxes: Boxes) -> npt.NDArray[np.float64]:  # [N, 4], x, y, width, heig
 
 
 def _summary(found: Mapping[str, Any], present: list[int], classes: Sequence[str]) -> dict[str, float]:
-    """The means over what is there: pycocotools marks with -1 what has no true object."""
+    """The means over classes and sizes with a true object; pycocotools marks the others with -1."""
     precision, recall = found["precision"][..., -1], found["recall"][..., -1]  # [T, R, K, A], [T, K, A]
     metrics = {
         "ap": precision[:, :, :, 0],

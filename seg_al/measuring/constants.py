@@ -1,4 +1,4 @@
-"""What class maps score that look at no image: one class everywhere."""
+"""The scores of constant class maps: one class everywhere, whatever the image shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A learning curve as numbers: its height at a cost, and the area under it."""
+"""A learning curve: its height at a cost, and the area under it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Scale = Literal["linear", "log"]
 
 
 AREA = "_area"
-"""Ends the name of a metric's area under the curve, which trackers are told and tables compute anew."""
+"""The end of the name of a metric's area under the curve, which is tracked, and computed again in tables."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One run's evaluations."""
+    """The evaluations of one run."""
 
     costs: npt.NDArray[np.float64]  # [P], increasing
     values: npt.NDArray[np.float64]  # [P]
 
     def at(self, cost: float) -> float:
-        """The metric at a cost inside the curve, linear between two evaluations."""
+        """The metric at a cost within the curve, linear between two evaluations."""
         return float(np.interp(cost, self.costs, self.values))
 
     def area(self, low: float, high: float, scale: Scale = "linear") -> float:
-        """The mean height between two costs inside the curve: its trapezoids' area by the width.
+        """The mean height between two costs within the curve: the area of its trapezoids, divided by the width.
 
         With "log" both the width and the lines between evaluations are those of a logarithmic cost axis, so that
         the first labels weigh as much as a doubling later. Raises ValueError where a log has no meaning.

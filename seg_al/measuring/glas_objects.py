@@ -23,7 +23,7 @@ OverlapTable = npt.NDArray[np.int64]
 Distances = npt.NDArray[np.float64]
 
 _CELL = 8
-"""Pixels; the side of the squares in which a Hausdorff distance is first looked for."""
+"""Side in pixels of the squares in which a Hausdorff distance is first searched."""
 _CELL_DIAGONAL = (_CELL - 1) * 2**0.5
 _ANGLES = np.arange(16) * np.pi / 8
 _DIRECTIONS = np.stack([np.sin(_ANGLES), np.cos(_ANGLES)])  # [2, 16]
@@ -32,7 +32,7 @@ _DIRECTIONS = np.stack([np.sin(_ANGLES), np.cos(_ANGLES)])  # [2, 16]
 def object_f1(predicted: LabelImage, true: LabelImage) -> float:
     """The F1 score of detection: a hit is a predicted object that covers more than half of its true object.
 
-    The true object of a predicted one is that with which it shares most pixels (of equals the lowest id). Predicted
+    The true object of a predicted one is that with which it shares most pixels (in a tie the lowest id). Predicted
     objects do not overlap, so that a true object is hit at most once. A true object that is not hit is missed, as
     the challenge's page and its last code have it; an early version of its F1score.m counts only those that are
     nobody's true object. "More than half" follows the code where the text says "at least".
@@ -111,7 +111,7 @@ def _areas(overlap: OverlapTable) -> tuple[OverlapTable, OverlapTable, OverlapTa
 
 @dataclass(frozen=True)
 class _Shape:
-    """One object, prepared so that distances from and to it are fast."""
+    """One object, prepared for fast distances from and to it."""
 
     image: Codes  # [H, W], where the object is `code`
     code: int
@@ -159,7 +159,7 @@ def _matched_distances(
     to: list[_Shape],
     known: dict[tuple[int, int], float],
 ) -> Distances:  # [A]
-    """The Hausdorff distance of each object to its match; `known` holds and takes the pairs that overlap."""
+    """The Hausdorff distance of each object to its match; `known` keeps the distances of pairs that overlap."""
     distances = np.empty(len(of))
     for position, (shape, best) in enumerate(zip(of, shared.argmax(axis=1).tolist(), strict=True)):
         if not shared[position, best]:

@@ -1,4 +1,4 @@
-"""How well objects are told apart: aggregated Jaccard index, panoptic quality, F1 and DSB2018's average precision.
+"""Measures how well objects are separated: aggregated Jaccard index, panoptic quality, F1, DSB2018's precision.
 
 Each compares two label images [H, W] of integers, 0: no object, any other id: one object. Both without an object is
 agreement: 1. One without is total failure: 0. Detections that overlap are first laid out by `label_image`, the
@@ -25,9 +25,9 @@ Ids = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
-"""IoU above which an object is a hit, of the average precision of DSB2018."""
+"""For DSB2018's average precision: IoU above which an object is a hit."""
 EMPTY_METRICS = (Metric("empty_images", lowest=0), Metric("empty_correct", lowest=0, highest=1))
-"""Of images in which there is nothing to find."""
+"""Metrics of images without an object."""
 OBJECT_METRICS = (
     *(Metric(name, lowest=0, highest=1) for name in ("aji", "aji_plus")),
     *(Metric(name, lowest=0, highest=1, of_class="pq") for name in ("pq", "mpq")),
@@ -39,7 +39,7 @@ OBJECT_METRICS = (
 
 @dataclass(frozen=True)
 class Overlaps:
-    """What two label images share, object by object."""
+    """The pixels that two label images share, by pairs of objects."""
 
     shared: npt.NDArray[np.int64]  # [P, T] pixels
     predicted: npt.NDArray[np.int64]  # [P] pixels
@@ -56,7 +56,7 @@ class Overlaps:
 
     @property
     def trivial(self) -> float | None:
-        """What any metric is where one of the images has no object; None where both have."""
+        """The value of every metric where one of the images has no object; None where both have objects."""
         if len(self.predicted) and len(self.true):
             return None
         return float(len(self.predicted) == len(self.true))
@@ -78,7 +78,7 @@ def overlaps(predicted: LabelImage, true: LabelImage) -> Overlaps:
 
 
 def _codes(labels: LabelImage) -> npt.NDArray[np.int64]:
-    """The ids as 1..N in their order, 0 staying 0."""
+    """The ids replaced by 1..N in their order; 0 stays 0."""
     codes, ids = pd.factorize(labels.ravel(), sort=True)  # hashes: many times the speed of np.unique
     return codes.reshape(labels.shape).astype(np.int64) + int(not len(ids) or ids[0] != 0)
 
@@ -86,7 +86,7 @@ def _codes(labels: LabelImage) -> npt.NDArray[np.int64]:
 def aji(found: Overlaps) -> float:
     """Aggregated Jaccard index (Kumar et al., IEEE TMI 2017): shared pixels over joined ones, of all objects together.
 
-    Each true object goes with the predicted one of the best IoU (of equals the first), which may so be used several
+    Each true object is paired with the predicted one of the best IoU (in a tie the first), which may be used several
     times; predicted objects that are never used, and true ones without overlap, join the denominator.
     """
     if found.trivial is not None:
@@ -96,7 +96,7 @@ def aji(found: Overlaps) -> float:
 
 
 def aji_plus(found: Overlaps) -> float:
-    """The same with each predicted object used once: pairs of the largest sum of IoU (Graham et al. 2019)."""
+    """The index with each predicted object used once: the pairs with the largest sum of IoU (Graham et al. 2019)."""
     if found.trivial is not None:
         return found.trivial
     return _aggregated(found, *linear_sum_assignment(found.iou, maximize=True))
@@ -111,7 +111,7 @@ def _aggregated(found: Overlaps, predicted: npt.NDArray[np.intp], true: npt.NDAr
 
 @dataclass(frozen=True)
 class Panoptic:
-    """Counts of one or many images, which add up, and the qualities of what was counted."""
+    """Counts of one or more images, which add up, and the qualities that follow from them."""
 
     hits: int
     predicted: int
@@ -162,7 +162,7 @@ def average_precision(found: Overlaps) -> float:
 
 
 def label_metrics(predicted: LabelImage, true: LabelImage) -> dict[str, float]:
-    """All of them for one image: aji, aji_plus, pq, sq, dq (the F1 score at IoU 0.5) and dsb_ap."""
+    """All metrics of one image: aji, aji_plus, pq, sq, dq (the F1 score at IoU 0.5) and dsb_ap."""
     found = overlaps(predicted, true)
     quality = panoptic(found)
     return {
@@ -191,7 +191,7 @@ def instance_metrics(
     if truths.keys() != detections.keys() or not truths:
         raise ValueError(f"there are truths of {len(truths)} images and detections of {len(detections)}, not the same")
     rows: list[dict[str, float]] = []
-    correct: list[bool] = []  # of each image without a true object
+    correct: list[bool] = []  # for each image without a true object
     of_class: dict[int, Panoptic] = {}
     for name in sorted(truths):
         truth, void = truths[name], void_of(truths[name])
@@ -216,7 +216,7 @@ def instance_metrics(
 
 
 def label_image(detections: Detections, kept: float = 0.5) -> Ids:  # [H, W]
-    """Detections without overlap, as their places from 1: a pixel goes to the most certain one (of equals the first).
+    """Detections without overlap, numbered from 1: a pixel belongs to the most certain one (in a tie the first).
 
     One that keeps less than the share `kept` of its pixels is left out, as in the merging of arXiv 1801.00868.
     """
@@ -237,7 +237,7 @@ def objects_of_classes(foreground: BoolMask, least: int) -> Ids:  # [H, W] -> [H
 
 
 def without_void(predicted: Ids, void: BoolMask) -> Ids:  # [H, W]
-    """Takes the void pixels out, and objects that lie with more than half of their pixels there."""
+    """The label image without void pixels, and without objects that have more than half of their pixels there."""
     if not void.any():
         return predicted
     areas = np.bincount(predicted.ravel())

@@ -1,6 +1,6 @@
-"""How sure several passes are of an object: of its class, its outline, its box, and that it is there at all.
+"""The certainty of several passes about an object: its class, outline, box and existence.
 
-Every certainty lies in [0, 1] and is never NaN: what cannot be measured, such as the outline of masks without a pixel,
+Every certainty lies in [0, 1] and is never NaN: one that cannot be measured, such as the outline of empty masks,
 counts as 0. The formulas are those of maskAL (arXiv 2112.06586) and of activeInstanceSegment, a study of cells; masks
 are compared within the window that holds them. Axes: n members of a group, C classes with the background first.
 """
@@ -34,7 +34,7 @@ class ObjectHeuristic(Heuristic, Protocol):
 
 
 def object_scores(heuristic: Heuristic, beliefs: Beliefs, score_map: Tensor) -> Tensor:  # [H, W] -> [N], float64
-    """The score of each object by any heuristic.
+    """The score of each object by a heuristic.
 
     One that scores objects is asked for them; else it is the mean of the map that it painted over all pixels of the
     object's consensus, those that a smaller object covers included. An object without a pixel has 0. Raises ValueError
@@ -58,7 +58,7 @@ def objects_in(beliefs: Beliefs) -> Objects:
 
 
 def semantic_certainty(group: Group, passes: int, kind: Semantic, background: bool) -> float:
-    """Of the class, by the members' softmax or by their votes.
+    """Certainty of the class, by the members' softmax or by their votes.
 
     "entropy": mean over the members of 1 - H[p] / ln C (maskAL); "top": the largest mean probability (the study of
     cells); "margin": the largest less the second largest mean probability; "vote_entropy" and "vote_margin": the same
@@ -79,7 +79,7 @@ def semantic_certainty(group: Group, passes: int, kind: Semantic, background: bo
 
 
 def mask_certainty(group: Group, kind: MaskAgreement) -> float:
-    """Of the outline.
+    """Certainty of the outline.
 
     "iou": mean IoU of the members' masks with the pixels that at least a quarter of them cover (both predecessors, of
     whom one has NaN where no mask has a pixel). "variance": 1 less the mean of 4 m (1 - m) over the pixels that any
@@ -117,7 +117,7 @@ def box_certainty(group: Group, kind: BoxAreas) -> float:
 
 
 def occurrence_certainty(members: int, passes: int, kind: Occurrence) -> float:
-    """That the object is there, from p = members / passes, at most 1.
+    """Certainty that the object exists, from p = members / passes, at most 1.
 
     "linear": p (maskAL). "parabola": 1 - 4 p (1 - p) (the study of cells): 0 where half of the passes see the object
     and 1 where all or hardly any do, so that what is seen once in 20 passes counts as 0.81 certain.
@@ -134,7 +134,7 @@ def _vote_shares(group: Group, passes: int, background: bool) -> Floats:  # [C],
 
 
 def _foreground(probabilities: Floats) -> Floats:  # [n, C] -> [n, C - 1]
-    """Divided by their sum; where that is 0, all classes alike."""
+    """The values divided by their sum; where that is 0, all classes get the same."""
     rest = probabilities[:, 1:]
     total = rest.sum(1, keepdims=True)
     alike = np.full_like(rest, 1 / rest.shape[1])
@@ -148,7 +148,7 @@ def _sureness(shares: Floats) -> npt.NDArray[Any]:  # [..., C] -> [...]
 
 
 def _gap(shares: Floats) -> float:  # [C]
-    """The largest less the second largest; a single class has a second of 0."""
+    """The largest value minus the second largest, which is 0 for a single class."""
     first, second = np.sort(np.append(shares, 0.0))[::-1][:2]
     return float(first - second)
 

@@ -1,7 +1,7 @@
-"""Which detections of different passes are the same object: running groups, joined by the IoU of masks in crops.
+"""Finds detections of different passes that are the same object, by the IoU of their masks.
 
 BestMatch is the project's rule, FirstMatch that of its predecessors. Both take passes one by one, and `objects` may be
-asked at any time; what it gave stays as it is.
+read at any time; a later pass does not change what it returned.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from seg_al.tasks.objects.rle import PixelBox, Size
 
 
 class Matcher(Protocol):
-    """Takes the passes of one image in their order."""
+    """Collects the passes of one image in their order."""
 
     def add(self, found: PlacedPass) -> None: ...
     def objects(self) -> Objects: ...
@@ -34,18 +34,18 @@ class Matching(Protocol):
 class BestMatch:
     """At most one detection of a pass joins an object: pairs in the order of their IoU, the best first.
 
-    A detection is compared with what at least half of the object's members cover so far. Whatever joins nothing opens
-    an object of its own, and those of one pass do not compete for each other. Best first rather than the largest sum
-    of IoU: a detection and an object that are each other's best are always a pair, whatever else is found around them.
-    The order of detections within a pass changes nothing. That of the passes changes nothing while objects keep apart;
-    it can where IoUs lie about `iou`, as when two cells are one object in some passes, and where objects are found
-    twice in a pass, as either copy may then go with either group.
+    A detection is compared with the pixels that at least half of the object's members cover so far. A detection that
+    joins no object becomes a new one, and detections of one pass do not join it. Pairs are taken best first, not by
+    the largest sum of IoU, so that a detection and an object that fit each other best are always a pair, whatever lies
+    around them. The order of detections within a pass has no effect. The order of the passes has none while objects
+    keep apart; it can have one where IoUs lie near `iou`, as when two cells are one object in some passes, and where a
+    pass finds an object twice, as either copy may then join either group.
     """
 
     iou: float = 0.5
     """The least intersection over union of a pair."""
     class_aware: bool = False
-    """Whether only detections of the object's most frequent class join it, of equals the lower class."""
+    """Whether only detections of the object's most frequent class join it (in a tie of the lower class)."""
     least: int = 0
     """Pixels; detections with smaller masks are left out."""
 
@@ -95,7 +95,7 @@ class _Best:
 
     def add(self, found: PlacedPass) -> None:
         assert found.size == self._size
-        ranks = np.lexsort((found.proposals, found.classes, -found.scores))  # so that no other order counts
+        ranks = np.lexsort((found.proposals, found.classes, -found.scores))  # so that no other order matters
         found = _large(found, self._rule.least, ranks.tolist())
         homes = self._homes(found)
         for place in range(len(found)):
@@ -109,7 +109,7 @@ class _Best:
         return Objects(self._size, self._passes, tuple(self._groups))
 
     def _homes(self, found: PlacedPass) -> dict[int, int]:
-        """The group that each detection joins, by their places."""
+        """The group that each detection joins, by positions."""
         running = [Crop(group.window, group.consensus) for group in self._groups]
         major = np.array([np.bincount(group.classes).argmax() for group in self._groups], dtype=np.int64)
         near = _possible(found.masks, running, self._rule.iou)
@@ -158,12 +158,12 @@ class _First:
 
 
 def _large(found: PlacedPass, least: int, places: list[int]) -> PlacedPass:
-    """The detections at these places, in their order, whose masks have enough pixels."""
+    """The detections, in their order, whose masks have enough pixels."""
     return selected(found, [place for place in places if found.masks[place].area >= least])
 
 
 def _alone(found: PlacedPass, place: int, number: int) -> Group:
-    """The detection as a group of its own."""
+    """A group with the detection as its only member."""
     row, crop = slice(place, place + 1), found.masks[place]
     return Group(
         np.array([number]),
@@ -178,7 +178,7 @@ def _alone(found: PlacedPass, place: int, number: int) -> Group:
 
 
 def _joined(group: Group, other: Group) -> Group:
-    """A new group; what `objects` gave before keeps the old one."""
+    """A new group; objects that were returned before keep the old one."""
     (x0, y0), (x1, y1) = np.minimum(group.window, other.window)[:2], np.maximum(group.window, other.window)[2:]
     window: PixelBox = (int(x0), int(y0), int(x1), int(y1))
     counts = np.zeros((window[3] - window[1], window[2] - window[0]), dtype=np.uint16)
@@ -198,7 +198,7 @@ def _joined(group: Group, other: Group) -> Group:
 
 
 def _possible(one: tuple[Crop, ...], other: list[Crop], iou: float) -> npt.NDArray[np.bool_]:  # [N, M]
-    """Which pairs could reach an IoU, as their windows overlap enough for their areas."""
+    """Pairs that could reach an IoU, because their windows overlap enough for their areas."""
     (boxes, areas), (others, other_areas) = _extents(one), _extents(tuple(other))
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
@@ -213,7 +213,7 @@ def _extents(crops: tuple[Crop, ...]) -> tuple[Integers, Integers]:  # [N, 4] wi
 
 
 def _iou(one: Crop, other: Crop) -> float:
-    """Of masks whose windows overlap."""
+    """The IoU of two masks whose windows overlap."""
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = one.window, other.window
     x0, y0, x1, y1 = max(ax0, bx0), max(ay0, by0), min(ax1, bx1), min(ay1, by1)
     common = one.mask[y0 - ay0 : y1 - ay0, x0 - ax0 : x1 - ax0] & other.mask[y0 - by0 : y1 - by0, x0 - bx0 : x1 - bx0]

@@ -1,4 +1,4 @@
-"""What several passes or models found, as one set of detections."""
+"""Merges the objects of several passes or models into one set of detections."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def merged(objects: Objects) -> Detections:
 
 
 def certainty_of(group: Group, passes: int) -> float:
-    """The sum of the members' scores over all K passes, so that what few passes saw is uncertain."""
+    """The sum of the members' scores, divided by K passes, so that objects that few passes saw are uncertain."""
     return min(1.0, float(group.scores.sum()) / passes)

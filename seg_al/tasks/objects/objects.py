@@ -1,4 +1,4 @@
-"""The objects of an image, one by one: what is true (Instances) and what a model finds (Detections).
+"""The single objects of an image: the true ones (Instances) and those that a model finds (Detections).
 
 Boxes are [x0, y0, x1, y1] in pixels, with the right and lower edge outside: a box around one pixel is 1 wide. Classes
 count from 1, as in the class ids of a dataset: 0 is the background. Masks are codes of seg_al.tasks.objects.rle.
@@ -25,7 +25,7 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Instances:
-    """The true objects of one image, as parallel columns; crowds among them."""
+    """The true objects of one image, crowds included, as parallel columns."""
 
     size: rle.Size
     """Height and width of the image in pixels."""
@@ -41,7 +41,7 @@ class Instances:
 
     @classmethod
     def of(cls, size: rle.Size, masks: Sequence[rle.Code], classes: Sequence[int], crowd: Sequence[bool]) -> Instances:
-        """With the tight boxes of the masks."""
+        """Objects whose boxes are the tight boxes of their masks."""
         codes = tuple(masks)
         ids, crowds = np.asarray(classes, dtype=np.int64).reshape(-1), np.asarray(crowd, dtype=np.bool_).reshape(-1)
         return cls(size, tight_boxes(codes, size), ids, codes, crowds)
@@ -55,13 +55,13 @@ class Instances:
         return rle.mask_areas(self.masks, self.size)
 
     def select(self, places: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Instances:
-        """The objects at these places, or where a mask [N] is True."""
+        """The objects with these positions, or where a mask [N] is True."""
         kept = np.arange(len(self))[places]
         codes = tuple(self.masks[place] for place in kept.tolist())
         return Instances(self.size, self.boxes[kept], self.classes[kept], codes, self.crowd[kept])
 
     def resized(self, size: rle.Size) -> Instances:
-        """In an image of another size, with tight boxes; masks that are empty there are kept, with empty boxes."""
+        """The objects in an image of another size, with tight boxes; masks that become empty stay, with empty boxes."""
         if size == self.size:
             return self
         codes = [rle.resized_code(code, self.size, size) for code in self.masks]
@@ -97,7 +97,7 @@ class Detections:
     def of(
         cls, size: rle.Size, masks: Sequence[rle.Code], scores: Sequence[float], classes: Sequence[int]
     ) -> Detections:
-        """With the tight boxes of the masks."""
+        """Objects whose boxes are the tight boxes of their masks."""
         codes = tuple(masks)
         numbers, ids = np.asarray(scores, dtype=np.float64).reshape(-1), np.asarray(classes, dtype=np.int64).reshape(-1)
         return cls(size, tight_boxes(codes, size), numbers, ids, codes)
@@ -106,7 +106,7 @@ class Detections:
         return len(self.boxes)
 
     def select(self, places: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Detections:
-        """The detections at these places in their order, or where a mask [N] is True."""
+        """The detections with these positions, in their order, or where a mask [N] is True."""
         kept = np.arange(len(self))[places]
         codes = None if self.masks is None else tuple(self.masks[place] for place in kept.tolist())
         return Detections(self.size, self.boxes[kept], self.scores[kept], self.classes[kept], codes)
@@ -127,13 +127,13 @@ class Detections:
 
 
 class InstanceDataset(Dataset, Protocol):
-    """A dataset that also knows the objects of its images one by one."""
+    """A dataset that also knows the single objects of its images."""
 
     def instances(self, name: str) -> Instances: ...
 
 
 def instances_of(dataset: Dataset, name: str) -> Instances:
-    """The objects of an image: the dataset's own, or those in its maps of objects and classes.
+    """The objects of an image: those that the dataset states, or those in its maps of objects and classes.
 
     Raises ValueError where it has neither, or no background as class 0.
     """
@@ -157,9 +157,9 @@ def instances_of(dataset: Dataset, name: str) -> Instances:
 def instances_of_maps(
     objects: npt.NDArray[np.integer], classes: ByteImage, void: Sequence[int] = (1,)
 ) -> Instances:  # [H, W] ids, 0: none; [H, W] class ids
-    """The objects of two maps, by ascending id; one has the most frequent class of its pixels, of equals the first.
+    """The objects of two maps, by ascending id, each of the most frequent class of its pixels (in a tie the first).
 
-    Objects whose class is the background are none. Pixels with the class IGNORE that are of no object, or of one all
+    Objects of the background class are left out. Pixels with the class IGNORE that are of no object, or of one all
     of whose pixels are, become a crowd for each of the classes `void` that they may hold.
     """
     size = (objects.shape[0], objects.shape[1])
@@ -182,7 +182,7 @@ def instances_of_maps(
 
 
 def tight_boxes(codes: tuple[rle.Code, ...], size: rle.Size) -> Boxes:  # [N, 4]
-    """Around the pixels of each mask; zeros where there are none."""
+    """The smallest boxes around the pixels of each mask; zeros for an empty mask."""
     if not codes:
         return np.zeros((0, 4), dtype=np.float32)
     boxes = np.asarray(coco.toBbox(rle.pycocotools_masks(codes, size)), dtype=np.float32).reshape(-1, 4)
@@ -205,9 +205,9 @@ def crops(codes: tuple[rle.Code, ...], size: rle.Size, window: rle.PixelBox) -> 
 
 
 def class_map(instances: Instances) -> ByteImage:  # [H, W]
-    """Class ids: 0 where no object is, IGNORE where only a crowd is.
+    """Class ids: 0 outside objects, IGNORE where there is only a crowd.
 
-    Where objects overlap, the smaller is on top, of equals the later; an object is on top of every crowd.
+    Where objects overlap, the smaller is on top, in a tie the later; an object is on top of every crowd.
     """
     painted = np.zeros(instances.size, dtype=np.uint8)
     for place in np.flatnonzero(instances.crowd).tolist():
@@ -218,9 +218,9 @@ def class_map(instances: Instances) -> ByteImage:  # [H, W]
 
 
 def object_map(instances: Instances) -> npt.NDArray[np.int32]:  # [H, W]
-    """Object ids: the place among the instances, from 1; 0 where no object is. Painted as `class_map` is.
+    """Object ids: the position among the instances, from 1; 0 outside objects. Overlaps as in `class_map`.
 
-    Crowds are no objects; an object that lies wholly below others is not seen.
+    Crowds are no objects; an object that others cover completely has no pixel.
     """
     painted = np.zeros(instances.size, dtype=np.int32)
     for place in _from_large_to_small(instances):
@@ -240,7 +240,7 @@ def void_of(instances: Instances) -> BoolMask:  # [H, W]
 
 
 def _from_large_to_small(instances: Instances) -> list[int]:
-    """The places of the objects without crowds; of equals the earlier first."""
+    """The positions of the objects without crowds, in the order of painting; in a tie the earlier first."""
     objects = np.flatnonzero(~instances.crowd)
     order: list[int] = objects[np.argsort(-instances.areas[objects], kind="stable")].tolist()
     return order

@@ -1,4 +1,4 @@
-"""One pass's objects as a map of class probabilities, so that pixel heuristics see objects flip, vanish and jitter."""
+"""Paints the objects of one pass as a map of class probabilities, so that heuristics of pixels can score objects."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from seg_al.tasks.objects.passes import PlacedPass
 
 
 def painted(found: PlacedPass, classes: int, device: torch.device) -> Tensor:  # [C, H, W]
-    """Probabilities in float32: class 0, "nothing here", outside all masks; inside, the softmax of the object.
+    """Probabilities in float32: class 0, the background, outside all masks; inside, the softmax of the object.
 
-    Where objects overlap, the more certain is on top, of equals the earlier.
+    Where objects overlap, the more certain is on top, in a tie the earlier.
     """
     assert found.probabilities.shape == (len(found), classes)
-    top = np.zeros(found.size, dtype=np.int32)  # the object's place from 1, 0: none
+    top = np.zeros(found.size, dtype=np.int32)  # the object's number from 1; 0: none
     order = np.argsort(-found.scores, kind="stable")[::-1]
     for place in order.tolist():
         x0, y0, x1, y1 = found.masks[place].window

@@ -1,4 +1,4 @@
-"""What is known of an image's objects where only some of its pixels are."""
+"""The known objects of an image of which only some pixels are known."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from seg_al.tasks.objects.objects import Instances
 
 def known_instances(truth: Instances, known: BoolMask, share: float = 0.5) -> tuple[Instances, BoolMask]:
     # [H, W] -> objects without crowds, [H, W]
-    """The objects of which at least `share` of the pixels are known, and the pixels where anything may be.
+    """The objects of which at least the share `share` of pixels is known, and the pixels that stay open.
 
-    Who outlines an object outlines all of it: its mask is kept whole, and its pixels beyond `known` are known with it.
-    Anything may be where no kept object is and the pixel is not known, or of an object that is left out, or of a
+    A person outlines a whole object: its mask is kept whole, and its pixels outside `known` become known.
+    A pixel stays open outside kept objects if it is not known, or belongs to an object that is left out or to a
     crowd. Objects without a pixel are left out.
     """
     assert known.shape == truth.size

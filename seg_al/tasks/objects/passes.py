@@ -1,6 +1,6 @@
-"""What single passes find in one image, and what they agree on: the nouns of instance models.
+"""The objects that single passes find in one image, and the objects that the passes agree on.
 
-A pass leaves the network as Passed, is placed in the image as Found, and joins the running Objects. Axes: R proposals
+The network gives Passed, which is placed in the image as PlacedPass and joins the running Objects. Axes: R proposals
 of the network, N detections of a pass or objects of an image, C classes with the background first, n members.
 """
 
@@ -25,7 +25,7 @@ class Passed:
     """The output of one pass, on the network's device; most certain detections first."""
 
     size: Size
-    """Height and width in pixels of the image as it was shown."""
+    """Height and width in pixels of the image that the network saw."""
     logits: Tensor  # [R, C], of all proposals
     boxes: Tensor  # [N, 4], x0, y0, x1, y1 in pixels of the image
     classes: Tensor  # [N], long, from 1
@@ -50,7 +50,7 @@ class Crop:
 
 @dataclass(frozen=True)
 class PlacedPass:
-    """The detections of one pass in the frame of the image, as parallel columns; most certain first."""
+    """The detections of one pass in the pixels of the image, as parallel columns; most certain first."""
 
     size: Size
     boxes: Floats  # [N, 4]
@@ -66,7 +66,7 @@ class PlacedPass:
 
 @dataclass(frozen=True)
 class Group:
-    """Detections of several passes that are one object."""
+    """Detections of several passes that are the same object."""
 
     passes: Integers  # [n], the pass of each member, ascending
     boxes: Floats  # [n, 4]
@@ -75,7 +75,7 @@ class Group:
     scores: Floats  # [n]
     masks: tuple[Crop, ...]  # n
     window: PixelBox
-    """Encloses all masks."""
+    """The window around all masks."""
     counts: npt.NDArray[np.uint16]  # [h, w] of the window, how many members cover each pixel
 
     def __len__(self) -> int:
@@ -95,11 +95,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Objects:
-    """What K passes found in one image, one group per object."""
+    """The objects that K passes found in one image, one group per object."""
 
     size: Size
     passes: int
-    """K, those that found nothing included."""
+    """K, including passes that found nothing."""
     groups: tuple[Group, ...]  # N
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class Objects:
 
     @cached_property
     def map(self) -> npt.NDArray[np.int32]:  # [H, W]
-        """The place among the groups of the object that each pixel belongs to, smaller objects on top; -1: none."""
+        """For each pixel, the position of its object among the groups, smaller objects on top; -1: none."""
         painted = np.full(self.size, -1, dtype=np.int32)
         areas = [int(np.count_nonzero(group.consensus)) for group in self.groups]
         for place in np.argsort(areas, kind="stable")[::-1].tolist():

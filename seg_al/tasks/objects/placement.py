@@ -1,6 +1,6 @@
-"""A pass's detections placed in the image: their masks pasted, turned back, and handed on as Detections.
+"""Places the detections of a pass in the image: pastes their masks, turns views back, and makes Detections.
 
-Everything here works on crops, so that time and memory go by the areas of the boxes, not by that of the image.
+Everything works on crops, so that time and memory grow with the areas of the boxes, not with that of the image.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from seg_al.tasks.objects.passes import Crop, Floats, Passed, PlacedPass
 from seg_al.tasks.objects.rle import PixelBox, Size
 
 THRESHOLD = 0.5
-"""A pixel belongs to an object from this probability on."""
+"""A pixel of at least this probability belongs to an object."""
 
 
 def placed(passed: Passed, size: Size | None = None) -> PlacedPass:
     """The pass in an image of `size` pixels, on the CPU; None: of the size at which the network saw it.
 
-    A mask spreads over its box, and a pixel takes the bilinear value at its centre, zeros lying around the mask, as in
+    A mask is stretched over its box, with zeros around it, and a pixel takes the bilinear value at its centre, as in
     detectron2 (arXiv 1703.06870, section 3.1). Detections without a pixel are left out. Raises NotFinite.
     """
     size = passed.size if size is None else size
@@ -46,7 +46,7 @@ def placed(passed: Passed, size: Size | None = None) -> PlacedPass:
 
 
 def _numbers(values: Tensor, what: str) -> Tensor:
-    """In float64, on the CPU."""
+    """The values in float64 on the CPU. Raises NotFinite."""
     numbers = values.detach().cpu().double()  # in this order: not every device has float64
     if not bool(torch.isfinite(numbers).all()):
         raise NotFinite(f"the model's {what} hold NaN or infinity")
@@ -68,14 +68,14 @@ def _pasted(mask: Floats, box: tuple[float, ...], size: Size) -> Crop:  # [m, m]
 
 
 def _weights(first: int, stop: int, low: float, high: float, cells: int) -> Floats:  # [stop - first, cells]
-    """How much each cell of a mask from `low` to `high` counts at the centres of these pixels."""
+    """The weight of each cell of a mask from `low` to `high` at the centres of these pixels."""
     centres = (np.arange(first, stop) + 0.5 - low) / (high - low) * cells - 0.5
     weights: Floats = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(cells)))
     return weights
 
 
 def selected(found: PlacedPass, places: list[int]) -> PlacedPass:
-    """The detections at these places, in their order."""
+    """The detections with these positions, in their order."""
     if places == list(range(len(found))):
         return found
     rows = np.array(places, dtype=np.intp)
@@ -91,7 +91,7 @@ def selected(found: PlacedPass, places: list[int]) -> PlacedPass:
 
 
 def undone(found: PlacedPass, view: View, size: Size) -> PlacedPass:
-    """What was found in a view of an image of `size`, in the frame of that image.
+    """The detections in a view of an image of `size`, moved into the pixels of that image.
 
     Flips and right angles move boxes and masks exactly. After other turns masks are sampled as `view.undo` does, and
     boxes are tight around them; what lies in the mirrored corners of the turned canvas is left out.
@@ -106,7 +106,7 @@ def undone(found: PlacedPass, view: View, size: Size) -> PlacedPass:
 
 
 def _moved(found: PlacedPass, view: View, size: Size) -> PlacedPass:
-    turns = -view.degrees // 90 % 4  # counter-clockwise quarters that are still to go
+    turns = -view.degrees // 90 % 4  # counter-clockwise quarter turns that are left to do
     assert found.size == (size if turns % 2 == 0 else size[::-1]), "the pass is not of a view of this image"
     axes = tuple(axis for axis, turned in ((0, view.rows), (1, view.columns)) if turned)
     windows = np.array([crop.window for crop in found.masks], dtype=np.float64).reshape(-1, 4)
@@ -155,7 +155,7 @@ def _around(window: PixelBox, shown: Size, view: View, size: Size) -> PixelBox:
 
 
 def _sampled(crop: Crop, back: npt.NDArray[np.int32], window: PixelBox) -> Crop:  # [2, H, W]
-    """The mask in its smallest window; empty where none of it is in the image."""
+    """The mask in its smallest window; empty where no pixel of it is in the image."""
     x0, y0, x1, y1 = window
     rows, columns = back[0, y0:y1, x0:x1] - crop.window[1], back[1, y0:y1, x0:x1] - crop.window[0]
     inside = (rows >= 0) & (rows < crop.mask.shape[0]) & (columns >= 0) & (columns < crop.mask.shape[1])
@@ -169,6 +169,6 @@ def _sampled(crop: Crop, back: npt.NDArray[np.int32], window: PixelBox) -> Crop:
 
 
 def detections_of(found: PlacedPass) -> Detections:
-    """As a metric takes them: the boxes are the model's own, not those of the masks."""
+    """The detections for metrics; their boxes are the model's own, not those of the masks."""
     codes = tuple(rle.encode(crop.mask, found.size, (crop.window[0], crop.window[1])) for crop in found.masks)
     return Detections(found.size, found.boxes.astype(np.float32), found.scores, found.classes, codes)

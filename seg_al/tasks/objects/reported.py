@@ -1,4 +1,4 @@
-"""AP as a predecessor reported it, where that is not COCO's."""
+"""AP as a predecessor reported it, which differs from COCO's."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from seg_al.tasks.objects.objects import Detections
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a user would be shown: detections above a certainty, and of boxes that overlap one, whatever their class.
+    """Keeps detections above a certainty, and of overlapping boxes one, whatever their class, as for a user.
 
     maskAL (arXiv 2112.06586) reported the AP of masks of these. It leaves out the part of the precision-recall curve
     below that certainty, so that it is at most COCO's AP of the same detections without the second suppression.
     """
 
     name: str
-    """What its metrics begin with, such as "maskal" for "maskal_ap"."""
+    """The beginning of its metrics' names, such as "maskal" for "maskal_ap"."""
     score: float
-    """Detections count above it."""
+    """The certainty above which detections count."""
     nms: float
     """Overlap (IoU of boxes) above which the less certain of two detections is left out."""
 

@@ -1,7 +1,7 @@
-"""Masks as run lengths, in the compressed coding of COCO: painted, cropped and resized without decoding an image.
+"""Masks as run lengths in COCO's compressed coding, which are painted, cropped and resized without a whole image.
 
 A code is the bytes of pycocotools' `counts`: lengths of runs of 0 and 1 in turn, 0 first, down the columns of the image
-one after the other. pycocotools encodes, measures and compares such codes; what is here is what it lacks: the runs
+one after the other. pycocotools encodes, measures and compares such codes; this module adds what it lacks: the runs
 themselves, and crops that take memory by the size of the object, not of the image.
 """
 
@@ -23,7 +23,7 @@ PixelBox = tuple[int, int, int, int]
 Ints = npt.NDArray[np.int64]
 
 AT_ONCE = 255
-"""Masks that are measured in one call: beyond, pycocotools 2.0.11 fails with numpy 2, as it counts them in a byte."""
+"""Most masks per call: with more, pycocotools 2.0.11 fails with numpy 2, as it counts them in a byte."""
 
 
 def lengths(code: Code) -> Ints:
@@ -55,7 +55,7 @@ def runs(code: Code) -> tuple[Ints, Ints]:
 
 
 def positions(code: Code) -> Ints:
-    """The places [area] of the pixels of 1 in column-major order, ascending."""
+    """The positions [area] of the pixels of 1 in column-major order, ascending."""
     starts, stops = runs(code)
     long = stops - starts
     before: Ints = np.cumsum(long) - long
@@ -76,7 +76,7 @@ def dense(code: Code, size: Size) -> BoolMask:  # [H, W]
 
 
 def crop(code: Code, size: Size, window: PixelBox) -> BoolMask:  # [y1 - y0, x1 - x0]
-    """The mask within a window, which may reach outside the image: nothing is there."""
+    """The mask within a window; outside the image it is False."""
     x0, y0, x1, y1 = window
     columns, rows = np.divmod(positions(code), size[0])
     inside = (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
@@ -138,5 +138,5 @@ def mask_areas(codes: tuple[Code, ...], size: Size) -> Ints:  # [N]
 
 
 def pycocotools_masks(codes: tuple[Code, ...], size: Size) -> list[dict[str, Any]]:
-    """As pycocotools takes them."""
+    """The masks in the form that pycocotools takes."""
     return [{"size": list(size), "counts": code} for code in codes]
