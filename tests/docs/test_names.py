@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,6 +65,16 @@ def test_every_module_and_file_that_a_page_names_is_there(page: Path) -> None:
     assert [name for name in sorted(modules) if not importable(name)] == []
     files = set(re.findall(r"(?<![\w/.])((?:scripts|conf|seg_al|tests|experiments)/[\w/]+\.\w+)", text))
     assert [name for name in sorted(files) if not any((place / name).exists() for place in (ROOT, OWN.parent))] == []
+
+
+def test_a_run_leaves_the_files_that_the_page_lists(played: Callable[..., Path]) -> None:
+    folder = played("gallery=1", "budget=2", "keep_weights=all", "tracking=file")
+    block = re.findall(r"^    (\S+?)(?:, (\.png))? ", (ROOT / "docs" / "runs.md").read_text(), re.MULTILINE)
+    files = {
+        name for first, second in block for name in (first, f"{first.rsplit('.', 1)[0]}{second}" if second else first)
+    }
+    assert len(files) > 15
+    assert [name for name in sorted(files) if not (folder / name).exists()] == []
 
 
 def inline(page: Path) -> list[str]:
