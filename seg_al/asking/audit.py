@@ -105,21 +105,21 @@ def _check_passes(passes: _Passes, image: Tensor) -> None:
                 "let encode end before it, so that decode holds all dropout",
             )
     again, _ = passes(model.encode, image, "one")
-    if _differ(state, again):
+    if differ(state, again):
         passes.refuse_random(model.encode, image, None)
     logits, _ = passes(model.decode, state, "one")
     if not all_finite(logits):
         _refuse_not_finite(passes, image)
-    if _differ(state, again):
+    if differ(state, again):
         _refuse(
             f"{type(model).__name__}.decode writes into the state that encode made, so that passes change each other",
             "let its first layer work on a copy, not in place",
         )
-    if _differ(logits, passes(model.decode, state, "one")[0]):
+    if differ(logits, passes(model.decode, state, "one")[0]):
         passes.refuse_random(model.decode, state, "one")
     if passes.dropout:
         _check_variance(passes, state, logits)
-    if _differ(logits, passes(model, image, "one")[0]):
+    if differ(logits, passes(model, image, "one")[0]):
         _refuse(
             f"decode(encode(x)) of {type(model).__name__} differs from its forward(x), which training and tests use",
             "let forward return self.decode(self.encode(images))",
@@ -168,7 +168,7 @@ def _refuse(what: str, remedy: str) -> NoReturn:
     raise ValueError(f"stochasticity audit: {what}; {remedy}")
 
 
-def _differ(one: Any, other: Any) -> bool:
+def differ(one: Any, other: Any) -> bool:
     """Whether two results differ by more than the order of sums can explain, measured against their largest value."""
     ones, others = tensors_in(one), tensors_in(other)
     if [(a.shape, a.dtype) for a in ones] != [(b.shape, b.dtype) for b in others]:
