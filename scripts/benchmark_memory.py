@@ -26,7 +26,7 @@ from seg_al.asking.memory import keep_freed_memory
 from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import RoundView
 from seg_al.core import Budget
-from seg_al.granularities.joining import Image, Pixel
+from seg_al.granularities.fixed import Image, Pixel
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy
 from seg_al.models.drn import DRN
@@ -80,7 +80,7 @@ def query(
     budget = Budget(10, "pixels", "image") if isinstance(granularity, Pixel) else Budget(1, "images", "pool")
     predictor([model], torch.rand(1, 3, 64, 96), compute, ("warm up",))  # loads the libraries' own memory
     before, start = resident_mib("VmRSS"), time.perf_counter()
-    asked = asking(round_view, Oracle(pool, "true"), budget)  # type: ignore[arg-type]
+    asked = asking(round_view, Oracle(pool, task, "true"), budget)  # type: ignore[arg-type]
     peak = resident_mib("VmHWM")
     seconds = time.perf_counter() - start
     return {"growth_mib": peak - before, "peak_mib": peak, "seconds": seconds, "asked": len(asked.queries)}

@@ -29,7 +29,7 @@ from seg_al.asking.memory import keep_freed_memory
 from seg_al.granularities.joining import join
 from seg_al.heuristics.bald import BALD
 from seg_al.models.unet import UNet
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 from seg_al.predictors.dropout import CountedDropout, drawing
 from seg_al.predictors.predictor import Predictor
 from seg_al.randomness import torch_seeded
@@ -78,7 +78,7 @@ def ours(case: str, number_type: str = "float32") -> Callable[[], float]:
     predictor = Predictor(CASES[case][-1], True, None, 1, 1, 8)
 
     def query() -> float:
-        return float(BALD()(predictor([model], image, compute, (0, 0, "image"))).mean())
+        return float(BALD()(predictor([model], image, compute, (0, 0, "image")).of(ClassMaps)).mean())
 
     return query
 
@@ -169,10 +169,10 @@ def same_ranking(case: str) -> dict[str, float]:
     def scores(score_map: Tensor) -> Doubles:
         return join(score_map, ids, count, "mean", 0.1).numpy()
 
-    def beliefs(number_type: str) -> Beliefs:
+    def maps(number_type: str) -> ClassMaps:
         compute = LocalCompute("cpu", number_type, 1, 0, "auto")  # type: ignore[arg-type]
         one = compute.place(deepcopy(model))
-        return Predictor(passes, True, None, 1, 1, 8)([one], image, compute, (0, 0, "image"))
+        return Predictor(passes, True, None, 1, 1, 8)([one], image, compute, (0, 0, "image")).of(ClassMaps)
 
     stack = []
     with torch.inference_mode():
@@ -180,8 +180,8 @@ def same_ranking(case: str) -> dict[str, float]:
             with drawing(model, [(0, 0, "image", 0, number)]):
                 stack.append(model(image)[0].double().softmax(0).numpy())
     reference = scores(torch.from_numpy(bald_of_stack(np.stack(stack))))
-    single = scores(BALD()(beliefs("float32")))
-    half = scores(BALD()(beliefs("bfloat16")))
+    single = scores(BALD()(maps("float32")))
+    half = scores(BALD()(maps("bfloat16")))
     return {
         "tau_float32": float(kendalltau(reference, single).statistic),
         "error_float32": float(np.abs(reference - single).max()),

@@ -34,7 +34,7 @@ from seg_al.heuristics.mean_std import MeanSTD
 from seg_al.heuristics.variation_ratio import VariationRatio
 from seg_al.heuristics.vote_entropy import VoteEntropy
 from seg_al.heuristics.vote_variance import VoteVariance
-from seg_al.predictors.class_maps import beliefs_of
+from seg_al.predictors.class_maps import class_maps_of
 
 LEAST_LOGIT = -30.0
 """What a network puts out for a class that it is sure is not there; float16 holds it, and exp of it is 1e-13."""
@@ -60,7 +60,7 @@ class Ours:
     heuristic: Any
 
     def __call__(self, p: Array) -> Array:  # [K, C, H, W] -> [H, W]
-        scores: Array = self.heuristic(beliefs_of(torch.from_numpy(p))).numpy()
+        scores: Array = self.heuristic(class_maps_of(torch.from_numpy(p))).numpy()
         return scores
 
 

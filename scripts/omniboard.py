@@ -24,11 +24,12 @@ from pathlib import Path
 import yaml
 from pymongo.errors import PyMongoError
 
-from seg_al.tracking.backends import LOCAL_URL, URL_VARIABLE
+from seg_al.tracking.backends import LOCAL_URL
 from seg_al.tracking.omniboard.columns import add_columns
 from seg_al.tracking.omniboard.node import cache_folder, find_node, install
 from seg_al.tracking.omniboard.service import APP, UNNEEDED, Omniboard, Patience, require_free, serve
 from seg_al.tracking.server import Server, ServerAway
+from seg_al.tracking.storable import URL_VARIABLE
 
 CONFIG = Path(__file__).resolve().parents[1] / "conf" / "tracking" / "mongo.yaml"
 

@@ -25,8 +25,9 @@ from pymongo.errors import PyMongoError
 from tqdm import tqdm
 
 from seg_al.results.reconcile import bring, differences, folders_at, judge, missing_folders, silent, summed
-from seg_al.tracking.backends import LOCAL_URL, URL_VARIABLE
+from seg_al.tracking.backends import LOCAL_URL
 from seg_al.tracking.server import Document, Server, is_away, prepare
+from seg_al.tracking.storable import URL_VARIABLE
 
 CONFIG = Path(__file__).resolve().parents[1] / "conf" / "tracking" / "mongo.yaml"
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,16 +22,11 @@ from typing_extensions import TypeVar  # that of Python 3.13, whose defaults spa
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from seg_al.predictors.class_maps import Beliefs
-    from seg_al.selectors.descriptors import Descriptor
-    from seg_al.tasks.objects.objects import Instances
-    from seg_al.tasks.objects.passes import Objects
-
 IGNORE = 255
 """The class id of a pixel without a label: unknown, void, or outside the image."""
 
 CLASSES = "classes"
-"""The truth that lists the ids of the classes in a unit, such as "1,3"."""
+"""The fact that lists the ids of the classes in a unit, such as "1,3"."""
 
 CostUnit = Literal["images", "pixels", "regions", "clicks", "vertices"]
 """What labels cost, all of it billed: shares of images, pixels, questions, mouse clicks, corners of polygons."""
@@ -154,7 +149,7 @@ class Candidates:
     known: npt.NDArray[np.float32] | None = None
     """[L, D], the same descriptor of what is labelled already; None unless the selector asks for it."""
     truth: tuple[str, ...] | None = None
-    """[M], the true image-level column that an oracle selector named; reading it is counted and recorded."""
+    """[M], the true fact that an oracle selector named; reading it is counted and recorded."""
     round: int = 0
     """Number of the round that asks, from 1; selectors with a schedule read it."""
 
@@ -177,7 +172,7 @@ class Candidates:
 
 
 class Images(Protocol):
-    """What a query may see of the pool: names, sizes and pixels; no target is in reach."""
+    """What a query may see of the pool: names, sizes and pixels; no truth is in reach."""
 
     def image(self, name: str) -> ByteImage: ...  # [H, W, 3]
     def size(self, name: str) -> tuple[int, int]: ...  # H, W
@@ -185,12 +180,10 @@ class Images(Protocol):
 
 
 class Dataset(Images, Protocol):
-    """Named images with class-id masks, split by name. All tuples of names are sorted."""
+    """Named images, split by name; what is true of them, each task states for itself. Tuples of names are sorted."""
 
     @property
     def classes(self) -> tuple[str, ...]: ...  # C names, in the order of their ids
-    @property
-    def background(self) -> int | None: ...  # the class that foreground metrics leave out; None: none
     @property
     def pool(self) -> tuple[str, ...]: ...
     @property
@@ -198,8 +191,6 @@ class Dataset(Images, Protocol):
     @property
     def tests(self) -> Mapping[str, tuple[str, ...]]: ...  # "testA" -> names
 
-    def target(self, name: str) -> ByteImage: ...  # [H, W] class ids, IGNORE where void
-    def objects(self, name: str) -> npt.NDArray[np.int32] | None: ...  # [H, W] object ids, 0: none
     def column(self, key: str) -> Mapping[str, str]: ...  # image-level column of the pool by image name
 
 
@@ -306,26 +297,90 @@ class ModelFactory(Protocol):
     def __call__(self, *, classes: int) -> Model: ...
 
 
-class Heuristic(Protocol):
+class Evidence(Protocol):
+    """One kind of what may be known of an image before it is asked about; a class for each kind."""
+
+    called: ClassVar[str]
+    """The kind in a message, such as "class maps"."""
+
+    @property
+    def passes(self) -> int: ...  # that it was made of; 0: it needs none
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """What a heuristic reads that looks at no image, as random does."""
+
+    size: tuple[int, int]
+    called: ClassVar[str] = "nothing"
+    passes: ClassVar[int] = 0
+
+
+Kind = TypeVar("Kind", bound=Evidence)
+
+
+@dataclass(frozen=True)
+class EvidenceSet:
+    """All that is known of one image, at most one of each kind."""
+
+    size: tuple[int, int]
+    """H and W of the image."""
+    kinds: tuple[Evidence, ...] = ()
+
+    def holds(self, kind: type[Evidence]) -> bool:
+        return kind is Nothing or any(isinstance(one, kind) for one in self.kinds)
+
+    def of(self, kind: type[Kind]) -> Kind:
+        """Raises ValueError where this kind was not made."""
+        for one in self.kinds:
+            if isinstance(one, kind):
+                return one
+        if kind is Nothing:
+            return kind(self.size)  # type: ignore[call-arg]
+        there = ", ".join(one.called for one in self.kinds) or "nothing"
+        raise ValueError(f"{kind.called} are asked for, but what there is of the image is {there}")
+
+    def also(self, *kinds: Evidence) -> EvidenceSet:
+        return EvidenceSet(self.size, (*self.kinds, *kinds))
+
+    @property
+    def passes(self) -> int:
+        """The most that any kind was made of."""
+        return max((one.passes for one in self.kinds), default=0)
+
+
+Read = TypeVar("Read", contravariant=True)
+
+
+class Heuristic(Protocol[Read]):
     """Paints how much each pixel is wanted; [H, W], finite, higher = more wanted."""
 
     @property
+    def reads(self) -> type[Evidence]: ...  # the kind of evidence that it is called with
+    @property
     def min_passes(self) -> int:
-        """Passes below which the score says nothing: 0 needs no forward pass at all, 2 needs disagreement."""
+        """Passes below which the score says nothing: 0 needs no pass at all, 2 needs disagreement."""
         ...
 
-    def __call__(self, beliefs: Beliefs) -> Tensor: ...
+    def __call__(self, evidence: Read, /) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What a heuristic says of one image; a task may add scores of its own to it."""
+
+    map: Tensor  # [H, W]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One image as it is cut into units."""
+    """One image as it is cut into units, and as a unit of it is described."""
 
     name: str
     image: Callable[[], ByteImage]
     """Decodes the picture [H, W, 3], for those who look at it."""
     within: Tensor  # [H, W] bool, the pixels that are cut; all others belong to no unit
-    beliefs: Beliefs
+    evidence: EvidenceSet
     score_map: Tensor | None  # [H, W], of the heuristic that asks; None where it looks at nothing
     rng: np.random.Generator
     """Drawn from `run`, the round and the name."""
@@ -335,21 +390,18 @@ class Scene:
         return self.within.shape[0], self.within.shape[1]
 
 
-@dataclass(frozen=True)
-class Painted:
-    """What a heuristic says of one image."""
-
-    map: Tensor  # [H, W]
-    objects: Tensor | None = None  # [N], of each object that the passes found; None where the task has no objects
-    shapes: Objects | None = None
-    """The objects themselves."""
-
-
 class Granularity(Protocol):
     """Cuts an image into units and says how a score map is joined over each."""
 
-    reads: ClassVar[Literal["image", "scores", "predictions"]]
-    """What the cut depends on: the picture at most; the score map, if there is one; or what the models predict."""
+    @property
+    def reads(self) -> type[Evidence] | Literal["image", "scores"]:
+        """What the cut depends on: the picture at most; the score map, if there is one; or a kind of evidence."""
+        ...
+
+    @property
+    def joins(self) -> type[Evidence]:
+        """The kind of evidence that `reduce` needs beyond the score map, such as Nothing."""
+        ...
 
     def units(self, scene: Scene) -> Tensor:
         """Unit ids [H, W], long; -1: never asked. Ids outside `scene.within` are ignored."""
@@ -357,6 +409,16 @@ class Granularity(Protocol):
 
     def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:
         """Joins the scores over the units 0..count-1 of ids [H, W] (-1: in none) into [U]."""
+        ...
+
+
+class Descriptor(Protocol):
+    """What a selector may know of a unit beyond its score: one vector, made while its image is at hand."""
+
+    @property
+    def reads(self) -> tuple[type[Evidence], ...]: ...  # the kinds that it needs; none: the picture is enough
+    def __call__(self, scene: Scene, ids: Tensor, count: int) -> Tensor:
+        """Describes the units 0..count-1 of ids [H, W] (-1: in none) by [U, D]; writes to nothing."""
         ...
 
 
@@ -393,25 +455,26 @@ class Narrowing(Protocol):
         ...
 
 
-class Annotator(Protocol):
+Truth = TypeVar("Truth")
+"""What is known of an image when some of its regions are answered: each task has a type of its own for it."""
+Revealed = TypeVar("Revealed", covariant=True)
+
+
+class Annotator(Protocol[Revealed]):
     """Answers queries: the oracle at once, a person by and by (then it raises AwaitingAnnotation)."""
 
     @property
-    def truths_read(self) -> Mapping[str, set[str]]: ...  # images of which a truth was read unasked, by its name
+    def truths_read(self) -> Mapping[str, set[str]]: ...  # images of which a fact was read unasked, by its name
     def answer(
         self, queries: Sequence[Query], known: Callable[[str], BoolMask], folder: Path
     ) -> Sequence[Answer]:  # one per query; `known` gives [H, W], what was known of an image before
         ...
 
-    def labels(self, name: str, regions: Sequence[Region]) -> ByteImage:
-        """[H, W] class ids in the regions, each of which is one answer; IGNORE elsewhere."""
+    def reveal(self, name: str, regions: Sequence[Region]) -> Revealed:
+        """What is known of the image by the regions, each of which is one answer."""
         ...
 
-    def instances(self, name: str, regions: Sequence[Region]) -> tuple[Instances, BoolMask]:
-        """The objects known by the regions, and [H, W] where it is not known what is there (instances/partial.py)."""
-        ...
-
-    def truth(self, key: str, name: str, region: BoolMask) -> str:
+    def fact(self, key: str, name: str, region: BoolMask) -> str:
         """A true fact about an unlabelled unit, for oracle selectors; counted. A column of the dataset, or CLASSES."""
         ...
 
@@ -445,6 +508,161 @@ class Metric:
     def sign(self) -> int:
         """What a value is multiplied by so that higher is better."""
         return 1 if self.better == "higher" else -1
+
+
+class Viewing(Protocol):
+    """How an image was shown to the network in a pass of test-time augmentation."""
+
+    @property
+    def rows(self) -> bool: ...  # whether their order is reversed, after the turn was undone
+    @property
+    def columns(self) -> bool: ...
+    @property
+    def degrees(self) -> int: ...  # counter-clockwise
+    def undo(self, maps: Tensor, size: tuple[int, int]) -> Tensor: ...  # [k, C, H', W'] -> [k, C, H, W]
+
+
+class Sums(Protocol):
+    """Takes passes one by one, in order, and gives what they say together."""
+
+    @property
+    def passes(self) -> int: ...
+    def add(self, passed: Any) -> None: ...  # one of what its reading gives
+    def evidence(self) -> EvidenceSet: ...
+
+
+class Reading(Protocol):
+    """How what a network decodes becomes evidence; only the two of them know what a pass is."""
+
+    def passes(self, decoded: Any, view: Viewing | None, size: tuple[int, int]) -> list[Any]:
+        """The passes of what was decoded, each alone, and brought back from its view to the image of `size`."""
+        ...
+
+    def sums(self, first: Any, size: tuple[int, int], device: torch.device) -> Sums:
+        """Empty sums for passes like the first one."""
+        ...
+
+
+class DrawsPasses(Protocol):
+    """Where passes come from: dropout, views, several models."""
+
+    @property
+    def total(self) -> int: ...  # K, over all models
+    def __call__(
+        self,
+        models: Sequence[Model],
+        image: Tensor,
+        compute: Compute,
+        address: tuple[int | str, ...],
+        reading: Reading,
+        watch: Callable[[EvidenceSet], None] | None = None,
+    ) -> EvidenceSet:
+        """What the passes over an image [1, 3, H, W] add up to; `watch` is shown it after 2, 4, 8, ... of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class AskedImage(Generic[Truth]):
+    """An image that a round asked about, for its picture."""
+
+    image: ByteImage  # [H, W, 3]
+    queries: tuple[Query, ...]
+    """Of this image only; they share no pixel."""
+    whole: bool
+    """Whether one query asks for all of the image that is of any class."""
+    evidence: EvidenceSet
+    """What the models of the last round saw in it."""
+    painted: Painted | None
+    """What the heuristic said of it; None: it looks at nothing, as random does."""
+    truth: Truth
+    """What is known of it, once the queries are answered."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the picture of a round tells beside its images."""
+
+    classes: tuple[str, ...]
+    heuristic: str
+    images: int
+    """How many the round asked about, drawn or not."""
+    colours: Sequence[Colour] | None
+    """The data set's own, of its classes; None: it has none."""
+
+
+class Task(Protocol[Truth]):
+    """What a label is: how it is revealed and billed, what networks say of it, how good they are, how it looks."""
+
+    name: ClassVar[str]
+    """What models, losses and augmentations made for it call it."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All that `evaluate` measures, but for those of one class; the first is what the log tells of each round."""
+        ...
+
+    kinds: ClassVar[tuple[type[Evidence], ...]]
+    """The kinds of evidence that passes add up to."""
+
+    @property
+    def reading(self) -> Reading: ...
+
+    def problems(self, dataset: Dataset) -> list[str]:
+        """What keeps the dataset from being used as the config wishes, one sentence each, with its remedy."""
+        ...
+
+    def problems_of_answers(self, dataset: Dataset, gives: str) -> list[str]:
+        """What keeps an oracle from answering in the way that `gives` names, as `problems` tells it."""
+        ...
+
+    def answers(
+        self, dataset: Dataset, name: str, regions: Sequence[Region], known: BoolMask, gives: str
+    ) -> list[Answer]:
+        """The oracle's answers about regions of one image, of which [H, W] was known, and what each took a person."""
+        ...
+
+    def reveal(self, dataset: Dataset, name: str, regions: Sequence[Region], gives: str) -> Truth:
+        """What is known of the image by the answered regions, as the oracle tells it."""
+        ...
+
+    def classes_in(self, dataset: Dataset, name: str, region: BoolMask) -> Sequence[int]:
+        """The ids of the true classes in the region [H, W], ascending, for oracle selectors."""
+        ...
+
+    def amounts(self, truth: Truth, classes: int) -> npt.NDArray[np.int64]:  # [C]
+        """How much of each class it holds, such as pixels."""
+        ...
+
+    def paint(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> Painted:
+        """What the heuristic says, with what the task's granularities join beside its map."""
+        ...
+
+    def seen(self, models: Sequence[Model], image: Tensor, compute: Compute) -> EvidenceSet:
+        """What the models see in an image [1, 3, H, W] with dropout off: for pictures."""
+        ...
+
+    def draw(self, asked: Iterable[AskedImage[Truth]], gallery: Gallery, path: Path) -> None:
+        """The images that a round asked about as a PNG, a row for each; they come one by one."""
+        ...
+
+    def judge(self, model: Model, dataset: Dataset, compute: Compute, metric: str) -> float:
+        """One of the metrics that judge, on val, dropout off."""
+        ...
+
+    def constants(self, dataset: Dataset, metric: str) -> Mapping[str, float]:
+        """What one of the metrics that judge gives, on val, to each prediction that looks at no image, by its name."""
+        ...
+
+    def evaluate(
+        self,
+        models: Sequence[Model],
+        dataset: Dataset,
+        predictor: DrawsPasses,
+        compute: Compute,
+        run: int,
+    ) -> dict[str, float]:
+        """Metrics as "<split>/<metric>" of val and every test; "test" is the union of the tests."""
+        ...
 
 
 class AwaitingAnnotation(Exception):

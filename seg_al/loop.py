@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from seg_al.asking.asking import Asking, first_queries
+from seg_al.asking.asking import Asking
 from seg_al.asking.pool import Pool
 from seg_al.asking.precision import ranks_alike
 from seg_al.asking.round_view import RoundView
+from seg_al.asking.start import Start, whole_images
 from seg_al.core import (
     COST_UNITS,
     Annotator,
@@ -24,6 +25,7 @@ from seg_al.core import (
     Model,
     ModelFactory,
     Query,
+    Task,
     Tracker,
 )
 from seg_al.measuring.declarations import CONSTANT
@@ -31,31 +33,13 @@ from seg_al.recording.agreement import agreement
 from seg_al.recording.files import JSON, METRICS, QUERIES, SCORES, WEIGHTS, loaded, write_json, write_record
 from seg_al.recording.first_round import FirstRound
 from seg_al.recording.recorder import Recorder
+from seg_al.recording.rounds import Held, Metrics, Models, Rounds
 from seg_al.recording.stages import stage
-from seg_al.tasks.task import Task
 from seg_al.trainers.trainer import Trainer
 from seg_al.training.examples import Labelled
 from seg_al.training.networks import Weights, build, load
 
 log = logging.getLogger(__name__)
-
-Models = Callable[[], Sequence[Model]]
-
-
-class Held:
-    """Models that are loaded, or trained, when first called, and held in memory until they are let go."""
-
-    def __init__(self, load: Models) -> None:
-        self._load = load
-        self._models: Sequence[Model] | None = None
-
-    def __call__(self) -> Sequence[Model]:
-        if self._models is None:
-            self._models = self._load()
-        return self._models
-
-    def let_go(self) -> None:
-        self._models = None
 
 
 @dataclass(frozen=True)
@@ -72,10 +56,12 @@ class Experiment:
     """What each later round may spend."""
     dataset: Dataset
     model: ModelFactory
+    start: Start
+    """Chooses the first labelled set."""
     asking: Asking
-    annotator: Annotator
+    annotator: Annotator[Any]
     trainer: Trainer
-    task: Task
+    task: Task[Any]
     compute: Compute
     first_round: FirstRound | None
     """Where runs that begin alike share their first round; None: this run trains its own."""
@@ -86,19 +72,64 @@ class Experiment:
     def __call__(self, tracker: Tracker, folder: Path) -> float | None:
         """Runs or resumes the experiment in its folder; returns the task's first metric of the last round's test."""
         pool = Pool(self.dataset.pool, self.dataset)
-        colours = self.dataset.colours if isinstance(self.dataset, Coloured) else None
-        recorder = Recorder(
-            tracker, folder, self.asking.name, self.gallery, self.budget.unit, self.task.metrics, colours
-        )
+        rounds = Rounds(folder, self.first_round, self.keep_weights)
+        recorder = self._recorder(tracker, rounds)
         recorder.declare()
         models: Held | None = None
         for number in range(self.rounds):
             if number > 0 and not pool.open:
                 log.warning("round %d: nothing is left to ask; the run ends here", number)
                 break
-            models = self.play(number, pool, models, recorder)
+            models = self.play(number, pool, models, rounds, recorder)
         write_json(folder / "finished.json", {"rounds": self.rounds})
         return recorder.last(f"test/{self.task.metrics[0].name}")
+
+    def play(self, number: int, pool: Pool, models: Held | None, rounds: Rounds, recorder: Recorder) -> Held:
+        """One round. Each stage loads what is on disk or makes it; gives the models that the next round asks with."""
+        folder, view = rounds.of(number), self.round_view(number, pool, models)
+        queries = stage(folder / "queries.jsonl", partial(self.ask, view, folder), QUERIES)()
+        answers = self.annotator.answer(queries, pool.known, folder)
+        recorder.asked(view, queries, answers, self.annotator)
+        pool.reveal(answers)
+        newer, metrics = rounds.trained(number, partial(self.train, number, pool.copy(), models))
+        recorder.round(number, metrics)
+        if models is not None:
+            models.let_go()
+        return newer
+
+    def train(
+        self, number: int, known: Pool, models: Models | None, folder: Path
+    ) -> tuple[Held, Callable[[], Metrics]]:
+        """Trains and evaluates on what is `known`, as stages in the folder; later answers never reach them."""
+        weights = stage(folder / "weights.pt", partial(self.fit, number, known, models), WEIGHTS)
+        newer = Held(lambda: self._load(weights()))
+        return newer, stage(folder / "metrics.json", partial(self.evaluate, number, known, newer), METRICS, [newer])
+
+    def ask(self, view: RoundView, folder: Path) -> list[Query]:
+        """The queries of a round; what is known of the units that they were chosen from lies beside them."""
+        if view.round == 0:
+            return self._first_queries(view)
+        view = ranks_alike(view, self.asking.heuristic)
+        chosen = self.asking(view, self.annotator, self.budget)
+        write_record(folder / "scores.parquet", chosen.scores, SCORES)
+        write_record(folder / "truths_read.json", chosen.truths_read, JSON)
+        agreed = agreement(chosen.scores[chosen.scores["drawn"]], self.asking.name, chosen.passes)
+        write_record(folder / "agreement.json", agreed, JSON)
+        log.info("round %d: asks about %d of %d units", view.round, len(chosen.queries), len(chosen.scores))
+        return chosen.queries
+
+    def _first_queries(self, view: RoundView) -> list[Query]:
+        if self.initial == "budget":
+            log.info("round 0: random %s to begin with", self.budget.unit)
+            return self.asking.first(view, self.annotator, self.budget)
+        names = view.pool.names
+        count = len(names) if self.initial == "all" else self.initial
+        log.info("round 0: %d images of %d to begin with", count, len(names))
+        return (
+            whole_images(view.pool, names)
+            if count == len(names)
+            else self.start(count, view, self.asking, self.annotator)
+        )
 
     def measure(self, path: Path, folder: Path) -> float:
         """Evaluates the models in a file of weights, such as a run's rounds/04/weights.pt, and trains nothing.
@@ -132,65 +163,27 @@ class Experiment:
                 f"the model and dataset as in the config.json of the run that made them ({str(error).splitlines()[0]})"
             ) from None
 
-    def play(self, number: int, pool: Pool, models: Held | None, recorder: Recorder) -> Held:
-        """One round. Each stage loads what is on disk or makes it; gives the models that the next round asks with."""
-        place = recorder.place(number)
-        asked = partial(self.ask, number, pool, models, place)
-        queries = stage(place / "queries.jsonl", asked, QUERIES)()
-        answers = self.annotator.answer(queries, pool.known, place)
-        if models is not None:
-            recorder.gallery(
-                number, queries, self.asking, self.round_view(number, pool, models), self.annotator, answers
-            )
-        pool.reveal(answers)
-        trained = partial(self._trained, number, pool, models)
-        if number == 0 and self.first_round is not None and not (place / "metrics.json").exists():
-            self.first_round.fill(place, trained)
-        new, metrics = trained(place)
-        recorder.round(number, metrics())
-        if models is not None:
-            models.let_go()
-        if number > 0 and self.keep_weights == "last":
-            (recorder.place(number - 1) / "weights.pt").unlink(missing_ok=True)
-        return new
+    def round_view(self, number: int, pool: Pool, models: Models | None) -> RoundView:
+        predictor, classes = self.asking.predictor, self.dataset.classes
+        return RoundView(pool, models or list, predictor, self.compute, classes, self.run, number, self.task)
 
-    def _trained(
-        self, number: int, pool: Pool, models: Held | None, place: Path
-    ) -> tuple[Held, Callable[[], dict[str, dict[str, float]]]]:
-        """The models and the metrics of a round, trained on what is known now, as stages in the folder `place`."""
-        known = pool.copy()  # weights that are lost and made again later must not see later answers
-        weights = stage(place / "weights.pt", partial(self.fit, number, known, models), WEIGHTS)
-        new = Held(lambda: self._load(weights()))
-        return new, stage(place / "metrics.json", partial(self.evaluate, number, known, new), METRICS, [new])
-
-    def round_view(self, number: int, pool: Pool, models: Models) -> RoundView:
-        asking, classes = self.asking, self.dataset.classes
-        return RoundView(pool, models, asking.predictor, self.compute, classes, self.run, number, self.task)
-
-    def ask(self, number: int, pool: Pool, models: Models | None, place: Path) -> list[Query]:
-        if models is None:
-            return self._first_queries(number, pool)
-        round_view = ranks_alike(self.round_view(number, pool, models), self.asking.heuristic)
-        asked = self.asking(round_view, self.annotator, self.budget)
-        write_record(place / "scores.parquet", asked.scores, SCORES)
-        write_record(place / "truths_read.json", asked.truths_read, JSON)
-        agreed = agreement(asked.scores[asked.scores["drawn"]], self.asking.name, asked.passes)
-        write_record(place / "agreement.json", agreed, JSON)
-        log.info("round %d: asks about %d of %d units", number, len(asked.queries), len(asked.scores))
-        return asked.queries
-
-    def _first_queries(self, number: int, pool: Pool) -> list[Query]:
-        if self.initial == "budget":
-            log.info("round %d: random %s to begin with", number, self.budget.unit)
-            return self.asking.first(self.round_view(number, pool, list), self.annotator, self.budget)
-        count = len(pool.names) if self.initial == "all" else self.initial
-        log.info("round %d: %d images of %d to begin with", number, count, len(pool.names))
-        return first_queries(pool, count, self.run)
+    def _recorder(self, tracker: Tracker, rounds: Rounds) -> Recorder:
+        colours = self.dataset.colours if isinstance(self.dataset, Coloured) else None
+        return Recorder(
+            tracker,
+            rounds,
+            self.asking.heuristic,
+            self.asking.name,
+            self.gallery,
+            self.budget.unit,
+            self.task.metrics,
+            colours,
+        )
 
     def fit(self, number: int, pool: Pool, models: Models | None) -> list[Weights]:
         """The weights of all members and their snapshots, trained on what is known."""
         known = {name: pool.answered(name) for name in pool.labelled}
-        labelled = Labelled(self.dataset, self.annotator, known, self.dataset.classes)
+        labelled = Labelled(self.dataset, self.annotator, known, self.dataset.classes, self.task.amounts)
         predictor = self.asking.predictor
         judge = Judge(self.task, self.dataset, self.compute, self.judging)
         weights: list[Weights] = []
@@ -236,7 +229,7 @@ class Experiment:
 class Judge:
     """Scores a model on val, which alone chooses, by a metric of the task; a value, so that processes can have it."""
 
-    task: Task
+    task: Task[Any]
     dataset: Dataset
     compute: Compute
     metric: Metric

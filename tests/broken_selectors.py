@@ -10,8 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from seg_al.core import Candidates, Ranking
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.core import Candidates, Ranking, Scene
 from seg_al.selectors.descriptors import Descriptor, MeanFeature
 
 
@@ -34,7 +33,7 @@ class Noisy:
     needs_features = False
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
-    def __call__(self, beliefs: Beliefs, ids: torch.Tensor, count: int) -> torch.Tensor:
+    def __call__(self, scene: Scene, ids: torch.Tensor, count: int) -> torch.Tensor:
         return torch.from_numpy(self.rng.random((count, 2)))
 
 
@@ -44,7 +43,7 @@ class NotANumber:
 
     needs_features = False
 
-    def __call__(self, beliefs: Beliefs, ids: torch.Tensor, count: int) -> torch.Tensor:
+    def __call__(self, scene: Scene, ids: torch.Tensor, count: int) -> torch.Tensor:
         return torch.full((count, 2), torch.nan)
 
 

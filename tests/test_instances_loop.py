@@ -126,7 +126,8 @@ def test_images_without_an_object_have_the_configured_score_and_a_round_of_them_
     blind = ("model.detecting.score=0.999", "granularity.empty=0.75", "rounds=2")
     perform(data, tmp_path / "run", *SMALL, "heuristic=maskal", *blind)
     assert (table(tmp_path / "run", 1)["maskal"] == 0.75).all()
-    assert "all 4 scores by maskal are 0.75, since no image shows an object that is not known yet" in caplog.text
+    warned = "all 4 scores by maskal are 0.75: the models tell no unit apart, or see nothing new to ask about, so that"
+    assert f"{warned} it asks what random asks" in caplog.text
     assert json.loads((tmp_path / "run/rounds/01/asked.json").read_text())["all_scores_equal"] is True
 
 
@@ -156,9 +157,15 @@ def test_the_weights_of_a_round_are_evaluated_again_to_the_same_numbers(data: Pa
     [
         (("model=mask_rcnn_small", "model.weights=null", "trainer=quick"), "trainer.loss is made for task=semantic"),
         (("model=mask_rcnn_small", "model.weights=null", "task=semantic"), "model is made for task=instances"),
-        (("heuristic=maskal",), "heuristic=maskal scores objects"),
+        (
+            ("heuristic=maskal",),
+            "heuristic=maskal reads objects, which task=semantic does not find: .+ class maps; choose",
+        ),
         (("trainer.validation.metric=ap",), "validation.metric=ap"),
-        (("granularity=image_objects",), "granularity is made for task=instances"),
+        (
+            ("granularity=image_objects",),
+            "granularity reads objects, which task=semantic does not find: .+; choose another",
+        ),
         (("model=mask_rcnn_small", "model.weights=null", "trainer.validation.metric=dice"), "choose ap or ap50"),
     ],
 )

@@ -18,9 +18,10 @@ from seg_al.asking.pool import Pool
 from seg_al.core import IGNORE, Answer, Budget, Region
 from seg_al.loop import Experiment
 from seg_al.models.unet import UNet
+from seg_al.predictors.class_maps import ClassMaps
 from seg_al.running.building import recorded_heuristics
 from seg_al.tasks.objects.certainty import ObjectHeuristic
-from seg_al.tasks.outlines import pieces
+from seg_al.tasks.pixels.outlines import pieces
 from seg_al.trainers.trainer import Trainer
 from seg_al.training.examples import Labelled
 
@@ -98,9 +99,9 @@ def test_random_draws_no_pass_and_loads_no_weights_while_bald_decodes_every_pass
     inside: list[None] = []
     ask = Experiment.ask
 
-    def watched(self, number, pool, models, place):
+    def watched(self, view, folder):
         inside.append(None)
-        found = ask(self, number, pool, models, place)
+        found = ask(self, view, folder)
         inside.clear()
         return found
 
@@ -190,8 +191,8 @@ def test_a_half_known_image_is_scored_asked_and_priced_on_the_rest(heuristic: st
     with pytest.raises(ValueError, match=r"budget=0\.2 images buys none of the 1 units: the cheapest costs 0\.25"):
         experiment.asking(round_view, experiment.annotator, Budget(0.2, "images", "pool"))
     if heuristic == "entropy":
-        beliefs = round_view.beliefs(name, features=False)
-        expected = experiment.asking.heuristic(beliefs).numpy()[~half].mean(dtype=np.float64)
+        maps = round_view.evidence(name, [ClassMaps]).of(ClassMaps)
+        expected = experiment.asking.heuristic(maps).numpy()[~half].mean(dtype=np.float64)
         assert query.score == pytest.approx(expected, rel=1e-6)
 
 
@@ -258,8 +259,8 @@ def test_the_networks_of_earlier_rounds_leave_the_memory(
         alive.extend(weakref.ref(model) for model in models)
         return models
 
-    def watched_play(self, number, pool, models, recorder):
-        found = play(self, number, pool, models, recorder)
+    def watched_play(self, number, pool, models, rounds, recorder):
+        found = play(self, number, pool, models, rounds, recorder)
         gc.collect()
         held.append(sum(one() is not None for one in alive))
         return found

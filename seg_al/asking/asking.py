@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,13 @@ from tqdm import tqdm
 
 from seg_al.asking.audit import audit
 from seg_al.asking.memory import give_freed_memory_back, thrifty
-from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.scorer import Described, Scorer
 from seg_al.asking.spending import ROUNDING, spend
 from seg_al.asking.unit_table import IdMap, UnitTable, candidates_of, regions_of, score_table, table_after
-from seg_al.core import Annotator, Budget, Granularity, Heuristic, Query, Region, Selector
-from seg_al.granularities.objects import ImageOfObjects
+from seg_al.core import Annotator, Budget, Granularity, Heuristic, Nothing, Query, Region, Selector
 from seg_al.heuristics.random import Random
 from seg_al.predictors.predictor import Predictor
-from seg_al.randomness import numpy_rng
 from seg_al.selectors.top import Top
 
 log = logging.getLogger(__name__)
@@ -55,10 +53,10 @@ class RoundQueries:
 class Asking:
     """How a round asks."""
 
-    heuristic: Heuristic
+    heuristic: Heuristic[Any]
     name: str
     """The heuristic's name, for the record."""
-    also: Mapping[str, Heuristic]
+    also: Mapping[str, Heuristic[Any]]
     """Heuristics whose scores are recorded as well, by name; they cost no pass."""
     granularity: Granularity
     selector: Selector
@@ -68,16 +66,16 @@ class Asking:
     shortlist: int
     """Most units of an image that are kept for their scores, and as many that are drawn to stand for all."""
 
-    def __call__(self, round_view: RoundView, annotator: Annotator, budget: Budget) -> RoundQueries:
+    def __call__(self, round_view: RoundView, annotator: Annotator[Any], budget: Budget) -> RoundQueries:
         """Spends the budget on what is not known yet. Raises ValueError where no unit can be bought or scored."""
         scorer = self.scorer(round_view)
-        if scorer.looks:
+        if scorer.kinds:
             first = round_view.pool.images.image(round_view.pool.open[0])[:AUDITED, :AUDITED]
             audit(round_view.models()[0], round_view.compute.tensor(first), round_view.compute, self.predictor.dropout)
         spent = self._each_image if budget.per == "image" else self._whole_pool
         with thrifty(round_view.pool.askable_area(round_view.pool.open[0])):
             queries, places, blocks = spent(scorer, annotator, budget, self._known(scorer))
-        if self.heuristic.min_passes > 0:
+        if self.heuristic.reads is not Nothing:
             self._warn_of_ties(blocks, round_view.round)
         told = sum(len(block.truth) for block in blocks if block.truth is not None)
         return RoundQueries(
@@ -87,7 +85,7 @@ class Asking:
     def scorer(self, round_view: RoundView) -> Scorer:
         return Scorer(round_view, self.heuristic, self.name, self.also, self.granularity, self.selector.descriptor)
 
-    def first(self, round_view: RoundView, annotator: Annotator, budget: Budget) -> list[Query]:
+    def first(self, round_view: RoundView, annotator: Annotator[Any], budget: Budget) -> list[Query]:
         """Units drawn at random from `run` for the budget, the same for every heuristic."""
         blind = replace(self, heuristic=Random(), name=INITIAL, also={}, selector=Top())
         queries = blind(round_view, annotator, budget).queries
@@ -102,7 +100,7 @@ class Asking:
                 give_freed_memory_back()
             yield name
 
-    def _each_image(self, scorer: Scorer, annotator: Annotator, budget: Budget, known: Described | None) -> Spent:
+    def _each_image(self, scorer: Scorer, annotator: Annotator[Any], budget: Budget, known: Described | None) -> Spent:
         """The budget for each image: its selector sees all of its units, then only what is recorded is kept."""
         round_view = scorer.round_view
         queries: list[Query] = []
@@ -137,7 +135,7 @@ class Asking:
                         budget.amount, budget.unit, len(poor), some)  # fmt: skip
         return queries, places, blocks
 
-    def _whole_pool(self, scorer: Scorer, annotator: Annotator, budget: Budget, known: Described | None) -> Spent:
+    def _whole_pool(self, scorer: Scorer, annotator: Annotator[Any], budget: Budget, known: Described | None) -> Spent:
         """One budget for all images: the selector sees what is kept of each."""
         round_view = scorer.round_view
         blocks: list[UnitTable] = []
@@ -173,29 +171,29 @@ class Asking:
         """Tells of a round in which the heuristic prefers nothing, so that it asks what random asks."""
         scores = np.concatenate([block.scores[self.name] for block in blocks])
         if len(scores) > 1 and (scores == scores[0]).all():
-            without = isinstance(self.granularity, ImageOfObjects) and scores[0] == self.granularity.empty
-            why = "no image shows an object that is not known yet" if without else "the passes tell none of them apart"
             log.warning(
-                "round %d: all %d scores by %s are %g, since %s, so that it asks what random asks; train longer "
-                "(trainer.pace) or begin with more images (initial)", number, len(scores), self.name, scores[0], why,
+                "round %d: all %d scores by %s are %g: the models tell no unit apart, or see nothing new to ask about, "
+                "so that it asks what random asks; train longer (trainer.pace) or begin with more images (initial)",
+                number, len(scores), self.name, scores[0],
             )  # fmt: skip
 
     def _query(self, name: str, region: Region, rank: str, score: float) -> Query:
         return Query(name, region, f"{rank} by {self.name} = {score:.4g}", float(score))
 
-    def _told(self, block: UnitTable, rows: Iterable[int], ids: IdMap, annotator: Annotator) -> UnitTable:
+    def _told(self, block: UnitTable, rows: Iterable[int], ids: IdMap, annotator: Annotator[Any]) -> UnitTable:
         """The block with what an oracle selector may know of its units, which stand at `rows` in the map of ids."""
         key = self.selector.truth
         if key is None:
             return block
         masks = (ids == row for row in rows)
-        return replace(block, truth=tuple(annotator.truth(key, block.image, mask) for mask in masks))
+        return replace(block, truth=tuple(annotator.fact(key, block.image, mask) for mask in masks))
 
     def _known(self, scorer: Scorer) -> Described | None:
         """What is labelled already, described like the candidates, for a selector that reads it."""
-        if self.selector.descriptor is None or not self.selector.reads_known:
+        pool = scorer.round_view.pool
+        if self.selector.descriptor is None or not self.selector.reads_known or not pool.labelled:
             return None
-        vectors = [scorer.known(name) for name in scorer.round_view.pool.labelled]
+        vectors = [scorer.known(name) for name in pool.labelled]
         return np.concatenate([one for one in vectors if one is not None])
 
 
@@ -207,15 +205,3 @@ def _found_again(places: Sequence[Place], scorer: Scorer) -> dict[Place, Region]
     return {
         (name, unit): region for name, wanted in units.items() for unit, region in scorer.regions(name, wanted).items()
     }
-
-
-def first_names(names: Sequence[str], count: int, run: int) -> list[str]:
-    """Images drawn at random from `run`, the same for every heuristic."""
-    drawn: list[str] = numpy_rng(run, "initial").choice(names, count, replace=False).tolist()
-    return sorted(drawn)
-
-
-def first_queries(pool: Pool, count: int, run: int) -> list[Query]:
-    """All of the images that are drawn first."""
-    names = first_names(pool.names, count, run)
-    return [Query(name, Region.of(pool.unknown(name)), INITIAL) for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ TILE = 32  # pixels, the side of the units that are ranked
 LEAST_TAU = 0.99
 
 
-def ranks_alike(round_view: RoundView, heuristic: Heuristic) -> RoundView:
+def ranks_alike(round_view: RoundView, heuristic: Heuristic[Any]) -> RoundView:
     """The look with the precision that the config wishes for queries, if Kendall's tau of tile scores is at least 0.99.
 
     Both formats draw the same passes of the first images that are open. Says what it measured; keeps the look as it is
@@ -44,12 +45,14 @@ def ranks_alike(round_view: RoundView, heuristic: Heuristic) -> RoundView:
     return round_view
 
 
-def _tile_scores(round_view: RoundView, heuristic: Heuristic) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _tile_scores(round_view: RoundView, heuristic: Heuristic[Any]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     scores = []
     for name in round_view.pool.open[:IMAGES]:
-        beliefs = round_view.beliefs(name)
-        height, width = beliefs.size
+        evidence = round_view.evidence(name, [heuristic.reads])
+        height, width = evidence.size
         columns = torch.arange(width) // TILE
         ids = torch.arange(height)[:, None] // TILE * (int(columns[-1]) + 1) + columns
-        scores.append(join(heuristic(beliefs).cpu(), ids, int(ids.max()) + 1, "mean", 1.0).numpy())
+        scores.append(
+            join(round_view.task.paint(heuristic, evidence).map.cpu(), ids, int(ids.max()) + 1, "mean", 1.0).numpy()
+        )
     return np.concatenate(scores)

@@ -3,7 +3,7 @@
     check_dataset(lambda: read_mine(root, run=0))   # AssertionError that lists what is broken
 
     class TestMine(DatasetSuite):                   # or: one pytest test for each law
-        def make(self) -> Callable[[], Dataset]:
+        def make(self) -> Callable[[], LabelledPixels]:
             return lambda: read_mine(root, run=0)
 
 A data set is read twice, and some of its images are decoded: the first, the middle and the last of each split.
@@ -18,9 +18,10 @@ from itertools import combinations
 import numpy as np
 
 from seg_al.conformance.laws import Suite, check, require
-from seg_al.core import IGNORE, Dataset
+from seg_al.core import IGNORE
+from seg_al.tasks.pixels.class_labels import LabelledPixels
 
-Reader = Callable[[], Dataset]
+Reader = Callable[[], LabelledPixels]
 
 
 def check_dataset(read: Reader) -> None:
@@ -28,11 +29,11 @@ def check_dataset(read: Reader) -> None:
     check(read, LAWS)
 
 
-def splits_of(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+def splits_of(dataset: LabelledPixels) -> dict[str, tuple[str, ...]]:
     return {"pool": dataset.pool, "val": dataset.val, **{f"test {key}": those for key, those in dataset.tests.items()}}
 
 
-def some_of(dataset: Dataset) -> list[str]:
+def some_of(dataset: LabelledPixels) -> list[str]:
     """The first, the middle and the last name of each split."""
     parts = [names for names in splits_of(dataset).values() if names]
     return sorted({names[place] for names in parts for place in (0, len(names) // 2, -1)})
@@ -146,7 +147,7 @@ def is_the_same_when_read_again(read: Reader) -> None:
 def goes_to_other_processes(read: Reader) -> None:
     """Loading processes get it by pickle."""
     dataset = read()
-    copy: Dataset = pickle.loads(pickle.dumps(dataset))
+    copy: LabelledPixels = pickle.loads(pickle.dumps(dataset))
     require(splits_of(copy) == splits_of(dataset), "a pickled copy has other splits")
     require(copy.classes == dataset.classes, "a pickled copy has other classes")
     name = some_of(dataset)[0]

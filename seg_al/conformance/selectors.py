@@ -21,8 +21,9 @@ import torch
 from seg_al.asking.spending import spend
 from seg_al.conformance.laws import Suite, check, require
 from seg_al.conformance.synthetic_passes import random_passes
-from seg_al.core import CLASSES, Candidates, Narrowing, Selector
-from seg_al.predictors.class_maps import Beliefs, beliefs_of
+from seg_al.core import CLASSES, Candidates, EvidenceSet, Narrowing, Scene, Selector
+from seg_al.predictors.class_maps import class_maps_of
+from seg_al.predictors.features import Features
 
 SIDE, NUMBER_OF_CLASSES = 6, 3
 LABELLED = 6
@@ -61,17 +62,20 @@ def described(selector: Selector, count: int, seed: int) -> Vectors | None:  # [
     if selector.descriptor is None:
         return None
     ids = torch.arange(SIDE * SIDE).view(SIDE, SIDE) // (SIDE * SIDE // 2)
-    rows = [selector.descriptor(beliefs(seed, image), ids, 2) for image in range((count + 1) // 2)]
+    rows = [selector.descriptor(scene(seed, image), ids, 2) for image in range((count + 1) // 2)]
     return np.concatenate([row.float().numpy() for row in rows])[:count]
 
 
-def beliefs(seed: int, image: int) -> Beliefs:
+def scene(seed: int, image: int) -> Scene:
     """Of a made-up image, with all that a descriptor may read."""
     generator = torch.Generator().manual_seed(1000 * seed + image)
     probabilities = torch.from_numpy(random_passes((3, NUMBER_OF_CLASSES, SIDE, SIDE), 2.0, 1000 * seed + image))
     features = torch.randn(5, SIDE // 2, SIDE // 2, generator=generator)
     penultimate = torch.randn(4, SIDE, SIDE, generator=generator)
-    return replace(beliefs_of(probabilities), features=features, penultimate=penultimate)
+    size = (SIDE, SIDE)
+    evidence = EvidenceSet(size, (class_maps_of(probabilities), Features(features, penultimate)))
+    black, everywhere = np.zeros((*size, 3), np.uint8), torch.ones(size, dtype=torch.bool)
+    return Scene(f"image{image}", lambda: black, everywhere, evidence, None, np.random.default_rng(seed))
 
 
 def asked(selector: Selector, candidates: Candidates, budget: float, seed: int = 1) -> Asked:

@@ -11,12 +11,18 @@ import numpy.typing as npt
 from seg_al.core import BoolMask, ByteImage, Colour, Coloured, Dataset
 from seg_al.datasets.files.window import ValueWindow, Windowed
 from seg_al.tasks.objects.objects import Instances, instances_of
+from seg_al.tasks.pixels.class_labels import LabelledPixels
+
+
+def cached(dataset: Dataset, mib: float) -> Dataset:
+    """The dataset, which keeps what it decodes if it labels pixels; others keep what they wish themselves."""
+    return Cached(dataset, mib) if isinstance(dataset, LabelledPixels) else dataset
 
 
 class Cached:
     """Wraps a dataset; the images and targets used last stay in memory. Cached arrays are read-only."""
 
-    def __init__(self, dataset: Dataset, mib: float) -> None:
+    def __init__(self, dataset: LabelledPixels, mib: float) -> None:
         self.dataset = dataset
         self.limit = mib * 2**20
         self._held: OrderedDict[tuple[str, str], ByteImage] = OrderedDict()

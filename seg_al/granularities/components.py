@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seg_al.core import Scene
 from seg_al.granularities.joining import Joined
+from seg_al.predictors.class_maps import ClassMaps
 
 Ids = npt.NDArray[np.int64]
 
@@ -54,7 +55,7 @@ class Component(Joined):
     """Pixels below which a component is small; 1: none is."""
     small: Literal["join", "drop"]
     """Small ones become part of the unit around them (that with the longest common border), or are never asked."""
-    reads: ClassVar[Literal["predictions"]] = "predictions"
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,13 +63,12 @@ class Component(Joined):
             raise ValueError(f"granularity.least is at least 1 pixel, not {self.least}")
 
     def units(self, scene: Scene) -> Tensor:
-        """Raises ValueError where nothing is predicted yet."""
-        if scene.beliefs.passes == 0:
-            raise ValueError(
-                f"image {scene.name}: components are those of a prediction, and no model has looked yet; begin with "
-                "whole images (such as initial=4), or take another granularity"
+        ids = (
+            label(scene.evidence.of(ClassMaps).mean.argmax(0).cpu().numpy(), background=-1, connectivity=2).astype(
+                np.int64
             )
-        ids = label(scene.beliefs.mean.argmax(0).cpu().numpy(), background=-1, connectivity=2).astype(np.int64) - 1
+            - 1
+        )
         small = np.bincount(ids.ravel()) < self.least
         if self.small == "join":
             return torch.from_numpy(absorbed(ids, small))

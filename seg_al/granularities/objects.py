@@ -12,7 +12,8 @@ from torch import Tensor
 
 from seg_al.core import BoolMask, Painted, Scene
 from seg_al.granularities.joining import Joined, join
-from seg_al.tasks.objects.passes import Group
+from seg_al.tasks.objects.certainty import PaintedObjects
+from seg_al.tasks.objects.passes import Group, Objects
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ImageOfObjects:
     empty: float
     """The score of an image without an object, or without one that is still unknown."""
     reads: ClassVar[Literal["image"]] = "image"
-    task: ClassVar[str] = "instances"
+    joins: ClassVar[type[Objects]] = Objects
 
     def __post_init__(self) -> None:
         if not 0 < self.top_share <= 1:
@@ -43,16 +44,11 @@ class ImageOfObjects:
         return torch.zeros(scene.size, dtype=torch.long)
 
     def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:  # [H, W] -> [U]
-        """Raises ValueError where the task has no objects."""
-        if painted.objects is None or painted.shapes is None:
-            raise ValueError(
-                "granularity=image_objects joins the scores of objects, but the model labels pixels and finds none; "
-                "use a model of objects (model=mask_rcnn), or granularity=image"
-            )
+        assert isinstance(painted, PaintedObjects), "a task whose passes add up to objects paints them"
         assert count <= 1, "the image is the only unit"
         unknown = (ids >= 0).cpu().numpy()
-        open_ = [place for place, group in enumerate(painted.shapes.groups) if _reaches(group, unknown)]
-        scores = painted.objects.double()[open_]
+        open_ = [place for place, group in enumerate(painted.objects.groups) if _reaches(group, unknown)]
+        scores = painted.scores.double()[open_]
         if not open_:
             joined = scores.new_tensor([self.empty])
         elif self.reduction == "min":
@@ -67,22 +63,10 @@ class ImageOfObjects:
 class Instance(Joined):
     """The pixels that each object is seen to cover; what belongs to no object is never asked about."""
 
-    reads: ClassVar[Literal["predictions"]] = "predictions"
-    task: ClassVar[str] = "instances"
+    reads: ClassVar[type[Objects]] = Objects
 
     def units(self, scene: Scene) -> Tensor:
-        """Raises ValueError where nothing is predicted yet, or where the task has no objects."""
-        if scene.beliefs.passes == 0:
-            raise ValueError(
-                f"image {scene.name}: objects are those of a prediction, and no model has looked yet; begin with whole "
-                "images (such as initial=4), or take another granularity"
-            )
-        if scene.beliefs.objects is None:
-            raise ValueError(
-                f"image {scene.name}: granularity=instance asks about objects, but the model labels pixels and finds "
-                "none; use a model of objects (model=mask_rcnn), or granularity=component"
-            )
-        return torch.from_numpy(scene.beliefs.objects.map.astype(np.int64))
+        return torch.from_numpy(scene.evidence.of(Objects).map.astype(np.int64))
 
 
 def _reaches(group: Group, unknown: BoolMask) -> bool:  # [H, W]

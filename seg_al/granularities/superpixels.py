@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import re
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
-from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -25,18 +17,10 @@ from torch import Tensor
 
 from seg_al.core import ByteImage, Scene
 from seg_al.granularities.joining import Joined
-from seg_al.whole_files import write_whole
-
-log = logging.getLogger(__name__)
+from seg_al.kept_arrays import KeptArrays
 
 Ids = npt.NDArray[np.integer[Any]]
 OPENCV: Any = cv2  # which modules it has depends on which of its packages is installed
-DAMAGED = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What reading a file that is not a whole .npz archive may raise."""
-
-
-UNSAFE = re.compile(r"[^\w.-]")
-"""Characters of an image's name that its file's name does not take over."""
 
 
 def _check(option: str, value: float, least: float) -> None:
@@ -144,10 +128,7 @@ class Superpixel(Joined):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        place = Path(self.folder).absolute()
-        nearest = next(above for above in (place, *place.parents) if above.exists())
-        if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
-            raise ValueError(self._unwritable(f"{nearest} is not a folder that may be written"))
+        self._kept.check()
 
     def units(self, scene: Scene) -> Tensor:
         """Raises ValueError where the image has fewer pixels than there shall be cells, or no file can be kept."""
@@ -158,47 +139,17 @@ class Superpixel(Joined):
                 "lower granularity.algorithm.cells"
             )
         image = scene.image()
-        cut = {"image": scene.name, "size": [height, width], "algorithm": self._parameters()}
-        origin = json.dumps({**cut, "pixels": blake2b(image.tobytes(), digest_size=16).hexdigest()})
-        place = blake2b(json.dumps(cut).encode(), digest_size=6).hexdigest()
-        path = Path(self.folder) / f"{UNSAFE.sub('_', scene.name)}-{place}.npz"
-        ids = _kept(path, origin, (height, width))
-        if ids is None:
-            ids = self.algorithm(image)
-            self._keep(path, ids, origin)
+        ids = self._kept(scene.name, {"algorithm": self._parameters()}, image, lambda: _small(self.algorithm(image)))
         return torch.from_numpy(ids.astype(np.int64))
+
+    @property
+    def _kept(self) -> KeptArrays:
+        return KeptArrays(Path(self.folder), "granularity.folder", "superpixels")
 
     def _parameters(self) -> dict[str, Any]:
         return {"name": type(self.algorithm).__name__, **asdict(self.algorithm)}  # type: ignore[call-overload]
 
-    def _keep(self, path: Path, ids: Ids, origin: str) -> None:
-        small = ids.astype(np.uint16 if ids.max() < 2**16 else np.uint32)
-        own = path.with_name(f".{path.stem}.{uuid4().hex}.npz")  # two processes may make the same file at once
-        try:
-            write_whole(own, lambda partial: np.savez_compressed(partial, ids=small, origin=np.array(origin)))
-            own.replace(path)
-        except OSError as error:
-            raise ValueError(self._unwritable(str(error))) from error
 
-    def _unwritable(self, why: str) -> str:
-        return f"granularity.folder={self.folder} cannot keep superpixels: {why}; choose another folder"
-
-
-def _kept(path: Path, origin: str, size: tuple[int, int]) -> Ids | None:
-    """The ids in the file, if there is one and it is whole and of this origin; else None, and a word why."""
-    if not path.exists():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            found, ids = str(archive["origin"]), archive["ids"]
-    except DAMAGED as error:
-        log.warning("the superpixels in %s are damaged (%s) and made again", path, error)
-        return None
-    if found != origin or ids.shape != size:
-        log.warning(
-            "the superpixels in %s are of another image or other parameters and made again; if datasets share names, "
-            "give each a granularity.folder of its own",
-            path,
-        )
-        return None
-    return ids  # type: ignore[no-any-return]
+def _small(ids: Ids) -> Ids:
+    """In as few bytes as hold its ids."""
+    return ids.astype(np.uint16 if ids.max() < 2**16 else np.uint32)

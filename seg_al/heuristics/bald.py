@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from seg_al.heuristics.uncertainty import mutual_information, pixelwise
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class BALD:
     """Predictive entropy less expected entropy, in nats (Houlsby et al., arXiv 1112.5745; Gal et al., 1703.02910)."""
 
     min_passes: ClassVar[int] = 2
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     @pixelwise
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return mutual_information(beliefs.mean, beliefs.expected_entropy)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return mutual_information(maps.mean, maps.expected_entropy)

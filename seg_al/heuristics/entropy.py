@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from seg_al.heuristics.uncertainty import entropy, pixelwise
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Entropy:
     """Entropy of the mean probability, in nats; "max entropy" of Gal et al. (arXiv 1703.02910)."""
 
     min_passes: ClassVar[int] = 1
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     @pixelwise
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return entropy(beliefs.mean)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return entropy(maps.mean)

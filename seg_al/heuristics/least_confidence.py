@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from seg_al.heuristics.uncertainty import pixelwise
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class LeastConfidence:
     """One less the largest mean probability (Lewis and Gale 1994)."""
 
     min_passes: ClassVar[int] = 1
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     @pixelwise
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return 1 - beliefs.mean.amax(0)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return 1 - maps.mean.amax(0)

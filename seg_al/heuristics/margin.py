@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from seg_al.heuristics.uncertainty import pixelwise, top_two_gap
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Margin:
     """
 
     min_passes: ClassVar[int] = 1
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     @pixelwise
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return 1 - top_two_gap(beliefs.mean)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return 1 - top_two_gap(maps.mean)

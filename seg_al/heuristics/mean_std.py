@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from seg_al.heuristics.uncertainty import pixelwise
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class MeanSTD:
     """Mean over classes of the probability's standard deviation over the passes (Gal et al., arXiv 1703.02910)."""
 
     min_passes: ClassVar[int] = 2
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     @pixelwise
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return beliefs.variance.sqrt().mean(0)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return maps.variance.sqrt().mean(0)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from seg_al.heuristics.uncertainty import pixelwise
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class MeanVariance:
     """Mean over classes of the probability's population variance over the passes (SuperAnnotate's DRN study)."""
 
     min_passes: ClassVar[int] = 2
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     @pixelwise
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return beliefs.variance.mean(0)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return maps.variance.mean(0)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seg_al.predictors.class_maps import Beliefs
 from seg_al.tasks.objects.certainty import (
     BoxAreas,
     MaskAgreement,
@@ -18,11 +17,10 @@ from seg_al.tasks.objects.certainty import (
     Semantic,
     box_certainty,
     mask_certainty,
-    objects_in,
     occurrence_certainty,
     semantic_certainty,
 )
-from seg_al.tasks.objects.passes import Group
+from seg_al.tasks.objects.passes import Group, Objects
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class ObjectCertainty:
     """One less the product of the certainties that are chosen (maskAL, arXiv 2112.06586; activeInstanceSegment).
 
     maskAL asks for the images of lowest product and has their mean; we turn the sign per object, which for the mean is
-    the same. Pixels of no object score 0. The certainties are explained in instances/certainty.py.
+    the same. Pixels of no object score 0. The certainties are explained in tasks/objects/certainty.py.
     """
 
     semantic: Semantic | None
@@ -47,6 +45,7 @@ class ObjectCertainty:
     """That there is an object at all; None: not asked."""
     wanted: Literal["uncertain", "certain"]
     """The negative control "certain" wants what the passes agree about: the score is the product itself."""
+    reads: ClassVar[type[Objects]] = Objects
 
     def __post_init__(self) -> None:
         if self.semantic is None and self.mask is None and self.box is None and self.occurrence is None:
@@ -60,17 +59,16 @@ class ObjectCertainty:
         """A softmax doubts alone; votes, outlines, boxes and occurrence must disagree."""
         return 1 if self.semantic in ("entropy", "top", "margin") else 2
 
-    def of_objects(self, beliefs: Beliefs) -> Tensor:  # [N], in [0, 1]
-        """Raises ValueError where the model finds no objects, or where `one_class` leaves nothing to score by."""
-        objects = objects_in(beliefs)
+    def of_objects(self, objects: Objects) -> Tensor:  # [N], in [0, 1]
+        """Raises ValueError where `one_class` leaves nothing to score by."""
         products = [math.prod(self._certainties(group, objects.passes)) for group in objects.groups]
-        certainty = torch.tensor(products, dtype=torch.float64, device=beliefs.mean.device)
+        certainty = torch.tensor(products, dtype=torch.float64)
         return 1 - certainty if self.wanted == "uncertain" else certainty
 
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W], in [0, 1]
-        scores = self.of_objects(beliefs)
+    def __call__(self, objects: Objects) -> Tensor:  # [H, W], in [0, 1]
+        scores = self.of_objects(objects)
         padded = torch.cat([scores.float(), scores.new_zeros(1, dtype=torch.float32)])  # -1, of no object, is the last
-        return padded[torch.from_numpy(objects_in(beliefs).map.astype(np.int64)).to(padded.device)]
+        return padded[torch.from_numpy(objects.map.astype(np.int64))]
 
     def _certainties(self, group: Group, passes: int) -> list[float]:
         found = []

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.core import Nothing
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Random:
     """A constant map of ones. Noise painted on pixels would average out over large units; a tie does not."""
 
     min_passes: ClassVar[int] = 0
+    reads: ClassVar[type[Nothing]] = Nothing
 
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return torch.ones(beliefs.size, device=beliefs.mean.device)
+    def __call__(self, nothing: Nothing) -> Tensor:  # [H, W]
+        return torch.ones(nothing.size)

@@ -3,7 +3,7 @@
 Impurity is the entropy of the shares of the predicted classes in the square around a pixel; uncertainty that of the
 mean probabilities. Both are divided by ln C, so that they lie in [0, 1]. A square ends at the border, and its shares
 are of what is left of it. With one class there is nothing to ask. The paper has both for regions and, in its code, the
-uncertainty of the pixel alone for single pixels, without the division; C is that of the beliefs, where the code has 19.
+uncertainty of the pixel alone for single pixels, without the division; C is that of the maps, where the code has 19.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from seg_al.heuristics.entropy import Entropy
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 def box_sums(values: Tensor, radius: int) -> Tensor:  # [H, W] -> [H, W]
@@ -35,18 +35,18 @@ def box_sums(values: Tensor, radius: int) -> Tensor:  # [H, W] -> [H, W]
     return values
 
 
-def impurity(beliefs: Beliefs, radius: int) -> Tensor:  # [H, W], 0 to 1
-    predicted = beliefs.mean.max(0).indices
+def impurity(maps: ClassMaps, radius: int) -> Tensor:  # [H, W], 0 to 1
+    predicted = maps.mean.max(0).indices
     areas = box_sums(torch.ones_like(predicted), radius)
-    total = torch.zeros(beliefs.size, device=predicted.device)
+    total = torch.zeros(maps.size, device=predicted.device)
     for label in torch.unique(predicted):  # a class that is predicted nowhere adds nothing
         total += torch.special.entr(box_sums(predicted == label, radius) / areas)
-    return total / _unit(beliefs)
+    return total / _unit(maps)
 
 
-def _unit(beliefs: Beliefs) -> float:
+def _unit(maps: ClassMaps) -> float:
     """ln C, the largest entropy; 1 where there is but one class, whose entropy is 0."""
-    return math.log(len(beliefs.mean)) or 1.0
+    return math.log(len(maps.mean)) or 1.0
 
 
 def _check(radius: int) -> None:
@@ -61,15 +61,16 @@ class RIPU:
     radius: int
     """Pixels from the centre to the side of the window."""
     min_passes: ClassVar[int] = 1
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     def __post_init__(self) -> None:
         _check(self.radius)
 
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        uncertainty = Entropy()(beliefs)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        uncertainty = Entropy()(maps)
         areas = box_sums(torch.ones_like(uncertainty, dtype=torch.int32), self.radius)
         mean = (box_sums(uncertainty, self.radius) / areas).float()
-        return impurity(beliefs, self.radius) * mean / _unit(beliefs)
+        return impurity(maps, self.radius) * mean / _unit(maps)
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,10 @@ class RIPUPixel:
     radius: int
     """Pixels from the centre to the side of the window."""
     min_passes: ClassVar[int] = 1
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     def __post_init__(self) -> None:
         _check(self.radius)
 
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return impurity(beliefs, self.radius) * Entropy()(beliefs) / _unit(beliefs)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return impurity(maps, self.radius) * Entropy()(maps) / _unit(maps)

@@ -9,22 +9,22 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from seg_al.predictors.class_maps import Beliefs, bands
+from seg_al.predictors.class_maps import ClassMaps, bands
 
 Of = TypeVar("Of")
 
 
-def pixelwise(score: Callable[[Of, Beliefs], Tensor]) -> Callable[[Of, Beliefs], Tensor]:
+def pixelwise(score: Callable[[Of, ClassMaps], Tensor]) -> Callable[[Of, ClassMaps], Tensor]:
     """Makes the call of a heuristic work through an image in bands, so that no temporary is as large as the image.
 
     For scores that look at one pixel at a time.
     """
 
     @wraps(score)
-    def in_bands(heuristic: Of, beliefs: Beliefs) -> Tensor:  # [H, W]
-        scores = torch.empty(beliefs.size, device=beliefs.mean.device)
-        for rows in bands(beliefs.mean):
-            scores[rows] = score(heuristic, beliefs.rows(rows))
+    def in_bands(heuristic: Of, maps: ClassMaps) -> Tensor:  # [H, W]
+        scores = torch.empty(maps.size, device=maps.mean.device)
+        for rows in bands(maps.mean):
+            scores[rows] = score(heuristic, maps.rows(rows))
         return scores
 
     return in_bands

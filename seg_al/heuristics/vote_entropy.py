@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from seg_al.heuristics.uncertainty import entropy, pixelwise
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class VoteEntropy:
     """Entropy of the passes' votes, in nats: query by committee (Dagan and Engelson 1995)."""
 
     min_passes: ClassVar[int] = 2
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
     @pixelwise
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return entropy(beliefs.vote_shares)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return entropy(maps.vote_shares)

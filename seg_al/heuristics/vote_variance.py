@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from seg_al.heuristics.uncertainty import pixelwise, vote_variance
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.predictors.class_maps import ClassMaps
 
 
 @dataclass(frozen=True)
@@ -27,17 +27,18 @@ class VoteVariance:
     distance_weight: bool
     background: int
     min_passes: ClassVar[int] = 2
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
 
-    def __call__(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        variance = self._variance(beliefs)
+    def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        variance = self._variance(maps)
         if not self.distance_weight:
             return variance
-        foreground = (2 * beliefs.votes[self.background].int() < beliefs.passes).cpu().numpy()
+        foreground = (2 * maps.votes[self.background].int() < maps.passes).cpu().numpy()
         if foreground.all():
             return variance  # no outline to be far from
         distance = torch.as_tensor(distance_transform_edt(foreground), dtype=variance.dtype)
         return variance * (distance / distance.max().clamp_min(1)).to(variance.device)
 
     @pixelwise
-    def _variance(self, beliefs: Beliefs) -> Tensor:  # [H, W]
-        return vote_variance(beliefs.vote_shares)
+    def _variance(self, maps: ClassMaps) -> Tensor:  # [H, W]
+        return vote_variance(maps.vote_shares)

@@ -42,7 +42,7 @@ CUT = {
 """What a network must be for decode to begin at its region heads: FPN, DC5 or C4, with one softmax per proposal."""
 
 
-class Truth(Instances):  # type: ignore[misc]
+class TrueObjects(Instances):  # type: ignore[misc]
     """The objects of a training image, and where nothing is known."""
 
     def __init__(self, target: Target, device: torch.device) -> None:
@@ -68,7 +68,7 @@ class PartlyKnownRPN(RPN):  # type: ignore[misc]
 
     @torch.no_grad()
     def label_and_sample_anchors(
-        self, anchors: list[Boxes], gt_instances: list[Truth]
+        self, anchors: list[Boxes], gt_instances: list[TrueObjects]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """As upstream's: labels [A] in -1, 0, 1 and the boxes [A, 4] that anchors are matched to, of each image."""
         every = Boxes.cat(anchors)
@@ -109,7 +109,7 @@ class _PartlyKnown:
     proposal_matcher: Any
 
     @torch.no_grad()
-    def label_and_sample_proposals(self, proposals: list[Instances], targets: list[Truth]) -> list[Instances]:
+    def label_and_sample_proposals(self, proposals: list[Instances], targets: list[TrueObjects]) -> list[Instances]:
         kept = []
         for found, truth in zip(proposals, targets, strict=True):
             label = self.proposal_matcher(pairwise_iou(truth.gt_boxes, found.proposal_boxes))[1]
@@ -177,7 +177,7 @@ def losses_of(
     network: Any, images: ImageList, features: dict[str, Tensor], targets: Sequence[Target]
 ) -> dict[str, Tensor]:
     """The network's five losses by its own names."""
-    truths = [Truth(target, images.tensor.device) for target in targets]
+    truths = [TrueObjects(target, images.tensor.device) for target in targets]
     with EventStorage():  # upstream's losses note statistics in one
         proposals, first = network.proposal_generator(images, features, truths)
         _, second = network.roi_heads(images, features, proposals, truths)

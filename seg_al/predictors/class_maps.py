@@ -1,15 +1,14 @@
-"""What the passes say about one image, kept as running moments: memory does not grow with the number of passes."""
+"""The evidence of class maps: what the passes say of each pixel, as running moments that grow with no pass."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from seg_al.tasks.objects.passes import Objects
+from seg_al.core import EvidenceSet
 
 BLOCK_BYTES = 2 << 20
 """An image is worked on in bands of about this size on a CPU, so that temporaries stay small and in its cache."""
@@ -20,7 +19,7 @@ class NotFinite(ValueError):
 
 
 @dataclass(frozen=True)
-class Beliefs:
+class ClassMaps:
     """Moments over K passes for one image; float32 whatever the precision of the passes, on their device."""
 
     passes: int
@@ -28,10 +27,7 @@ class Beliefs:
     squares: Tensor  # [C, H, W], sum over the passes of the squared deviation of the probability from its mean
     expected_entropy: Tensor  # [H, W], mean over the passes of each pass's entropy, nats
     votes: Tensor  # [C, H, W], how many passes have the class as their most probable one
-    features: Tensor | None = None  # [D, h, w], the deepest deterministic feature map; None unless asked for
-    penultimate: Tensor | None = None  # [D, h, w], the input of the classifier; None unless asked for
-    objects: Objects | None = None
-    """What the passes found, matched; None where the task has no objects."""
+    called: ClassVar[str] = "class maps"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -42,10 +38,10 @@ class Beliefs:
         """Population variance of the probability over the passes."""
         return self.squares.clamp_min(0).div_(self.passes)
 
-    def rows(self, rows: slice) -> Beliefs:
-        """The same of some rows of the image, without features and objects."""
+    def rows(self, rows: slice) -> ClassMaps:
+        """The same of some rows of the image."""
         votes, entropy = self.votes[:, rows], self.expected_entropy[rows]
-        return Beliefs(self.passes, self.mean[:, rows], self.squares[:, rows], entropy, votes)
+        return ClassMaps(self.passes, self.mean[:, rows], self.squares[:, rows], entropy, votes)
 
     @property
     def vote_shares(self) -> Tensor:  # [C, H, W]
@@ -59,13 +55,7 @@ def bands(maps: Tensor) -> list[slice]:  # [C, H, W]
     return [slice(start, start + step) for start in range(0, height, step)]
 
 
-def unlooked(size: tuple[int, int]) -> Beliefs:
-    """The beliefs of no pass and no class: all that a heuristic that looks at nothing may have."""
-    none = torch.zeros(0, *size)
-    return Beliefs(0, none, none, torch.zeros(size), none.to(torch.int16))
-
-
-class BeliefSums:
+class ClassMapSums:
     """Takes passes one by one and gives their Beliefs.
 
     Moments are updated by Welford's rule rather than as plain sums, so that equal passes have a variance of exactly
@@ -105,13 +95,17 @@ class BeliefSums:
         mean.add_(deviation, alpha=1 / self.passes)
         self.squares[:, rows].addcmul_(deviation, p.sub_(mean))
 
-    def beliefs(self) -> Beliefs:
+    def evidence(self) -> EvidenceSet:
+        """Raises as `class_maps` does."""
+        return EvidenceSet((self.mean.shape[1], self.mean.shape[2]), (self.class_maps(),))
+
+    def class_maps(self) -> ClassMaps:
         """Raises NotFinite where any logit was NaN or infinite, and ValueError without a pass."""
         if self.passes == 0:
-            raise ValueError("beliefs need at least one pass")
+            raise ValueError("class maps need at least one pass")
         if not bool(self.finite):
             raise NotFinite("the model's logits hold NaN or infinity")
-        return Beliefs(self.passes, self.mean, self.squares, self.entropy.clamp_min(0), self.votes)
+        return ClassMaps(self.passes, self.mean, self.squares, self.entropy.clamp_min(0), self.votes)
 
 
 def _vote(best: Tensor, votes: Tensor) -> None:  # [C, h, W] bool, [C, h, W] counts, changed in place
@@ -121,7 +115,7 @@ def _vote(best: Tensor, votes: Tensor) -> None:  # [C, h, W] bool, [C, h, W] cou
     votes += best
 
 
-def beliefs_of(probabilities: Tensor) -> Beliefs:
+def class_maps_of(probabilities: Tensor) -> ClassMaps:
     """The Beliefs of K stacked probability maps [K, C, H, W]; zeros and ones are allowed. For tests and outside use.
 
     Raises ValueError where a pixel's classes do not add up to 1.
@@ -134,4 +128,4 @@ def beliefs_of(probabilities: Tensor) -> Beliefs:
     votes = votes.to(torch.uint8 if len(p) < 256 else torch.int16)
     mean = p.mean(0)
     squares = (p - mean).square().sum(0)
-    return Beliefs(len(p), mean, squares, torch.special.entr(p).sum(1).mean(0), votes)
+    return ClassMaps(len(p), mean, squares, torch.special.entr(p).sum(1).mean(0), votes)

@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn, Protocol
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from seg_al.core import Compute, Decoded, GivesFeatures, Model, ModelState
-from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
+from seg_al.core import Compute, Decoded, EvidenceSet, Model, ModelState, Reading, Sums, Viewing
+from seg_al.predictors.class_maps import ClassMapSums, NotFinite
 from seg_al.predictors.dropout import drawing
 from seg_al.predictors.layer_calls import where_not_finite
 from seg_al.predictors.views import View, Views
 from seg_al.randomness import Address, numpy_rng
 
 
-class Sums(Protocol):
-    """Takes passes one by one, in order, and gives what they say together."""
-
-    @property
-    def passes(self) -> int: ...
-    def add(self, passed: Any) -> None: ...
-    def beliefs(self) -> Beliefs: ...
-
-
-class Reading(Protocol):
-    """How what a network decodes becomes beliefs."""
-
-    def passes(self, decoded: Any, view: View | None, size: tuple[int, int]) -> list[Any]:
-        """The passes of what was decoded, each alone, and brought back from its view to the image of `size`."""
-        ...
-
-    def sums(self, first: Any, size: tuple[int, int], device: torch.device) -> Sums:
-        """Empty sums for passes like the first one."""
-        ...
-
-
 class Logits:
     """Reads class maps: a pass is the logits [1, C, H, W] of its pixels."""
 
-    def passes(self, decoded: Tensor, view: View | None, size: tuple[int, int]) -> list[Tensor]:
+    def passes(self, decoded: Tensor, view: Viewing | None, size: tuple[int, int]) -> list[Tensor]:
         return list(torch.split(decoded if view is None else view.undo(decoded, size), 1))
 
-    def sums(self, first: Tensor, size: tuple[int, int], device: torch.device) -> BeliefSums:
-        return BeliefSums(first.shape[1], size, device)
+    def sums(self, first: Tensor, size: tuple[int, int], device: torch.device) -> ClassMapSums:
+        return ClassMapSums(first.shape[1], size, device)
 
 
 LOGITS = Logits()
@@ -82,7 +61,7 @@ class Predictor:
 
     @property
     def total(self) -> int:
-        """K, the passes that beliefs are made of."""
+        """K, the passes that evidence is made of."""
         return self.passes * self.members * self.snapshots
 
     @torch.inference_mode()
@@ -92,34 +71,28 @@ class Predictor:
         image: Tensor,
         compute: Compute,
         address: tuple[Address, ...],
-        features: bool = False,
-        watch: Callable[[Beliefs], None] | None = None,
         reading: Reading = LOGITS,
-    ) -> Beliefs:
-        """The beliefs about one image [1, 3, H, W], bytes or floats in 0..1; with the first model's features if asked.
+        watch: Callable[[EvidenceSet], None] | None = None,
+    ) -> EvidenceSet:
+        """What the passes over one image [1, 3, H, W], bytes or floats in 0..1, add up to.
 
-        `watch` is shown the beliefs after 2, 4, 8, ... passes, short of all; they are valid until it returns.
-        Raises NotFinite where a model puts out NaN or infinity, ValueError for features of a model without any.
+        `watch` is shown it after 2, 4, 8, ... passes, short of all; that is valid until it returns.
+        Raises NotFinite where a model puts out NaN or infinity.
         """
         try:
-            beliefs = self._moments(models, image, compute, address, watch, reading)
+            return self._added(models, image, compute, address, reading, watch)
         except NotFinite:
             refuse_not_finite(models, image, compute)
-        if not features:
-            return beliefs
-        with compute.autocast():
-            deepest, penultimate = _embed(models[0], scaled(image))
-        return replace(beliefs, features=deepest[0].float(), penultimate=penultimate[0].float())
 
-    def _moments(
+    def _added(
         self,
         models: Sequence[Model],
         image: Tensor,
         compute: Compute,
         address: tuple[Address, ...],
-        watch: Callable[[Beliefs], None] | None,
         reading: Reading,
-    ) -> Beliefs:
+        watch: Callable[[EvidenceSet], None] | None,
+    ) -> EvidenceSet:
         sums: Sums | None = None
         size = image.shape[2], image.shape[3]
         for number, model in enumerate(models):
@@ -130,9 +103,9 @@ class Predictor:
                         sums = sums or reading.sums(chunk[0], size, image.device)
                         sums.add(chunk.pop(0))
                         if watch is not None and 1 < sums.passes < self.total and sums.passes.bit_count() == 1:
-                            watch(sums.beliefs())
+                            watch(sums.evidence())
         assert sums is not None
-        return sums.beliefs()
+        return sums.evidence()
 
     def _decoded(
         self, model: Model[ModelState, Decoded], image: Tensor, address: tuple[Address, ...]
@@ -181,16 +154,6 @@ def _fitting(one: int, device: torch.device, most: int) -> int:
     """Passes of `one` byte count each that fit into the GPU's free memory, with half of it kept in reserve."""
     free = torch.cuda.mem_get_info(device)[0]
     return max(1, min(most, free // 2 // max(one, 1)))
-
-
-def _embed(model: Model, image: Tensor) -> tuple[Tensor, Tensor]:
-    """The deepest features and the classifier's input of one pass with dropout off."""
-    if not isinstance(model, GivesFeatures):
-        raise ValueError(
-            f"the selector asks for features, but {type(model).__name__} has no embed(images); "
-            "choose a selector that reads scores only, such as selector=top, or another model"
-        )
-    return model.embed(image)
 
 
 @torch.inference_mode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 from tqdm import tqdm
 
 from seg_al.asking.pool import Pool
-from seg_al.core import IGNORE, Annotator, Colour
+from seg_al.core import Annotator, Colour, Truth
 from seg_al.recording.pictures.overlay import DPI, write_picture
 from seg_al.recording.pictures.palette import palette
 from seg_al.recording.pictures.query_regions import Placed, QueryRegions, by_image
@@ -30,15 +30,20 @@ Floats = npt.NDArray[np.float64]
 
 
 def statistics(
-    queries: Sequence[Placed], answers: Sequence[Placed], pool: Pool, annotator: Annotator, classes: Sequence[str]
+    queries: Sequence[Placed],
+    answers: Sequence[Placed],
+    pool: Pool,
+    annotator: Annotator[Truth],
+    classes: Sequence[str],
+    amounts: Callable[[Truth, int], npt.NDArray[np.int64]],
 ) -> dict[str, Any]:
     """Counts what was asked and answered in a round, before the pool is told of it: no other label is read.
 
-    `answers` belong to the queries one by one. Gives, ready for JSON:
+    `answers` belong to the queries one by one, `amounts` tells what a truth holds. Gives, ready for JSON:
 
     - queries, images, pixels: how many were asked, in how many images;
     - classes: names, in the order of their ids;
-    - answered, before: pixels of each class among the round's answers, and among all that was known before;
+    - answered, before: how much of each class, such as pixels, is among the round's answers, and was known before;
     - classes_found: the share of all classes that is known from now on, 0 to 1;
     - classes_per_image: the mean number of different classes in the answers about one image;
     - nearest_distance: pixels from the centre of a region to the nearest other one that the round asked about in the
@@ -51,12 +56,12 @@ def statistics(
     apart: list[tuple[int, float, float]] = []  # of each image: regions, distance, and what random places would have
     names = sorted({*positions, *pool.labelled})
     for name in tqdm(names, desc="asked", unit="image", leave=False, disable=None, delay=1):
-        known, own = pool.known(name), positions.get(name, [])
-        new = [answers[position].region for position in own]
-        labels = annotator.labels(name, [*pool.answered(name), *new])
-        before += _counts(labels[known], len(classes))
+        known, own = pool.answered(name), positions.get(name, [])
+        then = amounts(annotator.reveal(name, known), len(classes))
+        before += then
         if own:
-            now = _counts(labels[~known], len(classes))
+            all_of_it = [*known, *(answers[position].region for position in own)]
+            now = amounts(annotator.reveal(name, all_of_it), len(classes)) - then
             answered += now
             present.append(int(np.count_nonzero(now)))
         if len(own) > 1:
@@ -74,11 +79,6 @@ def statistics(
         "nearest_distance": _mean([(count, found) for count, found, _ in apart]),
         "nearest_distance_random": _mean([(count, random) for count, _, random in apart]),
     }
-
-
-def _counts(labels: npt.NDArray[np.uint8], classes: int) -> npt.NDArray[np.int64]:  # [N] -> [C]
-    counts: npt.NDArray[np.int64] = np.bincount(labels, minlength=IGNORE + 1)[:classes].astype(np.int64)
-    return counts
 
 
 def _mean(weighted: Sequence[tuple[int, float]]) -> float | None:

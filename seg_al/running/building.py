@@ -11,7 +11,7 @@ import yaml
 
 from seg_al.asking.asking import Asking
 from seg_al.core import Budget, Heuristic
-from seg_al.datasets.cached import Cached
+from seg_al.datasets.cached import cached
 from seg_al.loop import Experiment
 from seg_al.running.checks import check
 from seg_al.running.compute import LocalCompute
@@ -27,7 +27,7 @@ def build_experiment(settings: Mapping[str, Any], choices: Mapping[str, str], ma
     """Raises ValueError for an experiment that cannot run."""
     root = Settings(**{field.name: settings[field.name] for field in fields(Settings)})
     part = {group: make(settings[group]) for group in GROUPS if group != "tracking"}
-    dataset = Cached(part["dataset"], root.cache)
+    dataset = cached(part["dataset"], root.cache)
     asking = Asking(
         part["heuristic"],
         choices["heuristic"],
@@ -46,8 +46,9 @@ def build_experiment(settings: Mapping[str, Any], choices: Mapping[str, str], ma
         budget=Budget(root.budget, root.cost, root.per),
         dataset=dataset,
         model=part["model"],
+        start=part["start"],
         asking=asking,
-        annotator=part["annotator"](dataset=dataset),
+        annotator=part["annotator"](dataset=dataset, task=part["task"]),
         trainer=part["trainer"],
         task=part["task"],
         compute=compute,
@@ -63,7 +64,7 @@ def compute_of(settings: Mapping[str, Any]) -> LocalCompute:
     return LocalCompute(**{field.name: settings[field.name] for field in fields(LocalCompute)})
 
 
-def recorded_heuristics(make: Make, conf: Path) -> dict[str, Heuristic]:
+def recorded_heuristics(make: Make, conf: Path) -> dict[str, Heuristic[Any]]:
     """Every heuristic in conf/ with its defaults: their scores are recorded beside those of the chosen one."""
     paths = sorted((conf / "heuristic").glob("*.yaml"))
     return {path.stem: make(yaml.safe_load(path.read_text())) for path in paths}

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seg_al.asking.asking import first_names
 from seg_al.asking.pool import Pool
 from seg_al.asking.spending import ROUNDING
-from seg_al.core import MadeForTask
+from seg_al.core import Evidence, MadeForTask
 from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.loop import Experiment
 from seg_al.predictors.dropout import dropouts
 from seg_al.selectors.clasp import ClaspPE
 from seg_al.selectors.foreground import RandomForeground
-from seg_al.tasks.objects.certainty import ObjectHeuristic
 
 TRIED = 8
 """Images that are cut before a run to see whether a budget buys a unit of them."""
@@ -58,12 +56,27 @@ def _of_task(experiment: Experiment) -> list[str]:
             f"trainer.validation.metric={trainer.validation.metric}, which task={task.name} does not measure; "
             f"choose {' or '.join(judges)}"
         )
-    if isinstance(experiment.asking.heuristic, ObjectHeuristic) and task.name != "instances":
-        problems.append(
-            f"heuristic={experiment.asking.name} scores objects, which task={task.name} does not find; choose "
-            "model=mask_rcnn_small, or a heuristic that reads class maps, such as bald"
-        )
-    return problems
+    return problems + _of_evidence(experiment)
+
+
+def _of_evidence(experiment: Experiment) -> list[str]:
+    """Kinds of evidence that nothing in the experiment makes."""
+    asking, task = experiment.asking, experiment.task
+    granularity, descriptor = asking.granularity, asking.selector.descriptor
+    cut = granularity.reads
+    reads: list[tuple[str, type[Evidence]]] = [
+        (f"heuristic={asking.name}", asking.heuristic.reads),
+        ("granularity", granularity.joins if isinstance(cut, str) else cut),
+        *(("selector", kind) for kind in (() if descriptor is None else descriptor.reads)),
+    ]
+    view = experiment.round_view(0, Pool((), experiment.dataset), list)
+    there = ", ".join(kind.called for kind in task.kinds)
+    return [
+        f"{part} reads {kind.called}, which task={task.name} does not find: its passes add up to {there}; choose "
+        "another model, which brings its task, or another option here"
+        for part, kind in reads
+        if not view.gives(kind)
+    ]
 
 
 def _of_class_ids(experiment: Experiment) -> list[str]:
@@ -89,7 +102,7 @@ def _of_budget(experiment: Experiment) -> list[str]:
     if experiment.rounds < 1:
         problems.append(f"rounds={experiment.rounds}: at least 1, the training on the initial set")
     if initial == "budget":
-        if experiment.asking.granularity.reads == "predictions":
+        if not isinstance(experiment.asking.granularity.reads, str):
             problems.append(
                 "initial=budget asks before there is a model, but this granularity cuts images by what a model "
                 "predicts; begin with whole images, as in initial=4"
@@ -101,8 +114,9 @@ def _of_budget(experiment: Experiment) -> list[str]:
         )
         rest = names
     else:
-        first = set(names if initial == "all" else first_names(names, initial, experiment.run))
-        rest = [name for name in names if name not in first]
+        count = len(names) if initial == "all" else initial
+        first = experiment.start.known(names, count, experiment.run) or names[:count]  # else any will do
+        rest = [name for name in names if name not in set(first)]
     if experiment.budget.amount <= 0:
         problems.append(f"budget={experiment.budget.amount:g}: a round must be able to ask for something")
     elif experiment.rounds > 1 or initial == "budget":

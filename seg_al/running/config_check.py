@@ -9,8 +9,8 @@ from seg_al.running.groups import GROUPS
 from seg_al.running.roles import ROLES
 from seg_al.running.signatures import problems
 from seg_al.running.texts import text_problems
-from seg_al.tracking.backends import URL_VARIABLE
 from seg_al.tracking.secrets import without_secrets
+from seg_al.tracking.storable import URL_VARIABLE
 
 
 def require_right(settings: Mapping[str, Any]) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 GROUPS = (
-    "dataset", "task", "granularity", "trainer", "model", "heuristic", "predictor", "selector", "annotator", "tracking",
+    "dataset", "task", "granularity", "trainer", "model", "heuristic", "predictor", "selector", "annotator", "start",
+    "tracking",
 )  # fmt: skip
 
 

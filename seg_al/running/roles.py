@@ -9,13 +9,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
 
 from torch import nn
 
-from seg_al.core import Annotator, Dataset, Granularity, Heuristic, Model, Selector, Tracker
+from seg_al.asking.start import Start
+from seg_al.core import Annotator, Dataset, Granularity, Heuristic, Model, Selector, Task, Tracker
 from seg_al.predictors.predictor import Predictor
-from seg_al.tasks.task import Task
 from seg_al.trainers.trainer import Trainer
 
 
@@ -52,16 +53,19 @@ ROLES: Mapping[str, Role] = {
     "predictor": Role((Predictor,)),
     "selector": Role((Selector,)),
     "annotator": Role((Annotator,), later=True),
+    "start": Role((Start,)),
     "tracking": Role((Tracking,)),
 }
 
 
 def role_of(hint: Any) -> Role:
     """What an argument with this annotation may be; nothing where it has none, as nothing can be told of it then."""
-    hints = [one for one in (get_args(hint) if get_origin(hint) is not None else (hint,)) if one is not type(None)]
+    union = get_origin(hint) in (Union, UnionType)
+    hints = [one for one in (get_args(hint) if union else (hint,)) if one is not type(None)]
     if get_origin(hint) is Callable or str(hint).startswith("collections.abc.Callable"):
-        return Role((hints[-1],), later=True)
-    return Role(tuple(one for one in hints if inspect.isclass(one) and one not in (object, Any)))
+        return Role((get_args(hint)[-1],), later=True)
+    kinds = (get_origin(one) or one for one in hints)
+    return Role(tuple(one for one in kinds if inspect.isclass(one) and one not in (object, Any)))
 
 
 def misfit(target: Callable[..., Any], role: Role) -> str | None:

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import Candidates
-from seg_al.selectors.descriptors import Descriptor
+from seg_al.core import Candidates, Descriptor
 from seg_al.selectors.diversity import k_center
 
 SMALLEST = 1e-8

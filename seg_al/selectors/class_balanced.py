@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import Candidates
-from seg_al.selectors.descriptors import Descriptor
+from seg_al.core import Candidates, Descriptor
 from seg_al.selectors.ranking import ranked
 
 

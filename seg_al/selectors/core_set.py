@@ -7,8 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from seg_al.core import Candidates
-from seg_al.selectors.descriptors import Descriptor
+from seg_al.core import Candidates, Descriptor
 from seg_al.selectors.diversity import ExactSquaredDistances, SquaredDistances, k_center
 
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from seg_al.core import Evidence, Scene
 from seg_al.heuristics.uncertainty import entropy
-from seg_al.predictors.class_maps import Beliefs
-
-
-class Descriptor(Protocol):
-    """Describes the units 0..count-1 of ids [H, W] (-1: in none) by [U, D]; writes to nothing."""
-
-    needs_features: ClassVar[bool]
-    """Whether Beliefs.features and Beliefs.penultimate must be there (one more pass, with dropout off)."""
-
-    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor: ...
+from seg_al.predictors.class_maps import ClassMaps
+from seg_al.predictors.features import Features
 
 
 def mean_over_units(maps: Tensor, ids: Tensor, count: int) -> Tensor:  # [D, H, W] -> [U, D]
@@ -36,10 +29,11 @@ class PredictedClass:
 
     without_background: bool
     """Whether class 0 is left out, so that an image belongs to its largest foreground class."""
-    needs_features: ClassVar[bool] = False
+    reads: ClassVar[tuple[type[Evidence], ...]] = (ClassMaps,)
 
-    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
-        shares = mean_over_units(beliefs.mean, ids, count)
+    def __call__(self, scene: Scene, ids: Tensor, count: int) -> Tensor:
+        maps = scene.evidence.of(ClassMaps)
+        shares = mean_over_units(maps.mean, ids, count)
         first = 1 if self.without_background and shares.shape[1] > 1 else 0
         return (shares[:, first:].argmax(1, keepdim=True) + first).float()
 
@@ -63,25 +57,16 @@ def means_of_cells(maps: Tensor, ids: Tensor, count: int) -> Tensor:  # [D, h, w
     return sums / torch.bincount(ids[inside], minlength=count).clamp_min(1)[:, None]
 
 
-def _given(maps: Tensor | None, name: str, descriptor: object) -> Tensor:
-    if maps is None:
-        raise ValueError(
-            f"{type(descriptor).__name__} needs the model's {name}, which it does not give; take a model that gives "
-            "them, or a selector without a descriptor of features"
-        )
-    return maps
-
-
 @dataclass(frozen=True)
 class MeanFeature:
     """The mean of the deepest deterministic feature map over the unit, as [U, D]."""
 
     normalised: bool
     """Whether it is divided by its Euclidean length, so that distances compare directions."""
-    needs_features: ClassVar[bool] = True
+    reads: ClassVar[tuple[type[Evidence], ...]] = (Features,)
 
-    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
-        means = means_of_cells(_given(beliefs.features, "features", self), ids, count)
+    def __call__(self, scene: Scene, ids: Tensor, count: int) -> Tensor:
+        means = means_of_cells(scene.evidence.of(Features).deepest, ids, count)
         return torch.nn.functional.normalize(means, dim=1) if self.normalised else means
 
 
@@ -91,10 +76,10 @@ class MeanPenultimate:
 
     normalised: bool
     """Whether it is divided by its Euclidean length, so that distances compare directions."""
-    needs_features: ClassVar[bool] = True
+    reads: ClassVar[tuple[type[Evidence], ...]] = (Features,)
 
-    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
-        means = means_of_cells(_given(beliefs.penultimate, "penultimate layer", self), ids, count)
+    def __call__(self, scene: Scene, ids: Tensor, count: int) -> Tensor:
+        means = means_of_cells(scene.evidence.of(Features).penultimate, ids, count)
         return torch.nn.functional.normalize(means, dim=1) if self.normalised else means
 
 
@@ -107,12 +92,13 @@ class GradientEmbedding:
     Where z is coarser than the image, each pixel has its nearest cell's.
     """
 
-    needs_features: ClassVar[bool] = True
+    reads: ClassVar[tuple[type[Evidence], ...]] = (ClassMaps, Features)
 
-    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
-        z = _given(beliefs.penultimate, "penultimate layer", self)
+    def __call__(self, scene: Scene, ids: Tensor, count: int) -> Tensor:
+        maps = scene.evidence.of(ClassMaps)
+        z = scene.evidence.of(Features).penultimate
         cells = _cells((z.shape[1], z.shape[2]), ids).flatten()
-        z, p = z.flatten(1).float(), beliefs.mean.flatten(1)  # [D, hw], [C, HW]
+        z, p = z.flatten(1).float(), maps.mean.flatten(1)  # [D, hw], [C, HW]
         flat = ids.flatten()
         order = flat.argsort(stable=True)[(flat < 0).sum() :]
         areas = torch.bincount(flat[order], minlength=count)
@@ -134,12 +120,13 @@ class ClassConfusion:
     a class that is predicted without a doubt still has its mean.
     """
 
-    needs_features: ClassVar[bool] = False
+    reads: ClassVar[tuple[type[Evidence], ...]] = (ClassMaps,)
 
-    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
-        classes = len(beliefs.mean)
+    def __call__(self, scene: Scene, ids: Tensor, count: int) -> Tensor:
+        maps = scene.evidence.of(ClassMaps)
+        classes = len(maps.mean)
         inside = ids >= 0
-        p = beliefs.mean[:, inside].double()  # [C, n]
+        p = maps.mean[:, inside].double()  # [C, n]
         weights = entropy(p) + 1e-30
         groups = ids[inside] * classes + p.argmax(0)
         sums = torch.zeros(count * classes, classes, dtype=torch.float64, device=p.device)
@@ -152,7 +139,8 @@ class ClassConfusion:
 class ClassEntropy:
     """ClaSP-PE's (arXiv 2601.13677): the mean over the unit of H[p] p_c, each class's part in the entropy, [U, C]."""
 
-    needs_features: ClassVar[bool] = False
+    reads: ClassVar[tuple[type[Evidence], ...]] = (ClassMaps,)
 
-    def __call__(self, beliefs: Beliefs, ids: Tensor, count: int) -> Tensor:
-        return mean_over_units(entropy(beliefs.mean) * beliefs.mean, ids, count)
+    def __call__(self, scene: Scene, ids: Tensor, count: int) -> Tensor:
+        maps = scene.evidence.of(ClassMaps)
+        return mean_over_units(entropy(maps.mean) * maps.mean, ids, count)

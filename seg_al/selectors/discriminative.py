@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg_al.core import Candidates
+from seg_al.core import Candidates, Descriptor
 from seg_al.randomness import torch_seeded
-from seg_al.selectors.descriptors import Descriptor
 from seg_al.selectors.diversity import Vectors
 from seg_al.selectors.ranking import bought, check_positive, count_for
 

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import pairwise_distances_argmin_min
 
-from seg_al.core import Candidates
-from seg_al.selectors.descriptors import Descriptor
+from seg_al.core import Candidates, Descriptor
 from seg_al.selectors.diversity import SquaredDistances, Vectors, assigned, k_means
 from seg_al.selectors.ranking import check_positive
 

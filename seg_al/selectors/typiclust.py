@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
-from seg_al.core import Candidates
-from seg_al.selectors.descriptors import Descriptor
+from seg_al.core import Candidates, Descriptor
 from seg_al.selectors.diversity import Vectors, assigned, k_means
 from seg_al.selectors.ranking import check_positive, count_for
 

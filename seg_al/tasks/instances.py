@@ -3,28 +3,58 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.core import Compute, Dataset, Metric
+from seg_al.core import (
+    Answer,
+    AskedImage,
+    BoolMask,
+    Compute,
+    Dataset,
+    DrawsPasses,
+    Evidence,
+    EvidenceSet,
+    Gallery,
+    Heuristic,
+    Metric,
+    Painted,
+    Region,
+    Viewing,
+)
 from seg_al.measuring.coco_ap import COCO_METRICS, coco_metrics, perfect_ap, precision_metric
 from seg_al.measuring.objects import OBJECT_METRICS, instance_metrics
-from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
-from seg_al.predictors.predictor import Predictor, refuse_not_finite
-from seg_al.predictors.views import View
+from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, NotFinite, class_maps_of
+from seg_al.predictors.predictor import refuse_not_finite
+from seg_al.recording.pictures.gallery import query_gallery
+from seg_al.recording.pictures.objects import SeenObjects
+from seg_al.tasks.evaluation import each_image, tests_of
+from seg_al.tasks.objects.certainty import PaintedObjects, object_scores
 from seg_al.tasks.objects.matching import Matcher, Matching
 from seg_al.tasks.objects.merging import certainty_of, merged
 from seg_al.tasks.objects.objects import Detections, Instances, instances_of
 from seg_al.tasks.objects.painting import painted
+from seg_al.tasks.objects.partial import KnownObjects
 from seg_al.tasks.objects.passes import Objects, Passed, PlacedPass
 from seg_al.tasks.objects.placement import detections_of, placed, selected, undone
 from seg_al.tasks.objects.reported import OperatingPoint
-from seg_al.tasks.task import each_image, tests_of
+from seg_al.tasks.pixels.class_labels import (
+    LabelledPixels,
+    class_answers,
+    class_labels,
+    classes_within,
+    labelled_pixels,
+    pixels_of_classes,
+    problems_of_answers,
+)
+from seg_al.tasks.semantic import class_panel
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +68,7 @@ LEAST_PROBABILITY = 1e-30
 class ObjectSums:
     """Takes passes one by one: paints each for the moments of its pixels, and matches its objects with those before."""
 
-    def __init__(self, moments: BeliefSums, matcher: Matcher, sighting: float, device: torch.device) -> None:
+    def __init__(self, moments: ClassMapSums, matcher: Matcher, sighting: float, device: torch.device) -> None:
         self.moments = moments
         self.matcher = matcher
         self.sighting = sighting
@@ -53,12 +83,8 @@ class ObjectSums:
         self.moments.add(painted(found, classes, self.device).clamp_min(LEAST_PROBABILITY).log()[None])
         self.matcher.add(selected(found, np.flatnonzero(found.scores >= self.sighting).tolist()))
 
-    def beliefs(self) -> Beliefs:
-        moments = self.moments.beliefs()
-        return Beliefs(
-            moments.passes, moments.mean, moments.squares, moments.expected_entropy, moments.votes,
-            objects=self.matcher.objects(),
-        )  # fmt: skip
+    def evidence(self) -> EvidenceSet:
+        return self.moments.evidence().also(self.matcher.objects())
 
 
 @dataclass(frozen=True)
@@ -69,12 +95,12 @@ class ObjectReading:
     sighting: float
     """Certainty from which a detection is a sighting of an object; all are painted."""
 
-    def passes(self, decoded: Sequence[Passed], view: View | None, size: tuple[int, int]) -> list[PlacedPass]:
+    def passes(self, decoded: Sequence[Passed], view: Viewing | None, size: tuple[int, int]) -> list[PlacedPass]:
         """Raises NotFinite where a pass holds NaN or infinity."""
         return [placed(passed) if view is None else undone(placed(passed), view, size) for passed in decoded]
 
     def sums(self, first: PlacedPass, size: tuple[int, int], device: torch.device) -> ObjectSums:
-        moments = BeliefSums(first.probabilities.shape[1], size, device)
+        moments = ClassMapSums(first.probabilities.shape[1], size, device)
         return ObjectSums(moments, self.matching.begin(size), self.sighting, device)
 
 
@@ -97,6 +123,7 @@ class InstanceSegmentation:
     _warned: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
     """Splits of which it has been said that AP counts too few detections."""
     name: ClassVar[str] = "instances"
+    kinds: ClassVar[tuple[type[Evidence], ...]] = (ClassMaps, Objects)
 
     def __post_init__(self) -> None:
         for name, share in (("sighting", self.sighting), ("least_score", self.least_score)):
@@ -117,28 +144,73 @@ class InstanceSegmentation:
 
     def problems(self, dataset: Dataset) -> list[str]:
         try:
-            instances_of(dataset, dataset.pool[0])
+            pixels = labelled_pixels(dataset)
+            instances_of(pixels, dataset.pool[0])
         except ValueError as error:
             return [str(error)]
         return [
             f"none of the {len(names)} images of {split} holds an object, so AP means nothing there; choose other "
             "images for it"
             for split, names in (("val", dataset.val), ("the tests", tests_of(dataset)["test"]))
-            if names and all(instances_of(dataset, name).crowd.all() for name in names)
+            if names and all(instances_of(pixels, name).crowd.all() for name in names)
         ]
+
+    def problems_of_answers(self, dataset: Dataset, gives: str) -> list[str]:
+        if gives == "dominant":
+            return [
+                "annotator=oracle_dominant tells one class per region and no objects; take annotator=oracle or "
+                "oracle_instances, or a semantic model"
+            ]
+        return problems_of_answers(labelled_pixels(dataset), gives, ("true", "instances"))
+
+    def answers(
+        self, dataset: Dataset, name: str, regions: Sequence[Region], known: BoolMask, gives: str
+    ) -> list[Answer]:
+        return class_answers(labelled_pixels(dataset), name, regions, known, gives)
+
+    def reveal(self, dataset: Dataset, name: str, regions: Sequence[Region], gives: str) -> KnownObjects:
+        pixels = labelled_pixels(dataset)
+        asked = np.zeros(pixels.size(name), dtype=np.bool_)
+        for region in regions:
+            region.fill(asked, True)
+        return KnownObjects(class_labels(pixels, name, regions, gives), instances_of(pixels, name), asked)
+
+    def classes_in(self, dataset: Dataset, name: str, region: BoolMask) -> list[int]:
+        return classes_within(labelled_pixels(dataset), name, region)
+
+    def amounts(self, truth: KnownObjects, classes: int) -> npt.NDArray[np.int64]:  # [C]
+        return pixels_of_classes(truth.labels, classes)
+
+    def paint(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> PaintedObjects:
+        objects, device = evidence.of(Objects), evidence.of(ClassMaps).mean.device
+        score_map = heuristic(evidence.of(heuristic.reads)).to(device)
+        return PaintedObjects(score_map, object_scores(heuristic, objects, score_map).to(device), objects)
+
+    def seen(self, models: Sequence[Any], image: Tensor, compute: Compute) -> EvidenceSet:
+        """The mean of what the models' objects paint, and the objects that they agree on, each model one pass."""
+        found = self._found(models, image, compute)
+        classes = found[0].probabilities.shape[1]
+        maps = class_maps_of(torch.stack([painted(one, classes, image.device) for one in found]))
+        return EvidenceSet(maps.size, (maps, self._agreed(found)))
+
+    def draw(self, asked: Iterable[AskedImage[KnownObjects]], gallery: Gallery, path: Path) -> None:
+        panels = (
+            class_panel(one, one.truth.labels, _seen_in(one.painted, one.evidence), one.truth.objects) for one in asked
+        )
+        query_gallery(panels, gallery.classes, path, gallery.heuristic, gallery.images, gallery.colours)
 
     def judge(self, model: Any, dataset: Dataset, compute: Compute, metric: str) -> float:
         def predict(name: str) -> Detections:
             return self.detections([model], compute.tensor(dataset.image(name)), compute)
 
-        return self._precision(dataset, dict(each_image(dataset.val, predict)))[metric]
+        return self._precision(labelled_pixels(dataset), dict(each_image(dataset.val, predict)))[metric]
 
     def constants(self, dataset: Dataset, metric: str) -> dict[str, float]:
         """Objects without a place cannot be predicted, so that there is one constant, and AP gives it 0."""
         return {"no objects": 0.0}
 
     def evaluate(
-        self, models: Sequence[Any], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
+        self, models: Sequence[Any], dataset: Dataset, predictor: DrawsPasses, compute: Compute, run: int
     ) -> dict[str, float]:
         """AP of masks ("ap", "ap50", "ap_<class>") and boxes ("bbox_ap"), and of label images "aji", "pq", ...
 
@@ -151,31 +223,24 @@ class InstanceSegmentation:
         def bayesian(name: str) -> Detections:
             image = compute.tensor(dataset.image(name))
             every = ObjectReading(self.matching, sighting=0.0)
-            beliefs = predictor(models, image, compute, (run, "evaluate", name), reading=every)
-            assert beliefs.objects is not None
-            return merged(beliefs.objects)
+            return merged(predictor(models, image, compute, (run, "evaluate", name), every).of(Objects))
 
+        pixels = labelled_pixels(dataset)
         splits = {"val": dataset.val, **tests_of(dataset)}
-        metrics = self._splits(dataset, splits, single)
+        metrics = self._splits(pixels, splits, single)
         if self.bayesian:
-            found = self._splits(dataset, tests_of(dataset), bayesian)
+            found = self._splits(pixels, tests_of(dataset), bayesian)
             metrics |= {key.replace("/", "_bayesian/"): value for key, value in found.items()}
         return metrics
-
-    def prediction(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Tensor:
-        """The mean of what the models' objects paint."""
-        found = self._found(models, image, compute)
-        classes = found[0].probabilities.shape[1]
-        return torch.stack([painted(one, classes, image.device) for one in found]).mean(0)
 
     def detections(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Detections:
         """What one model finds in an image [1, 3, H, W] with dropout off; of several, what they agree on."""
         found = self._found(models, image, compute)
         return detections_of(found[0]) if len(found) == 1 else merged(self._matched(found))
 
-    def agreed(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Objects:
+    def _agreed(self, found: Sequence[PlacedPass]) -> Objects:
         """Those of at least `least_score`, the mean over the models."""
-        objects = self._matched(self._found(models, image, compute))
+        objects = self._matched(found)
         certain = (group for group in objects.groups if certainty_of(group, objects.passes) >= self.least_score)
         return replace(objects, groups=tuple(certain))
 
@@ -198,7 +263,7 @@ class InstanceSegmentation:
         return found
 
     def _splits(
-        self, dataset: Dataset, splits: Mapping[str, tuple[str, ...]], predict: Callable[[str], Detections]
+        self, dataset: LabelledPixels, splits: Mapping[str, tuple[str, ...]], predict: Callable[[str], Detections]
     ) -> dict[str, float]:
         """Every metric of every split; an image that stands in several is looked at once."""
         names = sorted({name for split in splits.values() for name in split})
@@ -230,8 +295,15 @@ class InstanceSegmentation:
                 split, sum(count > self.most for count in counts), len(counts), self.most, best, max(counts),
             )  # fmt: skip
 
-    def _precision(self, dataset: Dataset, detections: Mapping[str, Detections]) -> dict[str, float]:
+    def _precision(self, dataset: LabelledPixels, detections: Mapping[str, Detections]) -> dict[str, float]:
         """COCO's metrics; those of masks have plain names, those of boxes begin with bbox_."""
         truths = {name: instances_of(dataset, name) for name in detections}
         found = coco_metrics(truths, detections, dataset.classes, self.most)
         return {key.removeprefix("segm_"): value for key, value in found.items()}
+
+
+def _seen_in(painted: Painted | None, evidence: EvidenceSet) -> SeenObjects:
+    """The objects that were found, with their scores if the heuristic looked at them."""
+    if isinstance(painted, PaintedObjects):
+        return SeenObjects(painted.objects, painted.scores.double().cpu().numpy())
+    return SeenObjects(evidence.of(Objects), None)

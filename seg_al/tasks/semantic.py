@@ -1,19 +1,53 @@
-"""Semantic segmentation: a class for every pixel. Dropout off, and, where asked for, the Bayesian mean over passes."""
+"""Semantic segmentation: a class for every pixel, scored by Dice and IoU. Read this task first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
-from seg_al.core import IGNORE, Compute, Dataset, Metric, Model
+from seg_al.core import (
+    IGNORE,
+    Answer,
+    AskedImage,
+    BoolMask,
+    ByteImage,
+    Compute,
+    Dataset,
+    DrawsPasses,
+    Evidence,
+    EvidenceSet,
+    Gallery,
+    Heuristic,
+    Metric,
+    Model,
+    Painted,
+    Region,
+)
 from seg_al.measuring.class_maps import CLASS_MAP_METRICS, LEAST_OBJECT, Evaluation
 from seg_al.measuring.constants import constant_scores
-from seg_al.predictors.predictor import LOGITS, Logits, Predictor, mean_probabilities
-from seg_al.tasks.task import each_image, tests_of
+from seg_al.predictors.class_maps import ClassMaps, class_maps_of
+from seg_al.predictors.predictor import LOGITS, Logits, mean_probabilities
+from seg_al.recording.pictures.gallery import query_gallery
+from seg_al.recording.pictures.objects import SeenObjects
+from seg_al.recording.pictures.panel import Panel
+from seg_al.tasks.evaluation import each_image, tests_of
+from seg_al.tasks.objects.objects import Instances
+from seg_al.tasks.pixels.class_labels import (
+    GIVES,
+    LabelledPixels,
+    class_answers,
+    class_labels,
+    classes_within,
+    labelled_pixels,
+    pixels_of_classes,
+    problems_of_answers,
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +63,7 @@ class SemanticSegmentation:
     """Pixels, of the image as it is measured, below which an object counts on neither side; 0: all count."""
     name: ClassVar[str] = "semantic"
     metrics: ClassVar[tuple[Metric, ...]] = CLASS_MAP_METRICS
+    kinds: ClassVar[tuple[type[Evidence], ...]] = (ClassMaps,)
     reading: ClassVar[Logits] = LOGITS
 
     def __post_init__(self) -> None:
@@ -37,24 +72,55 @@ class SemanticSegmentation:
 
     def problems(self, dataset: Dataset) -> list[str]:
         """Reads targets of val and of the tests until one shows foreground."""
+        pixels = labelled_pixels(dataset)
         problems = []
-        if self.objects is True and not has_objects(dataset):
+        if self.objects is True and not has_objects(pixels):
             problems.append(
                 "objects=true compares whole objects of one foreground class with the dataset's object ids, which this "
                 "dataset has not; use objects=auto"
             )
         for split, names in (("val", dataset.val), ("the tests", tests_of(dataset)["test"])):
-            if names and not any(_has_foreground(dataset, name) for name in names):
+            if names and not any(_has_foreground(pixels, name) for name in names):
                 problems.append(
                     f"none of the {len(names)} images of {split} shows a class other than the background, so Dice "
                     "means nothing there; choose other images for it, or check dataset.background"
                 )
         return problems
 
+    def problems_of_answers(self, dataset: Dataset, gives: str) -> list[str]:
+        return problems_of_answers(labelled_pixels(dataset), gives, GIVES)
+
+    def answers(
+        self, dataset: Dataset, name: str, regions: Sequence[Region], known: BoolMask, gives: str
+    ) -> list[Answer]:
+        return class_answers(labelled_pixels(dataset), name, regions, known, gives)
+
+    def reveal(self, dataset: Dataset, name: str, regions: Sequence[Region], gives: str) -> ByteImage:  # [H, W]
+        """Class ids in the regions; IGNORE elsewhere."""
+        return class_labels(labelled_pixels(dataset), name, regions, gives)
+
+    def classes_in(self, dataset: Dataset, name: str, region: BoolMask) -> list[int]:
+        return classes_within(labelled_pixels(dataset), name, region)
+
+    def amounts(self, truth: ByteImage, classes: int) -> npt.NDArray[np.int64]:  # [H, W] -> [C]
+        return pixels_of_classes(truth, classes)
+
+    def paint(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> Painted:
+        return Painted(heuristic(evidence.of(heuristic.reads)))
+
+    def seen(self, models: Sequence[Model], image: Tensor, compute: Compute) -> EvidenceSet:
+        maps = class_maps_of(mean_probabilities(models, image, compute)[None])
+        return EvidenceSet(maps.size, (maps,))
+
+    def draw(self, asked: Iterable[AskedImage[ByteImage]], gallery: Gallery, path: Path) -> None:
+        panels = (class_panel(one, one.truth) for one in asked)
+        query_gallery(panels, gallery.classes, path, gallery.heuristic, gallery.images, gallery.colours)
+
     def constants(self, dataset: Dataset, metric: str) -> dict[str, float]:
-        every = range(len(dataset.classes))
-        counts = np.stack([np.bincount(dataset.target(n).ravel(), minlength=IGNORE + 1)[every] for n in dataset.val])
-        foreground = [one for one in every if one != dataset.background]
+        pixels = labelled_pixels(dataset)
+        every = range(len(pixels.classes))
+        counts = np.stack([np.bincount(pixels.target(n).ravel(), minlength=IGNORE + 1)[every] for n in pixels.val])
+        foreground = [one for one in every if one != pixels.background]
         scores = constant_scores(counts, foreground, metric).tolist()
         return {f"{name} everywhere": score for name, score in zip(dataset.classes, scores, strict=True)}
 
@@ -62,10 +128,10 @@ class SemanticSegmentation:
         def predict(name: str) -> Tensor:  # [C, H, W]
             return mean_probabilities([model], compute.tensor(dataset.image(name)), compute)
 
-        return measure(dataset, {"val": dataset.val}, predict, None)[f"val/{metric}"]
+        return measure(labelled_pixels(dataset), {"val": dataset.val}, predict, None)[f"val/{metric}"]
 
     def evaluate(
-        self, models: Sequence[Model], dataset: Dataset, predictor: Predictor, compute: Compute, run: int
+        self, models: Sequence[Model], dataset: Dataset, predictor: DrawsPasses, compute: Compute, run: int
     ) -> dict[str, float]:
         """Metrics as "<split>/<metric>"; "test" is the union of the tests, "..._bayesian" the mean over passes."""
 
@@ -74,25 +140,29 @@ class SemanticSegmentation:
 
         def bayesian(name: str) -> Tensor:
             image = compute.tensor(dataset.image(name))
-            return predictor(models, image, compute, (run, "evaluate", name)).mean
+            return predictor(models, image, compute, (run, "evaluate", name), LOGITS).of(ClassMaps).mean
 
-        objects = self.least_object if self.objects is True or (self.objects and has_objects(dataset)) else None
+        pixels = labelled_pixels(dataset)
+        objects = self.least_object if self.objects is True or (self.objects and has_objects(pixels)) else None
         tests = tests_of(dataset)
-        metrics = measure(dataset, {"val": dataset.val}, single, None)
-        metrics |= measure(dataset, tests, single, objects)
+        metrics = measure(pixels, {"val": dataset.val}, single, None)
+        metrics |= measure(pixels, tests, single, objects)
         if self.bayesian:
-            found = measure(dataset, tests, bayesian, objects)
+            found = measure(pixels, tests, bayesian, objects)
             metrics |= {f"{key.replace('/', '_bayesian/')}": value for key, value in found.items()}
         return metrics
 
-    def prediction(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Tensor:
-        return mean_probabilities(models, image, compute)
 
-    def agreed(self, models: Sequence[Any], image: Tensor, compute: Compute) -> None:
-        return None
+def class_panel(
+    asked: AskedImage[Any], truth: ByteImage, seen: SeenObjects | None = None, true: Instances | None = None
+) -> Panel:
+    """An asked image with the classes that were predicted and that are known [H, W], and its objects, if any."""
+    prediction = asked.evidence.of(ClassMaps).mean.argmax(0).cpu().numpy()
+    score_map = None if asked.painted is None else asked.painted.map.cpu().numpy()
+    return Panel(asked.image, prediction, truth, score_map, asked.queries, asked.whole, seen, true)
 
 
-def has_objects(dataset: Dataset) -> bool:
+def has_objects(dataset: LabelledPixels) -> bool:
     """Whether whole objects of the first test image could be found by a network that tells classes apart."""
     first = next((name for names in dataset.tests.values() for name in names), None)
     if dataset.background is None or len(dataset.classes) != 2 or first is None:
@@ -100,13 +170,13 @@ def has_objects(dataset: Dataset) -> bool:
     return dataset.objects(first) is not None
 
 
-def _has_foreground(dataset: Dataset, name: str) -> bool:
+def _has_foreground(dataset: LabelledPixels, name: str) -> bool:
     target = dataset.target(name)
     return bool(((target != IGNORE) & (target != dataset.background)).any())
 
 
 def measure(
-    dataset: Dataset,
+    dataset: LabelledPixels,
     splits: dict[str, tuple[str, ...]],
     predict: Callable[[str], Tensor],
     least_object: int | None,

@@ -9,28 +9,21 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from seg_al.core import Tracker
-from seg_al.tracking.secrets import holds_secret, without_secrets
+from seg_al.tracking.secrets import holds_secret
+from seg_al.tracking.storable import URL_VARIABLE, Capture, Main
 
 if TYPE_CHECKING:
     from seg_al.tracking.server import Server
 
 log = logging.getLogger(__name__)
 
-Main = Callable[[Tracker], float | None]
-Capture = Literal["fd", "sys", "no"]
 
-URL_VARIABLE = "SEG_AL_MONGO_URL"
 LOCAL_URL = "mongodb://127.0.0.1:27017"
 
 
@@ -133,30 +126,6 @@ class _Silence:
     def scalars(self, values: Mapping[str, float], step: float) -> None: ...
     def artifact(self, path: Path, name: str) -> None: ...
     def note(self, key: str, value: Any) -> None: ...
-
-
-def plain_values(value: Any) -> Any:
-    """The value in types that JSON and MongoDB both have; passwords and tokens are hidden."""
-    if isinstance(value, np.generic | np.ndarray):
-        return plain_values(value.tolist())
-    if isinstance(value, Enum):
-        return plain_values(value.value)
-    if value is None or isinstance(value, bool | float):
-        return value
-    if isinstance(value, int):
-        return value if -(2**63) <= value < 2**63 else str(value)
-    if isinstance(value, Mapping):
-        return {key_of(key): plain_values(entry) for key, entry in value.items()}
-    if isinstance(value, set | frozenset):
-        return sorted((plain_values(entry) for entry in value), key=str)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return [plain_values(entry) for entry in value]
-    return without_secrets(str(value))
-
-
-def key_of(key: object) -> str:
-    """A key that MongoDB, jsonpickle and Sacred accept."""
-    return re.sub(r"[.$=]|^(?:py|json:/)/", "_", str(plain_values(key))) or "_"
 
 
 def _require_positive(name: str, seconds: float) -> None:

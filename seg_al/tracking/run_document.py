@@ -14,8 +14,8 @@ from typing import Any
 from seg_al.recording.metric_declarations import NOTE, declared_in
 from seg_al.recording.stages import finished
 from seg_al.tracking.attempts import SACRED, attempts_of, is_running, read_object, time_of, time_written, uid_of
-from seg_al.tracking.backends import plain_values
 from seg_al.tracking.stopped import stop_of
+from seg_al.tracking.storable import plain_values
 
 OUTPUT_LIMIT = 4_000_000
 """Bytes of captured output that are kept: a run document holds 16 MB at most."""

@@ -17,9 +17,9 @@ from sacred import SETTINGS, Experiment
 from sacred.utils import SacredInterrupt, apply_backspaces_and_linefeeds
 
 from seg_al.core import AwaitingAnnotation
-from seg_al.tracking.backends import Capture, Main, key_of, plain_values
 from seg_al.tracking.run_document import capped, stored_config
 from seg_al.tracking.signals import Ending
+from seg_al.tracking.storable import Capture, Main, key_of, plain_values
 
 SETTINGS.DISCOVER_SOURCES = "none"  # the caller notes the commit instead
 SETTINGS.DISCOVER_DEPENDENCIES = "pkg"

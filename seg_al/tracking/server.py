@@ -15,7 +15,7 @@ from pymongo import IndexModel, MongoClient
 from pymongo.database import Database
 from pymongo.errors import ConfigurationError, ConnectionFailure, InvalidOperation, OperationFailure, PyMongoError
 
-from seg_al.tracking.backends import URL_VARIABLE
+from seg_al.tracking.storable import URL_VARIABLE
 
 log = logging.getLogger(__name__)
 

@@ -57,7 +57,7 @@ class Trainer:
     optimizer: MakeOptimizer
     schedule: Schedule
     loss: Loss
-    augmentation: MakeExample
+    augmentation: MakeExample[Any]
     pace: Steps
     batch_size: BatchSize
     """Images per step, over all devices together."""
@@ -81,7 +81,7 @@ class Trainer:
     def fit(
         self,
         model: Model,
-        labelled: Labelled,
+        labelled: Labelled[Any],
         judge: Callable[[Model], float],
         compute: Compute,
         address: tuple[Address, ...],
@@ -119,7 +119,7 @@ class _Session:
 
     trainer: Trainer
     model: Model
-    labelled: Labelled
+    labelled: Labelled[Any]
     judge: Callable[[Model], float]
     compute: Compute
     address: tuple[Address, ...]

@@ -89,7 +89,7 @@ class Augmentation:
             ]
         )
 
-    def example(self, labelled: Labelled, name: str, seed: int) -> tuple[Tensor, Tensor]:
+    def example(self, labelled: Labelled[ByteImage], name: str, seed: int) -> tuple[Tensor, Tensor]:
         """The image [3, h, w] in 0..1 and its class ids [h, w], long."""
         image, target = self(*labelled.example(name), seed)
         picture: npt.NDArray[np.uint8] = np.ascontiguousarray(image.transpose(2, 0, 1))

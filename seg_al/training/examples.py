@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 from typing_extensions import TypeVar
 
-from seg_al.core import IGNORE, Annotator, BoolMask, ByteImage, Images, Region
+from seg_al.core import Annotator, ByteImage, Images, Region, Truth
 from seg_al.randomness import Address, numpy_rng, seed_of
-from seg_al.tasks.objects.objects import Instances
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """The images with known pixels, and nothing else; pixels that are not known have no label."""
+class Labelled(Generic[Truth]):
+    """The images of which something is known, and nothing else."""
 
     images: Images
-    annotator: Annotator
+    annotator: Annotator[Truth]
     known: dict[str, tuple[Region, ...]]
     """The answered regions of each image."""
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...]
     """Names of the classes in the order of their ids, for who asks for one by its name."""
+    amounts_of: Callable[[Truth, int], npt.NDArray[np.int64]]
+    """How much of each of so many classes a truth holds [C], as the task counts it."""
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self.known))
 
-    def example(self, name: str) -> tuple[ByteImage, ByteImage]:  # [H, W, 3], [H, W]
-        return self.images.image(name), self.annotator.labels(name, self.known[name])
+    def example(self, name: str) -> tuple[ByteImage, Truth]:  # [H, W, 3]
+        return self.images.image(name), self.annotator.reveal(name, self.known[name])
 
-    def instances(self, name: str) -> tuple[ByteImage, Instances, BoolMask]:  # [H, W, 3], objects, [H, W]
-        """The image, the objects in it that are known, and where it is not known what is there."""
-        return self.images.image(name), *self.annotator.instances(name, self.known[name])
+    def amounts(self, name: str) -> npt.NDArray[np.int64]:  # [C]
+        """How much of each class is known of the image."""
+        return self.amounts_of(self.annotator.reveal(name, self.known[name]), len(self.classes))
 
-    def counts(self) -> list[int]:  # [256]
-        """Labelled pixels by class id, over all images."""
-        counts = np.zeros(IGNORE + 1, dtype=np.int64)
+    def counts(self) -> list[int]:  # [C]
+        """How much of each class is known, over all images."""
+        counts = np.zeros(len(self.classes), dtype=np.int64)
         for name in tqdm(self.names, "count labels", unit="image", leave=False, disable=None, delay=1):
-            counts += np.bincount(self.annotator.labels(name, self.known[name]).ravel(), minlength=IGNORE + 1)
-        counts[IGNORE] = 0
+            counts += self.amounts(name)
         return [int(count) for count in counts]
 
 
@@ -71,19 +72,23 @@ Example = TypeVar("Example", covariant=True, default=Any)
 """One image as it is trained on, with its labels: what an augmentation makes and a loss puts into a batch."""
 
 
-class MakeExample(Protocol[Example]):
+class MakeExample(Protocol[Truth, Example]):
     """Augments one labelled image, with all that is known of it; the labels move exactly with their pixels."""
 
-    def example(self, labelled: Labelled, name: str, seed: int) -> Example:
+    def example(self, labelled: Labelled[Truth], name: str, seed: int) -> Example:
         """The named image, which is one of `labelled.names`; every draw comes from the seed."""
         ...
 
 
-class PlannedExamples(TorchDataset[Example]):
+class PlannedExamples(TorchDataset[Example], Generic[Truth, Example]):
     """Place j of the plan is its image, augmented with the seed of (address, j): whoever loads it, and when."""
 
     def __init__(
-        self, labelled: Labelled, order: Sequence[str], augmentation: MakeExample[Example], address: tuple[Address, ...]
+        self,
+        labelled: Labelled[Truth],
+        order: Sequence[str],
+        augmentation: MakeExample[Truth, Example],
+        address: tuple[Address, ...],
     ) -> None:
         self.labelled = labelled
         self.order = tuple(order)

@@ -67,7 +67,7 @@ class SegmentationLoss:
         if self.class_weights != "inverse_log" and not all(weight > 0 for weight in self.class_weights):
             raise ValueError(f"trainer.loss.class_weights={[*self.class_weights]}: every weight is above 0")
 
-    def weights(self, counts: Callable[[], Sequence[int]]) -> Tensor | None:  # [C], or [256] of all possible ids
+    def weights(self, counts: Callable[[], Sequence[int]]) -> Tensor | None:  # [C]
         """The weight of each class id in a training; `counts` gives the labelled pixels by class id, where asked."""
         if self.class_weights is None:
             return None

@@ -16,6 +16,7 @@ from torch import Tensor
 from seg_al.core import BoolMask, ByteImage
 from seg_al.ranges import Hue, Weight
 from seg_al.tasks.objects.objects import Instances
+from seg_al.tasks.objects.partial import KnownObjects
 from seg_al.training.augmentation import Placement
 from seg_al.training.object_targets import Target, flipped, target_of
 
@@ -83,9 +84,10 @@ class InstanceAugmentation:
         ranges = {name: (max(0.0, 1 - strength), 1 + strength) for name, strength in jitter.items()}
         return A.Compose([A.ColorJitter(**ranges, hue=(-self.hue, self.hue), p=1.0)])
 
-    def example(self, labelled: Labelled, name: str, seed: int) -> tuple[Tensor, Target]:
+    def example(self, labelled: Labelled[KnownObjects], name: str, seed: int) -> tuple[Tensor, Target]:
         """The image [3, h, w] in 0..1, and its target as object_targets.py describes it."""
-        image, target = self(*labelled.instances(name), seed)
+        shown, known = labelled.example(name)
+        image, target = self(shown, known.objects, known.unknown, seed)
         picture: npt.NDArray[np.uint8] = np.ascontiguousarray(image.transpose(2, 0, 1))
         return torch.from_numpy(picture).float() / 255, target
 

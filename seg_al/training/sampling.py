@@ -6,13 +6,12 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from seg_al.core import IGNORE
 from seg_al.training.examples import Labelled
 
 log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 class Sampling(Protocol):
     """How often each image is shown, in the mean, while the training goes once through all of them."""
 
-    def __call__(self, labelled: Labelled, names: Sequence[str]) -> Floats: ...  # [N], at least 0
+    def __call__(self, labelled: Labelled[Any], names: Sequence[str]) -> Floats: ...  # [N], at least 0
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class RepeatFactor:
         if not 0 <= self.threshold <= 1:
             raise ValueError(f"trainer.sampling.threshold={self.threshold:g} is a share of the images, 0 to 1")
 
-    def __call__(self, labelled: Labelled, names: Sequence[str]) -> Floats:
+    def __call__(self, labelled: Labelled[Any], names: Sequence[str]) -> Floats:
         return repeats(classes_shown(labelled, names), self.threshold)
 
 
@@ -65,7 +64,7 @@ class MinorityRepeat:
         if not (math.isfinite(self.factor) and self.factor >= 1):
             raise ValueError(f"trainer.sampling.factor={self.factor:g} is the number of repeats, at least 1")
 
-    def __call__(self, labelled: Labelled, names: Sequence[str]) -> Floats:
+    def __call__(self, labelled: Labelled[Any], names: Sequence[str]) -> Floats:
         missing = [name for name in self.classes if name not in labelled.classes]
         if missing:
             raise ValueError(
@@ -88,19 +87,19 @@ class LabelledArea:
     So that in a study of regions a label counts alike, whether it stands alone in its image or among many.
     """
 
-    def __call__(self, labelled: Labelled, names: Sequence[str]) -> Floats:
+    def __call__(self, labelled: Labelled[Any], names: Sequence[str]) -> Floats:
         areas = np.array([sum(region.area for region in labelled.known[name]) for name in names], dtype=np.float64)
         mean = areas.mean()
         return areas / mean if mean else np.ones(len(names))
 
 
-def classes_shown(labelled: Labelled, names: Sequence[str]) -> npt.NDArray[np.bool_]:  # [N, IGNORE]
-    """Which class ids the known pixels of each image have."""
-    present = np.zeros((len(names), IGNORE + 1), dtype=np.bool_)
+def classes_shown(labelled: Labelled[Any], names: Sequence[str]) -> npt.NDArray[np.bool_]:  # [N, C]
+    """Which classes the known part of each image holds."""
+    present = np.zeros((len(names), len(labelled.classes)), dtype=np.bool_)
     progress = tqdm(names, "find classes", unit="image", leave=False, disable=None, delay=1)
     for row, name in zip(present, progress, strict=True):
-        row[np.unique(labelled.annotator.labels(name, labelled.known[name]))] = True
-    return present[:, :IGNORE]
+        row[:] = labelled.amounts(name) > 0
+    return present
 
 
 def repeats(present: npt.NDArray[np.bool_], threshold: float) -> Floats:  # [N, C] -> [N]

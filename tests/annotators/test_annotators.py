@@ -6,11 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bare_dataset import BareDataset
 
-from seg_al.annotators.oracle import Oracle, dominant
+from seg_al.annotators.oracle import Oracle
 from seg_al.core import IGNORE, BoolMask, Query, Region
-from seg_al.tasks.outlines import pieces
+from seg_al.tasks.pixels.class_labels import dominant
+from seg_al.tasks.pixels.outlines import pieces
+from seg_al.tasks.semantic import SemanticSegmentation
 
+SEMANTIC = SemanticSegmentation(objects=False, bayesian=False)
 V = IGNORE
 TARGET = np.array(
     [
@@ -32,7 +36,7 @@ OBJECTS = np.array(
 )
 
 
-class Scene:
+class Scene(BareDataset):
     """One small image with classes, objects and void."""
 
     pool = ("a",)
@@ -66,20 +70,20 @@ def asked(oracle: Oracle, *regions: Region, known=nothing):
 
 
 def test_true_labels_are_those_of_the_asked_pixels_and_every_piece_of_a_class_is_a_click() -> None:
-    oracle = Oracle(Scene(), "true")
+    oracle = Oracle(Scene(), SEMANTIC, "true")
     left, right = asked(oracle, LEFT, RIGHT)
     assert (left.region, right.region) == (LEFT, RIGHT)
     assert left.clicks == 3, "the piece of class 0 with its hole, the hole, and a piece of class 1"
     assert (right.clicks, right.vertices) == (1, 0), "one class: named, not drawn"
-    labels = oracle.labels("a", [LEFT])
+    labels = oracle.reveal("a", [LEFT])
     assert (labels == np.where(LEFT.mask(), TARGET, IGNORE)).all()
 
 
 def test_a_dominant_label_is_one_click_and_covers_the_region() -> None:
-    oracle = Oracle(Scene(), "dominant")
+    oracle = Oracle(Scene(), SEMANTIC, "dominant")
     left, right = asked(oracle, LEFT, RIGHT)
     assert (left.clicks, left.vertices, right.clicks, right.vertices) == (1, 0, 1, 0)
-    labels = oracle.labels("a", [LEFT, RIGHT])
+    labels = oracle.reveal("a", [LEFT, RIGHT])
     assert (labels[LEFT.mask()] == 0).all()
     assert (labels[RIGHT.mask()] == 1).all()
     assert (labels[~(LEFT.mask() | RIGHT.mask())] == IGNORE).all()
@@ -91,7 +95,7 @@ def test_the_first_of_equally_frequent_classes_dominates_and_void_never_does() -
 
 
 def test_instances_are_revealed_in_full_once_and_never_void_or_what_was_known() -> None:
-    oracle = Oracle(Scene(), "instances")
+    oracle = Oracle(Scene(), SEMANTIC, "instances")
     touch = region(slice(0, 1), slice(4, 6))  # objects 4 and 5
     known = nothing("a")
     known[0, 3] = True
@@ -103,7 +107,7 @@ def test_instances_are_revealed_in_full_once_and_never_void_or_what_was_known() 
 
 def test_instances_need_a_dataset_that_has_them() -> None:
     with pytest.raises(ValueError, match=r"annotator=oracle_instances needs a dataset with object ids; take annotator"):
-        Oracle(Scene(objects=None), "instances")
+        Oracle(Scene(objects=None), SEMANTIC, "instances")
 
 
 def test_the_pieces_of_an_answer_are_counted_and_all_but_the_most_cornered_are_drawn() -> None:

@@ -25,7 +25,7 @@ OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (CONF / grou
 STUDIES = sorted(path for path in (ROOT / "experiments").glob("*.yaml"))
 MODULES = sorted((ROOT / "seg_al").rglob("*.py"))
 SACRED = {"backends.py", "sacred_run.py", "observers.py"}
-BY_RUN = {"seg_al.models": {"classes"}, "seg_al.annotators.oracle": {"dataset"}, "torch.optim": {"params"}}
+BY_RUN = {"seg_al.models": {"classes"}, "seg_al.annotators.oracle": {"dataset", "task"}, "torch.optim": {"params"}}
 """Parameters of partial targets that the harness gives, not the config."""
 FOREIGN = ("torch.", "builtins.")
 """Targets whose many defaults are their library's; their given keys are checked all the same."""

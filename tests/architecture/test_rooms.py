@@ -9,8 +9,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "seg_al"
 
 ROOMS = (
-    "core", "randomness", "ranges", "whole_files",
-    "datasets.files", "predictors", "tasks.objects", "measuring", "recording.pictures", "training", "tasks",
+    "core", "randomness", "ranges", "whole_files", "kept_arrays",
+    "datasets.files", "predictors", "tasks.pixels", "tasks.objects", "measuring", "recording.pictures", "training",
+    "tasks",
     "models", "annotators.formats", "datasets", "heuristics", "granularities", "selectors", "annotators", "trainers",
     "asking", "recording", "loop", "tracking", "tracking.omniboard", "running", "results", "conformance",
 )  # fmt: skip

@@ -14,10 +14,16 @@ import pytest
 
 from experiments import masks, perform, queries, tiny
 from seg_al.asking.pool import Pool
+from seg_al.asking.round_view import RoundView
 from seg_al.core import Answer, Budget, Region
-from seg_al.granularities.joining import Pixel
+from seg_al.granularities.fixed import Pixel
+from seg_al.predictors.class_maps import ClassMaps
 
 PIXELS = ("granularity=pixel", "cost=pixels", "per=image", "budget=5")
+
+
+def maps_of(round_view: RoundView, name: str) -> ClassMaps:
+    return round_view.evidence(name, [ClassMaps]).of(ClassMaps)
 
 
 def look_at(experiment, pool: Pool):
@@ -32,7 +38,7 @@ def test_each_image_is_asked_about_its_best_pixels(data: Path) -> None:
     asked = experiment.asking(round_view, experiment.annotator, experiment.budget)
     assert Counter(query.image for query in asked.queries) == dict.fromkeys(pool.names, 5)
     name = pool.names[2]
-    score_map = experiment.asking.heuristic(round_view.beliefs(name)).numpy()
+    score_map = experiment.asking.heuristic(maps_of(round_view, name)).numpy()
     own = [query for query in asked.queries if query.image == name]
     best = np.sort(score_map.ravel())[::-1][:5]
     assert [query.score for query in own] == pytest.approx(best.tolist())
@@ -93,7 +99,7 @@ def test_units_that_stand_for_all_are_drawn_uniformly_and_the_best_are_kept(data
     table = experiment.asking(round_view, experiment.annotator, experiment.budget).scores
     name = pool.names[0]
     own = table[table["image"] == name]
-    score_map = experiment.asking.heuristic(round_view.beliefs(name)).numpy().ravel()
+    score_map = experiment.asking.heuristic(maps_of(round_view, name)).numpy().ravel()
     assert own[~own["drawn"]]["entropy"].min() >= np.sort(score_map)[-200]
     drawn = table[table["drawn"]]["unit"].to_numpy()
     assert np.abs(np.histogram(drawn, bins=4, range=(0, 1280))[0] / len(drawn) - 0.25).max() < 0.05
@@ -102,10 +108,10 @@ def test_units_that_stand_for_all_are_drawn_uniformly_and_the_best_are_kept(data
 class Moving(Pixel):
     """Two units, parted where the prediction says: it must be looked at again to know what was asked."""
 
-    reads = "predictions"
+    reads = ClassMaps
 
     def units(self, scene):
-        return (scene.beliefs.mean.argmax(0) > 0).long()
+        return (scene.evidence.of(ClassMaps).mean.argmax(0) > 0).long()
 
 
 def test_units_cut_by_predictions_are_found_again_after_the_selection(data: Path) -> None:
@@ -115,7 +121,7 @@ def test_units_cut_by_predictions_are_found_again_after_the_selection(data: Path
     asking = replace(experiment.asking, granularity=Moving())
     asked = asking(round_view, experiment.annotator, Budget(3, "regions", "pool"))
     for query, unit in zip(asked.queries, asked.scores[asked.scores["asked"]]["unit"], strict=False):
-        predicted = round_view.beliefs(query.image).mean.argmax(0).numpy() > 0
+        predicted = maps_of(round_view, query.image).mean.argmax(0).numpy() > 0
         assert (query.region.mask() == predicted).all() or (query.region.mask() == ~predicted).all()
         assert unit in (0, 1)
 
@@ -150,7 +156,7 @@ def test_what_is_of_no_class_is_never_asked_scored_or_billed(granularity: str, d
     assert pool.cost("pixels") == 6 * 32 * 36
     if granularity == "image":
         name = asked.queries[0].image
-        map_ = experiment.asking.heuristic(round_view.beliefs(name)).double().numpy()
+        map_ = experiment.asking.heuristic(maps_of(round_view, name)).double().numpy()
         assert asked.queries[0].score == pytest.approx(map_[:, 4:].mean())
 
 

@@ -42,7 +42,7 @@ from seg_al.conformance.heuristics import check
 from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array, passes_with_zeros, random_passes
 from seg_al.core import Heuristic
-from seg_al.predictors.class_maps import Beliefs, BeliefSums, beliefs_of
+from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, class_maps_of
 from seg_al.tasks.objects.certainty import ObjectHeuristic
 
 OPTIONS = {
@@ -55,32 +55,32 @@ LOOKS_AROUND = {"axon_myelin": 0, "ripu": None, "ripu_pixel": None}
 """Options whose pixels look at their neighbours, and the class that they treat unlike the others, if there is one."""
 
 
-def stacked(p: Array) -> Beliefs:
-    return beliefs_of(torch.from_numpy(p))
+def stacked(p: Array) -> ClassMaps:
+    return class_maps_of(torch.from_numpy(p))
 
 
-def summed(p: Array) -> Beliefs:
+def summed(p: Array) -> ClassMaps:
     """As a predictor makes them: running sums over logits; a logit of -1e4 is a probability of 0."""
     logits = torch.from_numpy(p).float().log().clamp_min(-1e4).to(torch.from_numpy(p).dtype)
-    sums = BeliefSums(p.shape[1], p.shape[2:], torch.device("cpu"))
+    sums = ClassMapSums(p.shape[1], p.shape[2:], torch.device("cpu"))
     sums.add(logits)
-    return sums.beliefs()
+    return sums.class_maps()
 
 
-def scored(heuristic: Heuristic, believed: Callable[[Array], Beliefs]) -> Callable[[Array], Array]:
-    return lambda p: heuristic(believed(p)).numpy()
+def scored(heuristic: Heuristic, maps_of: Callable[[Array], ClassMaps]) -> Callable[[Array], Array]:
+    return lambda p: heuristic(maps_of(p)).numpy()
 
 
 def failed(findings: list[Finding]) -> set[str]:
     return {finding.check for finding in findings if not finding.passed}
 
 
-@pytest.mark.parametrize("believed", [stacked, summed])
+@pytest.mark.parametrize("maps_of", [stacked, summed])
 @pytest.mark.parametrize("name", MAPS)
-def test_every_heuristic_in_conf_that_scores_pixels_conforms(name, believed):
+def test_every_heuristic_in_conf_that_scores_pixels_conforms(name, maps_of):
     heuristic = OPTIONS[name]
     findings = check(
-        scored(heuristic, believed),
+        scored(heuristic, maps_of),
         getattr(references, name, None),
         min_passes=heuristic.min_passes,
         local=name not in LOOKS_AROUND,

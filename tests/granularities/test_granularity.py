@@ -8,22 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from seg_al.core import Painted, Scene
+from seg_al.core import EvidenceSet, Painted, Scene
 from seg_al.granularities.components import Component, absorbed
-from seg_al.granularities.joining import Grid, Image, Pixel, cut, join
-from seg_al.predictors.class_maps import beliefs_of, unlooked
+from seg_al.granularities.fixed import Grid, Image, Pixel
+from seg_al.granularities.joining import cut, join
+from seg_al.predictors.class_maps import class_maps_of
 
 H, W, U = 11, 8, 6
 
 
 def scene(size: tuple[int, int], predicted: torch.Tensor | None = None) -> Scene:
     """A black image of which `predicted` [H, W] is the class map, or of which nothing is known."""
-    beliefs = unlooked(size)
+    evidence = EvidenceSet(size)
     if predicted is not None:
-        beliefs = beliefs_of(torch.nn.functional.one_hot(predicted).movedim(-1, 0)[None])
+        evidence = evidence.also(class_maps_of(torch.nn.functional.one_hot(predicted).movedim(-1, 0)[None]))
     everywhere = torch.ones(size, dtype=torch.bool)
     return Scene(
-        "a", lambda: np.zeros((*size, 3), np.uint8), everywhere, beliefs, torch.zeros(size), np.random.default_rng(0)
+        "a", lambda: np.zeros((*size, 3), np.uint8), everywhere, evidence, torch.zeros(size), np.random.default_rng(0)
     )
 
 
@@ -241,8 +242,8 @@ def test_joining_small_components_leaves_none_and_moves_no_other_pixel(seed):
     assert set(np.unique(joined)) == set(np.unique(whole[large]))
 
 
-def test_components_without_a_prediction_say_how_to_get_one():
-    with pytest.raises(ValueError, match=r"image a: .* begin with whole images"):
+def test_components_without_a_prediction_are_an_error_that_says_so():
+    with pytest.raises(ValueError, match=r"^class maps are asked for, but what there is of the image is nothing$"):
         Component("mean", 1.0, 1, "join").units(scene((3, 4)))
     with pytest.raises(ValueError, match=r"granularity\.least is at least 1 pixel, not 0"):
         Component("mean", 1.0, 0, "join")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from object_beliefs import SIZE, believing, boxes_of, found_by, group_of, random_group
+from object_evidence import SIZE, boxes_of, found_by, group_of, random_group, seen
 
-from seg_al.core import Painted, Scene
+from seg_al.core import EvidenceSet, Scene
 from seg_al.granularities.objects import ImageOfObjects, Instance
 from seg_al.heuristics.objects import ObjectCertainty
-from seg_al.predictors.class_maps import unlooked
+from seg_al.predictors.class_maps import ClassMaps
+from seg_al.tasks.objects.certainty import PaintedObjects
 from seg_al.tasks.objects.passes import Objects
 
 MASKAL = ObjectCertainty("entropy", False, True, "iou", "plain", "linear", "uncertain")
@@ -22,12 +22,12 @@ FOUR = [(0, 0, 4, 4), (10, 0, 14, 4), (20, 0, 24, 4), (30, 0, 34, 4)]
 SCORES = [0.1, 0.4, 0.3, 0.9]
 
 
-def four(known_until: int) -> tuple[Painted, torch.Tensor]:
+def four(known_until: int) -> tuple[PaintedObjects, torch.Tensor]:
     """With the columns left of `known_until` known."""
     objects = found_by(1, *[group_of(boxes_of(one), [[0, 1]]) for one in FOUR])
     ids = torch.zeros(SIZE, dtype=torch.long)
     ids[:, :known_until] = -1
-    return Painted(torch.zeros(SIZE), torch.tensor(SCORES, dtype=torch.float64), objects), ids
+    return PaintedObjects(torch.zeros(SIZE), torch.tensor(SCORES, dtype=torch.float64), objects), ids
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_the_top_share_of_few_objects_is_at_least_one():
 
 
 def test_an_image_without_an_object_has_the_score_that_is_configured():
-    painted = Painted(torch.zeros(SIZE), torch.zeros(0, dtype=torch.float64), Objects(SIZE, 5, ()))
+    painted = PaintedObjects(torch.zeros(SIZE), torch.zeros(0, dtype=torch.float64), Objects(SIZE, 5, ()))
     ids = torch.zeros(SIZE, dtype=torch.long)
     for reduction in ("mean", "max", "min", "sum", "top"):
         assert ImageOfObjects(reduction, 0.1, 0.75).reduce(painted, ids, 1).tolist() == [0.75]
@@ -64,7 +64,7 @@ def test_an_object_below_another_counts_until_its_pixels_are_known():
     twins = [group_of(boxes_of((3, 3, 9, 9)), [[0, 1, 0]]), group_of(boxes_of((3, 3, 9, 9)), [[0, 0, 1]])]
     objects = found_by(1, *twins)
     assert set(np.unique(objects.map)) < {-1, 0, 1}
-    painted = Painted(torch.zeros(SIZE), torch.tensor([0.2, 0.6], dtype=torch.float64), objects)
+    painted = PaintedObjects(torch.zeros(SIZE), torch.tensor([0.2, 0.6], dtype=torch.float64), objects)
     ids = torch.zeros(SIZE, dtype=torch.long)
     assert ImageOfObjects("mean", 1.0, 0.0).reduce(painted, ids, 1).item() == pytest.approx(0.4)
     ids[3:9, 3:9] = -1
@@ -76,31 +76,30 @@ def test_wrong_settings_are_told_with_their_remedy():
         ImageOfObjects("mean", 0, 1.0)
     with pytest.raises(ValueError, match=r"granularity\.empty=nan"):
         ImageOfObjects("mean", 0.1, math.nan)
-    with pytest.raises(ValueError, match=r"granularity=image"):
-        ImageOfObjects("mean", 0.1, 1.0).reduce(Painted(torch.zeros(4, 4)), torch.zeros(4, 4, dtype=torch.long), 1)
 
 
-def scene(beliefs) -> Scene:
+def scene(evidence: EvidenceSet) -> Scene:
     black, everywhere = np.zeros((*SIZE, 3), np.uint8), torch.ones(SIZE, dtype=torch.bool)
-    return Scene("a", lambda: black, everywhere, beliefs, None, np.random.default_rng(0))
+    return Scene("a", lambda: black, everywhere, evidence, None, np.random.default_rng(0))
 
 
 def test_every_object_is_a_unit_of_the_pixels_that_are_seen_of_it():
     large, small = group_of(boxes_of((0, 0, 10, 10)), [[0, 1]]), group_of(boxes_of((2, 2, 5, 6)), [[0, 1]])
     rng = np.random.default_rng(5)
-    beliefs = believing(found_by(4, large, small, random_group(rng, 3, 2)), 2)
+    objects = found_by(4, large, small, random_group(rng, 3, 2))
     instance = Instance("mean", 1.0)
-    ids = instance.units(scene(beliefs))
+    ids = instance.units(scene(seen(objects, 2)))
     assert ids.dtype == torch.long
     assert (ids == 1).sum() == 12
     assert ids[9, 9] == 0
-    assert np.array_equal(ids.numpy(), beliefs.objects.map)
-    painted = Painted(MASKAL(beliefs), MASKAL.of_objects(beliefs), beliefs.objects)
-    torch.testing.assert_close(instance.reduce(painted, ids, 3), painted.objects, atol=1e-7, rtol=0)
+    assert np.array_equal(ids.numpy(), objects.map)
+    painted = PaintedObjects(MASKAL(objects), MASKAL.of_objects(objects), objects)
+    torch.testing.assert_close(instance.reduce(painted, ids, 3), painted.scores, atol=1e-7, rtol=0)
 
 
 def test_objects_are_no_units_before_a_model_has_looked_or_where_it_finds_none():
-    with pytest.raises(ValueError, match=r"image a: .*no model has looked yet.*initial=4"):
-        Instance("mean", 1.0).units(scene(unlooked(SIZE)))
-    with pytest.raises(ValueError, match=r"image a: .*model=mask_rcnn.*granularity=component"):
-        Instance("mean", 1.0).units(scene(replace(believing(found_by(2)), objects=None)))
+    unseen, of_classes = EvidenceSet(SIZE), EvidenceSet(SIZE, (seen(found_by(2)).of(ClassMaps),))
+    with pytest.raises(ValueError, match=r"^objects are asked for, but what there is of the image is nothing$"):
+        Instance("mean", 1.0).units(scene(unseen))
+    with pytest.raises(ValueError, match=r"^objects are asked for, but what there is of the image is class maps$"):
+        Instance("mean", 1.0).units(scene(of_classes))

@@ -14,7 +14,7 @@ from seg_al.conformance import references
 from seg_al.conformance.synthetic_passes import random_passes
 from seg_al.core import Candidates
 from seg_al.heuristics.ripu import RIPU, RIPUPixel, box_sums
-from seg_al.predictors.class_maps import beliefs_of
+from seg_al.predictors.class_maps import class_maps_of
 from seg_al.selectors.class_balanced import ClassBalanced, balanced
 from seg_al.selectors.descriptors import PredictedClass
 from seg_al.selectors.pixelpick import PixelPick
@@ -36,7 +36,7 @@ def test_box_sums_are_those_of_each_window(radius, size):
 @pytest.mark.parametrize(("heuristic", "reference"), [(RIPU, references.ripu), (RIPUPixel, references.ripu_pixel)])
 def test_ripu_of_every_radius_is_the_formula_of_each_window(heuristic, reference, radius, shape):
     p = random_passes(shape, 2.0, radius)
-    got = heuristic(radius)(beliefs_of(torch.from_numpy(p)))
+    got = heuristic(radius)(class_maps_of(torch.from_numpy(p)))
     assert got.dtype == torch.float32
     assert got.numpy() == pytest.approx(reference(p.astype(np.float64), radius), abs=1e-5)
 
@@ -48,8 +48,8 @@ def test_ripu_by_hand():
     unsure = (3 / 4 * math.log(4 / 3) + 1 / 4 * math.log(12)) / math.log(4)
     third = (1 / 3 * math.log(3) + 2 / 3 * math.log(3 / 2)) / math.log(4)
     wanted = [0, third * unsure, third * unsure, 0, 0]
-    assert RIPU(1)(beliefs_of(p[None])).flatten().tolist() == pytest.approx(wanted, abs=1e-6)
-    assert RIPUPixel(1)(beliefs_of(p[None])).flatten().tolist() == pytest.approx(wanted, abs=1e-6)
+    assert RIPU(1)(class_maps_of(p[None])).flatten().tolist() == pytest.approx(wanted, abs=1e-6)
+    assert RIPUPixel(1)(class_maps_of(p[None])).flatten().tolist() == pytest.approx(wanted, abs=1e-6)
 
 
 def test_the_region_score_takes_the_windows_uncertainty_and_the_pixel_score_the_pixels_own():
@@ -57,7 +57,7 @@ def test_the_region_score_takes_the_windows_uncertainty_and_the_pixel_score_the_
     sure = torch.tensor([0.999, 0.6, 0.999])
     p = torch.stack([torch.where(predicted == 0, sure, 1 - sure), torch.where(predicted == 1, sure, 1 - sure)])
     pixels = torch.special.entr(p).sum(0)[0] / math.log(2)
-    region, pixel = (one(1)(beliefs_of(p[None]))[0] for one in (RIPU, RIPUPixel))
+    region, pixel = (one(1)(class_maps_of(p[None]))[0] for one in (RIPU, RIPUPixel))
     impure = -(1 / 3 * math.log(1 / 3) + 2 / 3 * math.log(2 / 3)) / math.log(2)
     assert region.tolist() == pytest.approx([pixels[:2].mean().item(), impure * pixels.mean().item(), 0], abs=1e-6)
     assert pixel.tolist() == pytest.approx([pixels[0].item(), impure * pixels[1].item(), 0], abs=1e-6)
@@ -67,10 +67,10 @@ def test_the_scale_is_that_of_the_classes_there_are_and_no_score_leaves_it():
     for classes in (2, 3, 25):
         p = torch.full((1, classes, 5, 5), 1 / classes)
         p += torch.nn.functional.one_hot(torch.arange(25).view(5, 5) % classes, classes).movedim(-1, 0) * 1e-4
-        scores = RIPU(2)(beliefs_of(p / p.sum(1, keepdim=True)))
+        scores = RIPU(2)(class_maps_of(p / p.sum(1, keepdim=True)))
         assert scores[2, 2].item() == pytest.approx(1, abs=0.01)
         assert scores.max() <= 1 + 1e-6
-    assert (RIPU(2)(beliefs_of(torch.ones(2, 1, 5, 5))) == 0).all()
+    assert (RIPU(2)(class_maps_of(torch.ones(2, 1, 5, 5))) == 0).all()
 
 
 def test_a_window_of_one_pixel_has_no_impurity_and_is_refused():

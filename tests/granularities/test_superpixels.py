@@ -15,9 +15,8 @@ import torch
 from PIL import Image as Picture
 from skimage.measure import label
 
-from seg_al.core import ByteImage, Scene
+from seg_al.core import ByteImage, EvidenceSet, Scene
 from seg_al.granularities.superpixels import Seeds, Slic, Superpixel, Watershed
-from seg_al.predictors.class_maps import unlooked
 
 SIZE = (60, 90)
 SLIC = Slic(cells=50, compactness=10.0, sigma=0.0)
@@ -37,7 +36,7 @@ def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> ByteImage:
 def scene(image: ByteImage, name: str = "town/a b.png") -> Scene:
     size = image.shape[:2]
     within = torch.ones(size, dtype=torch.bool)
-    return Scene(name, lambda: image, within, unlooked(size), None, np.random.default_rng(0))
+    return Scene(name, lambda: image, within, EvidenceSet(size), None, np.random.default_rng(0))
 
 
 def superpixel(folder: Path, algorithm: object = SLIC) -> Superpixel:

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from seg_al.core import Scene
+from seg_al.core import EvidenceSet, Scene
 from seg_al.granularities.joining import cut
 from seg_al.granularities.windows import Window, greedy
-from seg_al.predictors.class_maps import unlooked
 
 
 def search(scores: np.ndarray, allowed: np.ndarray, most: int, suppress: int) -> list[int]:
@@ -28,7 +27,9 @@ def scene(within: np.ndarray, scores: np.ndarray | None, seed: int = 0) -> Scene
     size = within.shape
     score_map = None if scores is None else torch.from_numpy(scores)
     rng = np.random.default_rng(seed)
-    return Scene("a", lambda: np.zeros((*size, 3), np.uint8), torch.from_numpy(within), unlooked(size), score_map, rng)
+    return Scene(
+        "a", lambda: np.zeros((*size, 3), np.uint8), torch.from_numpy(within), EvidenceSet(size), score_map, rng
+    )
 
 
 @pytest.mark.parametrize("suppress", [0, 1, 2, 7, 100])

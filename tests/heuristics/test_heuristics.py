@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
-from object_beliefs import believing, random_objects
+from object_evidence import random_objects
 from omegaconf import OmegaConf
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from seg_al.core import Heuristic
+from seg_al.core import EvidenceSet, Heuristic, Nothing
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy
 from seg_al.heuristics.expected_entropy import ExpectedEntropy
@@ -25,7 +25,7 @@ from seg_al.heuristics.random import Random
 from seg_al.heuristics.variation_ratio import VariationRatio
 from seg_al.heuristics.vote_entropy import VoteEntropy
 from seg_al.heuristics.vote_variance import VoteVariance
-from seg_al.predictors.class_maps import beliefs_of, unlooked
+from seg_al.predictors.class_maps import class_maps_of
 from seg_al.tasks.objects.certainty import ObjectHeuristic
 
 LN2 = math.log(2)
@@ -55,7 +55,7 @@ def random_passes(seed: int, shape: tuple[int, int, int, int], spread: float = 3
 
 
 def score(heuristic: Heuristic, p: Tensor) -> float:
-    return float(heuristic(beliefs_of(p)).item())
+    return float(heuristic(class_maps_of(p)).item())
 
 
 @pytest.mark.parametrize("classes", [2, 3, 19])
@@ -83,7 +83,7 @@ def test_certain_passes_that_agree_score_nothing(heuristic):
 @pytest.mark.parametrize("heuristic", DISAGREEMENT, ids=named)
 def test_doubtful_passes_that_agree_have_no_disagreement(heuristic):
     p = random_passes(0, (1, 5, 16, 16)).expand(7, -1, -1, -1)
-    scores = heuristic(beliefs_of(p))
+    scores = heuristic(class_maps_of(p))
     assert scores.min() >= 0  # rounding alone would take BALD below
     assert scores.max() < 1e-6
 
@@ -159,43 +159,44 @@ def test_probabilities_are_averaged_and_not_logits():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_inequalities_between_the_heuristics_hold_on_random_passes(seed, spread):
     passes, classes = 5, 7
-    beliefs = beliefs_of(random_passes(seed, (passes, classes, 40, 40), spread))
-    total, bald = Entropy()(beliefs), BALD()(beliefs)
+    maps = class_maps_of(random_passes(seed, (passes, classes, 40, 40), spread))
+    total, bald = Entropy()(maps), BALD()(maps)
     assert (bald >= 0).all()
     assert (bald <= total + 1e-6).all()
-    torch.testing.assert_close(bald + ExpectedEntropy()(beliefs), total, atol=1e-6, rtol=0)
+    torch.testing.assert_close(bald + ExpectedEntropy()(maps), total, atol=1e-6, rtol=0)
     assert (total <= math.log(classes) + 1e-6).all()
-    assert (VoteEntropy()(beliefs) <= math.log(passes) + 1e-6).all()
-    assert (VariationRatio()(beliefs) <= 1 - 1 / passes + 1e-6).all()
-    assert (Margin()(beliefs) >= LeastConfidence()(beliefs) - 1e-6).all()
-    assert (MeanSTD()(beliefs) <= 1 / 2).all()
+    assert (VoteEntropy()(maps) <= math.log(passes) + 1e-6).all()
+    assert (VariationRatio()(maps) <= 1 - 1 / passes + 1e-6).all()
+    assert (Margin()(maps) >= LeastConfidence()(maps) - 1e-6).all()
+    assert (MeanSTD()(maps) <= 1 / 2).all()
     assert bald.std() > 0
 
 
 def test_one_class_leaves_nothing_to_ask():
     p = torch.ones(4, 1, 3, 3)
     for heuristic in EVERY:
-        assert (heuristic(beliefs_of(p)) == 0).all(), named(heuristic)
+        assert (heuristic(class_maps_of(p)) == 0).all(), named(heuristic)
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=lambda path: path.stem)
 def test_min_passes_says_below_how_many_passes_the_score_says_nothing(path):
     heuristic = instantiate(OmegaConf.load(path), _convert_="all")
     if isinstance(heuristic, ObjectHeuristic):
-        scores = heuristic.of_objects(believing(random_objects(0, passes=1, classes=4)))
+        scores = heuristic.of_objects(random_objects(0, passes=1, classes=4))
         scores = scores if heuristic.wanted == "uncertain" else 1 - scores
     else:
-        scores = heuristic(beliefs_of(random_passes(0, (1, 4, 8, 8))))
+        maps = class_maps_of(random_passes(0, (1, 4, 8, 8)))
+        scores = heuristic(EvidenceSet(maps.size, (maps,)).of(heuristic.reads))
     if heuristic.min_passes == 2:
         assert scores.abs().max() < 1e-6
     elif heuristic.min_passes == 1:
         assert scores.min() > 0
     else:
-        assert torch.equal(heuristic(unlooked((8, 8))), scores)
+        assert torch.equal(heuristic(Nothing((8, 8))), scores)
 
 
 def test_random_wants_all_pixels_alike():
-    assert torch.equal(Random()(unlooked((3, 5))), torch.ones(3, 5))
+    assert torch.equal(Random()(Nothing((3, 5))), torch.ones(3, 5))
 
 
 def binary_votes(seed: int, passes: int, size: tuple[int, int]) -> Tensor:  # [K, H, W] of 0 and 1
@@ -217,7 +218,7 @@ def test_for_two_classes_the_distance_weight_is_the_predecessors(passes, seed):
     votes = binary_votes(seed, passes, (24, 31))
     distance = distance_transform_edt(votes.numpy().mean(0) > 0.5)
     theirs = votes.numpy().var(0) * distance / distance.max()
-    ours = WEIGHTED(beliefs_of(certain(votes, 2))).numpy()
+    ours = WEIGHTED(class_maps_of(certain(votes, 2))).numpy()
     assert theirs.mean() > 0.001
     assert ours == pytest.approx(theirs, abs=1e-7)
 
@@ -227,29 +228,29 @@ def test_the_distance_weight_by_hand():
     votes = torch.tensor([[[1, 1, 1, 1, 0]], [[0, 1, 1, 1, 0]], [[0, 0, 0, 0, 1]]])
     variance = 2 / 9
     wanted = [0, variance / 2, variance, variance / 2, 0]
-    assert WEIGHTED(beliefs_of(certain(votes, 2))).flatten().tolist() == pytest.approx(wanted, abs=1e-7)
-    assert VOTES(beliefs_of(certain(votes, 2))).flatten().tolist() == pytest.approx([variance] * 5, abs=1e-7)
+    assert WEIGHTED(class_maps_of(certain(votes, 2))).flatten().tolist() == pytest.approx(wanted, abs=1e-7)
+    assert VOTES(class_maps_of(certain(votes, 2))).flatten().tolist() == pytest.approx([variance] * 5, abs=1e-7)
 
 
 def test_an_image_without_foreground_has_the_weight_zero_everywhere():
     votes = torch.zeros(5, 6, 7, dtype=torch.long)
     votes[:2, 2:4, 2:4] = 1  # doubted, but by fewer than half
-    beliefs = beliefs_of(certain(votes, 2))
-    assert VOTES(beliefs).max() > 0.2
-    assert (WEIGHTED(beliefs) == 0).all()
+    maps = class_maps_of(certain(votes, 2))
+    assert VOTES(maps).max() > 0.2
+    assert (WEIGHTED(maps) == 0).all()
 
 
 def test_an_image_without_background_is_not_weighted():
     votes = torch.ones(5, 6, 7, dtype=torch.long)
     votes[:2, 2:4, 2:4] = 0
-    beliefs = beliefs_of(certain(votes, 2))
-    assert torch.equal(WEIGHTED(beliefs), VOTES(beliefs))
-    assert VOTES(beliefs).max() > 0.2
+    maps = class_maps_of(certain(votes, 2))
+    assert torch.equal(WEIGHTED(maps), VOTES(maps))
+    assert VOTES(maps).max() > 0.2
 
 
 def test_foreground_is_all_that_is_not_the_named_background():
     votes = binary_votes(3, 6, (24, 31))
-    swapped = VoteVariance(distance_weight=True, background=2)(beliefs_of(certain(torch.where(votes == 1, 0, 2), 3)))
-    plain = WEIGHTED(beliefs_of(certain(votes, 3)))
+    swapped = VoteVariance(distance_weight=True, background=2)(class_maps_of(certain(torch.where(votes == 1, 0, 2), 3)))
+    plain = WEIGHTED(class_maps_of(certain(votes, 3)))
     assert torch.equal(swapped, plain)
     assert plain.max() > 0

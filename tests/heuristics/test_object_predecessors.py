@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
-from object_beliefs import SIZE, believing, crop_of, group_of, random_objects
+from object_evidence import SIZE, crop_of, group_of, random_objects
 from omegaconf import OmegaConf
 
-from seg_al.core import Painted
 from seg_al.granularities.objects import ImageOfObjects
+from seg_al.tasks.objects.certainty import PaintedObjects
 from seg_al.tasks.objects.passes import Group
 
 MASKAL, MASKAL_PREDECESSOR, CELLS = (
@@ -77,13 +77,12 @@ def cells(group: Group, iterations: int) -> float:
 def test_the_predecessors_scores_are_kept_exactly(seed, classes):
     """Groups may have more members than there are passes, as the predecessors' grouping makes them."""
     objects = random_objects(seed, passes=7, classes=classes, count=12, most=10)
-    beliefs = believing(objects)
     theirs = np.array([maskal(group, 7) for group in objects.groups])
     assert theirs.std() > 0.005
-    np.testing.assert_allclose(MASKAL_PREDECESSOR.of_objects(beliefs), 1 - theirs, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(MASKAL_PREDECESSOR.of_objects(objects), 1 - theirs, rtol=0, atol=1e-12)
     others = np.array([cells(group, 7) for group in objects.groups])
-    np.testing.assert_allclose(CELLS.of_objects(beliefs), others, rtol=0, atol=1e-12)
-    painted = Painted(torch.zeros(SIZE), CELLS.of_objects(beliefs), objects)
+    np.testing.assert_allclose(CELLS.of_objects(objects), others, rtol=0, atol=1e-12)
+    painted = PaintedObjects(torch.zeros(SIZE), CELLS.of_objects(objects), objects)
     for reduction, join in {"mean": np.mean, "max": np.max, "min": np.min, "sum": np.sum}.items():
         score = ImageOfObjects(reduction, 1.0, 0.0).reduce(painted, torch.zeros(SIZE, dtype=torch.long), 1)
         visible = [place for place, group in enumerate(objects.groups) if group.counts.size]
@@ -93,8 +92,8 @@ def test_the_predecessors_scores_are_kept_exactly(seed, classes):
 def test_maskal_as_we_have_it_differs_from_its_own_by_the_areas_of_boxes_alone():
     ours, theirs = MASKAL, MASKAL_PREDECESSOR
     assert replace(ours, box="inclusive") == theirs
-    beliefs = believing(random_objects(0, 7, 4))
-    assert (ours.of_objects(beliefs) - theirs.of_objects(beliefs)).abs().max() > 1e-3
+    objects = random_objects(0, 7, 4)
+    assert (ours.of_objects(objects) - theirs.of_objects(objects)).abs().max() > 1e-3
 
 
 def test_crops_hold_what_the_masks_of_whole_images_held():

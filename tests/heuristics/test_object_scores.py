@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
-from object_beliefs import SIZE, believing, boxes_of, found_by, group_of, random_objects, softmax_group
+from object_evidence import SIZE, boxes_of, found_by, group_of, random_objects, seen, softmax_group
 from omegaconf import OmegaConf
 
+from seg_al.core import EvidenceSet
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.objects import ObjectCertainty
-from seg_al.predictors.class_maps import beliefs_of
+from seg_al.predictors.class_maps import ClassMaps, class_maps_of
 from seg_al.tasks.objects.certainty import (
     ObjectHeuristic,
     box_certainty,
@@ -110,16 +111,16 @@ def test_closed_forms_of_occurrence(members, passes, linear, parabola):
 
 
 def test_the_product_is_of_the_parts_that_are_chosen():
-    beliefs = believing(random_objects(1, 6, 4))
-    parts = [OPTIONS[f"object_{part}"].of_objects(beliefs) for part in ("semantic", "mask", "box", "occurrence")]
+    objects = random_objects(1, 6, 4)
+    parts = [OPTIONS[f"object_{part}"].of_objects(objects) for part in ("semantic", "mask", "box", "occurrence")]
     certainty = torch.stack([1 - part for part in parts]).prod(0)
-    torch.testing.assert_close(MASKAL.of_objects(beliefs), 1 - certainty, atol=1e-14, rtol=0)
+    torch.testing.assert_close(MASKAL.of_objects(objects), 1 - certainty, atol=1e-14, rtol=0)
     assert all(part.std() > 0.01 for part in parts)
 
 
 def test_the_negative_control_wants_what_maskal_wants_least():
-    beliefs = believing(random_objects(2, 6, 4))
-    torch.testing.assert_close(OPTIONS["maskal_certain"].of_objects(beliefs), 1 - MASKAL.of_objects(beliefs))
+    objects = random_objects(2, 6, 4)
+    torch.testing.assert_close(OPTIONS["maskal_certain"].of_objects(objects), 1 - MASKAL.of_objects(objects))
     assert replace(OPTIONS["maskal_certain"], wanted="uncertain") == MASKAL
 
 
@@ -127,14 +128,14 @@ def test_the_negative_control_wants_what_maskal_wants_least():
 @pytest.mark.parametrize("classes", [2, 5])
 def test_an_option_scores_in_0_to_1_alike_in_any_order_of_the_members_and_paints_its_scores(name, classes):
     objects = random_objects(3, 6, classes)
-    beliefs, heuristic = believing(objects, classes), OPTIONS[name]
-    scores, painted = heuristic.of_objects(beliefs), heuristic(beliefs)
+    heuristic = OPTIONS[name]
+    scores, painted = heuristic.of_objects(objects), heuristic(objects)
     assert scores.dtype == torch.float64
     assert scores.shape == (len(objects),)
     assert scores.min() >= 0
     assert scores.max() <= 1
     turned = replace(objects, groups=tuple(backwards(group) for group in objects.groups))
-    torch.testing.assert_close(heuristic.of_objects(replace(beliefs, objects=turned)), scores, atol=1e-14, rtol=0)
+    torch.testing.assert_close(heuristic.of_objects(turned), scores, atol=1e-14, rtol=0)
     for row in range(SIZE[0]):
         for column in range(SIZE[1]):
             place = objects.map[row, column]
@@ -152,14 +153,14 @@ def backwards(group: Group) -> Group:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_nothing_found_scores_nothing_and_masks_without_a_pixel_score_a_number(name):
     heuristic = OPTIONS[name]
-    none = believing(Objects(SIZE, 5, ()))
+    none = Objects(SIZE, 5, ())
     assert heuristic.of_objects(none).shape == (0,)
     assert torch.equal(heuristic(none), torch.zeros(SIZE))
     for classes in (2, 4):
         empty = group_of(np.zeros((2, *SIZE), dtype=bool), np.eye(classes)[[0, 0]])  # nor any foreground
-        beliefs = believing(found_by(5, empty), classes)
-        assert 0 <= heuristic.of_objects(beliefs).item() <= 1
-        assert not heuristic(beliefs).any()
+        objects = found_by(5, empty)
+        assert 0 <= heuristic.of_objects(objects).item() <= 1
+        assert not heuristic(objects).any()
 
 
 def test_without_a_pixel_the_outline_is_not_certain():
@@ -170,21 +171,21 @@ def test_without_a_pixel_the_outline_is_not_certain():
 @pytest.mark.parametrize("name", ["maskal", "maskal_predecessor", "object_occurrence"])
 def test_what_fewer_passes_see_is_wanted_more(name):
     groups = [softmax_group(*[[0.1, 0.7, 0.2]] * seen) for seen in range(1, 9)]
-    scores = OPTIONS[name].of_objects(believing(found_by(8, *groups), 3))
+    scores = OPTIONS[name].of_objects(found_by(8, *groups))
     assert (scores.diff() < 0).all()
-    flat = OPTIONS["cells"].of_objects(believing(found_by(8, *groups), 3))
+    flat = OPTIONS["cells"].of_objects(found_by(8, *groups))
     assert flat.argmax() == 3  # four of eight: the parabola doubts them most
     assert flat[0] == pytest.approx(flat[6])
 
 
 def test_one_foreground_class_leaves_the_cell_variant_without_its_semantic_part():
     doubtful, sure = softmax_group([0.5, 0.5]), softmax_group([0, 1])
-    beliefs = believing(found_by(1, doubtful, sure), 2)
-    assert OPTIONS["cells"].of_objects(beliefs).tolist() == [0, 0]
-    assert MASKAL.of_objects(beliefs).tolist() == pytest.approx([0.5, 0])
+    objects = found_by(1, doubtful, sure)
+    assert OPTIONS["cells"].of_objects(objects).tolist() == [0, 0]
+    assert MASKAL.of_objects(objects).tolist() == pytest.approx([0.5, 0])
     alone = ObjectCertainty("top", True, False, None, None, None, "uncertain")
     with pytest.raises(ValueError, match=r"one_class=true"):
-        alone.of_objects(beliefs)
+        alone.of_objects(objects)
 
 
 def test_an_object_score_of_a_map_is_its_mean_over_the_whole_consensus():
@@ -192,18 +193,16 @@ def test_an_object_score_of_a_map_is_its_mean_over_the_whole_consensus():
     large = group_of(boxes_of((0, 0, 10, 10), (0, 0, 10, 10), (0, 0, 30, 30)), [[0, 1, 0]] * 3)
     small = group_of(boxes_of((2, 2, 5, 6)), [[0, 0, 1]])
     empty = group_of(np.zeros((1, *SIZE), dtype=bool), [[0, 0, 1]])
-    beliefs = believing(found_by(3, large, small, empty))
-    painted = BALD()(beliefs)
+    evidence = seen(found_by(3, large, small, empty))
+    objects, painted = evidence.of(Objects), BALD()(evidence.of(ClassMaps))
     expected = [painted[:10, :10].double().mean().item(), painted[2:6, 2:5].double().mean().item(), 0]
-    assert object_scores(BALD(), beliefs, painted).tolist() == pytest.approx(expected, rel=1e-12)
-    assert torch.equal(object_scores(MASKAL, beliefs, painted), MASKAL.of_objects(beliefs))
+    assert object_scores(BALD(), objects, painted).tolist() == pytest.approx(expected, rel=1e-12)
+    assert torch.equal(object_scores(MASKAL, objects, painted), MASKAL.of_objects(objects))
 
 
 def test_what_a_user_gets_wrong_is_told_with_its_remedy():
-    flat = beliefs_of(torch.full((2, 3, 4, 4), 1 / 3))
-    with pytest.raises(ValueError, match=r"model=mask_rcnn.*heuristic=bald"):
-        MASKAL(flat)
-    with pytest.raises(ValueError, match=r"model=mask_rcnn"):
-        object_scores(BALD(), flat, torch.zeros(4, 4))
+    flat = class_maps_of(torch.full((2, 3, 4, 4), 1 / 3))
+    with pytest.raises(ValueError, match=r"^objects are asked for, but what there is of the image is class maps$"):
+        EvidenceSet(flat.size, (flat,)).of(MASKAL.reads)
     with pytest.raises(ValueError, match=r"heuristic\.semantic, \.mask, \.box or \.occurrence"):
         ObjectCertainty(None, True, True, None, None, None, "uncertain")

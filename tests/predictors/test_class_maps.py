@@ -13,7 +13,8 @@ import torch
 from scipy.special import log_softmax
 from torch import Tensor
 
-from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite, bands, beliefs_of, unlooked
+from seg_al.core import EvidenceSet, Nothing
+from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, NotFinite, bands, class_maps_of
 
 FIELDS = ("mean", "variance", "expected_entropy", "votes")
 
@@ -23,24 +24,24 @@ def random_logits(passes: int, classes: int, size: tuple[int, int], spread: floa
     return spread * torch.randn(passes, classes, *size, generator=generator)
 
 
-def summed(logits: Tensor, chunk: int | None = None) -> Beliefs:
-    sums = BeliefSums(logits.shape[1], (logits.shape[2], logits.shape[3]), logits.device)
+def summed(logits: Tensor, chunk: int | None = None) -> ClassMaps:
+    sums = ClassMapSums(logits.shape[1], (logits.shape[2], logits.shape[3]), logits.device)
     for part in logits.split(chunk or len(logits)):
         sums.add(part)
-    return sums.beliefs()
+    return sums.class_maps()
 
 
-def agrees_with_brute_force(beliefs: Beliefs, logits: Tensor, tolerance: float = 2e-6) -> None:
+def agrees_with_brute_force(maps: ClassMaps, logits: Tensor, tolerance: float = 2e-6) -> None:
     log_p = log_softmax(logits.double().numpy(), axis=1)
     p = np.exp(log_p)
     entropies = -(p * log_p).sum(1)
     winners = logits.float().numpy().argmax(1)
     votes = np.stack([(winners == label).sum(0) for label in range(logits.shape[1])])
-    assert beliefs.passes == len(logits)
-    np.testing.assert_allclose(beliefs.mean.numpy(), p.mean(0), atol=tolerance, rtol=0)
-    np.testing.assert_allclose(beliefs.variance.numpy(), p.var(0), atol=tolerance, rtol=0)
-    np.testing.assert_allclose(beliefs.expected_entropy.numpy(), entropies.mean(0), atol=5 * tolerance, rtol=0)
-    assert (beliefs.votes.numpy() == votes).all()
+    assert maps.passes == len(logits)
+    np.testing.assert_allclose(maps.mean.numpy(), p.mean(0), atol=tolerance, rtol=0)
+    np.testing.assert_allclose(maps.variance.numpy(), p.var(0), atol=tolerance, rtol=0)
+    np.testing.assert_allclose(maps.expected_entropy.numpy(), entropies.mean(0), atol=5 * tolerance, rtol=0)
+    assert (maps.votes.numpy() == votes).all()
 
 
 @pytest.mark.parametrize("spread", [0.1, 3.0, 40.0])
@@ -56,7 +57,7 @@ def test_moments_entropy_and_votes_agree_with_brute_force(passes, classes, size,
 
 def test_an_image_of_several_blocks_of_rows_agrees_with_brute_force():
     logits = random_logits(3, 19, (131, 512))
-    sums = BeliefSums(19, (131, 512), torch.device("cpu"))
+    sums = ClassMapSums(19, (131, 512), torch.device("cpu"))
     assert len(bands(sums.mean)) > 2
     agrees_with_brute_force(summed(logits), logits)
 
@@ -85,33 +86,33 @@ def test_chunks_of_passes_change_no_bit(chunk, dtype):
 @pytest.mark.parametrize("passes", [2, 3, 7, 50])
 def test_equal_passes_have_a_variance_of_exactly_zero(passes):
     one = random_logits(1, 19, (31, 23), 5.0)
-    beliefs = summed(one.expand(passes, -1, -1, -1))
+    maps = summed(one.expand(passes, -1, -1, -1))
     alone = summed(one)
-    assert (beliefs.variance == 0).all()
-    assert torch.equal(beliefs.mean, alone.mean)
-    assert torch.equal(beliefs.expected_entropy, alone.expected_entropy)
+    assert (maps.variance == 0).all()
+    assert torch.equal(maps.mean, alone.mean)
+    assert torch.equal(maps.expected_entropy, alone.expected_entropy)
 
 
 def test_a_class_that_is_ruled_out_has_a_probability_of_exactly_zero_and_adds_no_entropy():
     logits = random_logits(4, 3, (6, 6))
     logits[:, 1] = -1e4
-    beliefs, without = summed(logits), summed(logits[:, [0, 2]])
-    assert (beliefs.mean[1] == 0).all()
-    assert (beliefs.variance[1] == 0).all()
-    torch.testing.assert_close(beliefs.expected_entropy, without.expected_entropy)
-    torch.testing.assert_close(beliefs.mean[[0, 2]], without.mean)
+    maps, without = summed(logits), summed(logits[:, [0, 2]])
+    assert (maps.mean[1] == 0).all()
+    assert (maps.variance[1] == 0).all()
+    torch.testing.assert_close(maps.expected_entropy, without.expected_entropy)
+    torch.testing.assert_close(maps.mean[[0, 2]], without.mean)
 
 
 def test_certain_passes_that_contradict_have_their_closed_forms():
     votes = torch.tensor([0, 0, 1, 2])
     logits = torch.full((4, 3, 1, 1), -1e4)
     logits[torch.arange(4), votes] = 0
-    beliefs = summed(logits)
-    assert beliefs.mean.flatten().tolist() == pytest.approx([0.5, 0.25, 0.25], rel=1e-6)
-    assert beliefs.variance.flatten().tolist() == pytest.approx([1 / 4, 3 / 16, 3 / 16], rel=1e-6)
-    assert beliefs.expected_entropy.item() == 0
-    assert beliefs.votes.flatten().tolist() == [2, 1, 1]
-    assert beliefs.vote_shares.flatten().tolist() == [0.5, 0.25, 0.25]
+    maps = summed(logits)
+    assert maps.mean.flatten().tolist() == pytest.approx([0.5, 0.25, 0.25], rel=1e-6)
+    assert maps.variance.flatten().tolist() == pytest.approx([1 / 4, 3 / 16, 3 / 16], rel=1e-6)
+    assert maps.expected_entropy.item() == 0
+    assert maps.votes.flatten().tolist() == [2, 1, 1]
+    assert maps.vote_shares.flatten().tolist() == [0.5, 0.25, 0.25]
 
 
 def test_every_pass_has_one_vote_and_equals_go_to_the_first_class():
@@ -129,9 +130,9 @@ def test_uniform_passes_have_the_entropy_of_their_classes():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_logits_of_any_precision_are_summed_in_float32(dtype):
     logits = random_logits(12, 5, (7, 8), 4.0).to(dtype)
-    beliefs = summed(logits)
-    assert {getattr(beliefs, field).dtype for field in FIELDS[:3]} == {torch.float32}
-    agrees_with_brute_force(beliefs, logits)
+    maps = summed(logits)
+    assert {getattr(maps, field).dtype for field in FIELDS[:3]} == {torch.float32}
+    agrees_with_brute_force(maps, logits)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -147,20 +148,20 @@ def test_one_bad_logit_in_one_pass_is_an_error(bad, dtype):
 def test_the_least_finite_logit_rules_a_class_out_and_is_no_error(dtype):
     logits = random_logits(3, 4, (8, 9)).to(dtype)
     logits[:, 2] = torch.finfo(dtype).min
-    beliefs = summed(logits)
-    assert (beliefs.mean[2] == 0).all()
-    torch.testing.assert_close(beliefs.mean[[0, 1, 3]], summed(logits[:, [0, 1, 3]]).mean)
+    maps = summed(logits)
+    assert (maps.mean[2] == 0).all()
+    torch.testing.assert_close(maps.mean[[0, 1, 3]], summed(logits[:, [0, 1, 3]]).mean)
 
 
 def test_no_pass_is_an_error():
     with pytest.raises(ValueError, match="at least one pass"):
-        BeliefSums(2, (3, 3), torch.device("cpu")).beliefs()
+        ClassMapSums(2, (3, 3), torch.device("cpu")).class_maps()
 
 
 def test_logits_are_not_written_to_and_not_kept():
     logits = random_logits(3, 4, (5, 6))
     before, alive = logits.clone(), weakref.ref(logits)
-    sums = BeliefSums(4, (5, 6), torch.device("cpu"))
+    sums = ClassMapSums(4, (5, 6), torch.device("cpu"))
     sums.add(logits)
     assert torch.equal(logits, before)
     del logits
@@ -169,9 +170,9 @@ def test_logits_are_not_written_to_and_not_kept():
 
 PEAK = """
 import resource, torch
-from seg_al.predictors.class_maps import BeliefSums
+from seg_al.predictors.class_maps import ClassMapSums
 torch.set_num_threads(1)
-sums = BeliefSums(8, (512, 512), torch.device("cpu"))
+sums = ClassMapSums(8, (512, 512), torch.device("cpu"))
 for passes in (3, 60):
     for _ in range(passes):
         sums.add(torch.randn(1, 8, 512, 512))
@@ -187,9 +188,9 @@ def test_peak_memory_does_not_grow_with_the_number_of_passes():
     assert many - few < 4 * 1024  # KiB
 
 
-def test_stacked_probabilities_give_the_same_beliefs_as_their_logits():
+def test_stacked_probabilities_give_the_same_maps_as_their_logits():
     logits = random_logits(6, 4, (9, 5))
-    stacked, running = beliefs_of(logits.softmax(1)), summed(logits)
+    stacked, running = class_maps_of(logits.softmax(1)), summed(logits)
     for field in FIELDS:
         torch.testing.assert_close(getattr(stacked, field), getattr(running, field), atol=1e-6, rtol=1e-5)
     assert stacked.passes == running.passes
@@ -197,11 +198,22 @@ def test_stacked_probabilities_give_the_same_beliefs_as_their_logits():
 
 def test_probabilities_along_a_wrong_axis_are_refused():
     with pytest.raises(ValueError, match="add up to 1 over the class axis"):
-        beliefs_of(random_logits(6, 4, (9, 5)).softmax(3))
+        class_maps_of(random_logits(6, 4, (9, 5)).softmax(3))
 
 
-def test_unlooked_beliefs_know_the_size_and_nothing_else():
-    beliefs = unlooked((4, 7))
-    assert beliefs.size == (4, 7)
-    assert beliefs.passes == 0
-    assert beliefs.mean.shape == (0, 4, 7)
+def test_sums_give_their_maps_as_the_only_evidence_of_the_image():
+    sums = ClassMapSums(4, (9, 5), torch.device("cpu"))
+    sums.add(random_logits(6, 4, (9, 5)))
+    evidence, maps = sums.evidence(), sums.class_maps()
+    assert (evidence.size, evidence.passes, len(evidence.kinds)) == ((9, 5), 6, 1)
+    assert all(torch.equal(getattr(evidence.of(ClassMaps), field), getattr(maps, field)) for field in FIELDS)
+
+
+def test_of_an_unseen_image_the_size_is_known_and_nothing_else():
+    evidence = EvidenceSet((4, 7))
+    assert evidence.passes == 0
+    assert evidence.holds(Nothing)
+    assert not evidence.holds(ClassMaps)
+    assert evidence.of(Nothing) == Nothing((4, 7))
+    with pytest.raises(ValueError, match=r"class maps are asked for, but what there is of the image is nothing"):
+        evidence.of(ClassMaps)

@@ -1,4 +1,4 @@
-"""Beliefs depend on the models, the image and the address alone, and are what stacked float64 passes would give."""
+"""Class maps depend on the models, the image and the address alone, and are what stacked float64 passes would give."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import RoundView
 from seg_al.core import Budget
 from seg_al.datasets.glands import read_glands
-from seg_al.granularities.joining import Image
+from seg_al.granularities.fixed import Image
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy
 from seg_al.models.unet import UNet, UNetSites
-from seg_al.predictors.class_maps import Beliefs, BeliefSums, NotFinite
+from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, NotFinite
 from seg_al.predictors.dropout import drawing, dropouts
+from seg_al.predictors.features import Features, features_of
 from seg_al.predictors.predictor import Predictor, mean_probabilities
 from seg_al.predictors.views import Views
 from seg_al.randomness import torch_seeded
@@ -70,7 +71,7 @@ def picture(height: int = 33, width: int = 46, seed: int = 0) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def same(one: Beliefs, other: Beliefs, atol: float = 0.0) -> bool:
+def same(one: ClassMaps, other: ClassMaps, atol: float = 0.0) -> bool:
     """Whether all moments are equal, or within `atol` but for the votes."""
     pairs = [(getattr(one, name), getattr(other, name)) for name in ("mean", "variance", "expected_entropy")]
     if atol == 0:
@@ -78,9 +79,9 @@ def same(one: Beliefs, other: Beliefs, atol: float = 0.0) -> bool:
     return one.passes == other.passes and all(torch.allclose(a, b, rtol=0, atol=atol) for a, b in pairs)
 
 
-def digest(beliefs: Beliefs) -> str:
-    maps = (beliefs.mean, beliefs.variance, beliefs.expected_entropy, beliefs.votes)
-    return hashlib.sha256(b"".join(one.contiguous().numpy().tobytes() for one in maps)).hexdigest()
+def digest(maps: ClassMaps) -> str:
+    parts = (maps.mean, maps.variance, maps.expected_entropy, maps.votes)
+    return hashlib.sha256(b"".join(one.contiguous().numpy().tobytes() for one in parts)).hexdigest()
 
 
 class Pointwise(nn.Module):
@@ -123,36 +124,36 @@ def test_mc_dropout_is_the_plain_loop_over_full_passes_in_float64(sites: UNetSit
     model, image = network(sites=sites), picture()
     if sites == "bottleneck":  # masks so deep hardly move the logits of an untrained network
         model.steps[-1].classifier.weight.data.mul_(10)
-    beliefs = replace(MC, passes=20)([model], image, CPU, ADDRESS)
+    maps = replace(MC, passes=20)([model], image, CPU, ADDRESS).of(ClassMaps)
     p = stacked(model, image, 20, (*ADDRESS, 0))
     mean = p.mean(0)
     expected_entropy = -(p * np.log(p)).sum(1).mean(0)
     bald = -(mean * np.log(mean)).sum(0) - expected_entropy
     assert bald.max() > 1e-3
-    np.testing.assert_allclose(BALD()(beliefs), bald, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(beliefs.mean, mean, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(beliefs.variance, p.var(0), rtol=0, atol=1e-5)
-    np.testing.assert_allclose(beliefs.expected_entropy, expected_entropy, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(BALD()(maps), bald, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(maps.mean, mean, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(maps.variance, p.var(0), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(maps.expected_entropy, expected_entropy, rtol=0, atol=1e-5)
     votes = np.stack([(p.argmax(1) == label).sum(0) for label in range(3)])
-    np.testing.assert_array_equal(beliefs.votes, votes)
+    np.testing.assert_array_equal(maps.votes, votes)
 
 
 def test_a_single_pass_is_a_plain_softmax() -> None:
     model, image = network(), picture()
-    beliefs = SINGLE([model], image, CPU, ADDRESS)
+    maps = SINGLE([model], image, CPU, ADDRESS).of(ClassMaps)
     with torch.inference_mode():
         expected = model(image)[0].softmax(0)
-    torch.testing.assert_close(beliefs.mean, expected, rtol=0, atol=1e-6)
-    assert beliefs.passes == 1
-    assert torch.equal(beliefs.variance, torch.zeros_like(beliefs.variance))
-    assert float(BALD()(beliefs).max()) < 1e-6
+    torch.testing.assert_close(maps.mean, expected, rtol=0, atol=1e-6)
+    assert maps.passes == 1
+    assert torch.equal(maps.variance, torch.zeros_like(maps.variance))
+    assert float(BALD()(maps).max()) < 1e-6
     torch.testing.assert_close(mean_probabilities([model], image, CPU), expected, rtol=0, atol=1e-6)
 
 
 def test_an_ensemble_of_different_models_disagrees_without_dropout_and_of_equal_ones_does_not() -> None:
     image, pair = picture(), replace(SINGLE, members=2)
-    different = pair([network(0), network(1)], image, CPU, ADDRESS)
-    equal = pair([network(0), network(0)], image, CPU, ADDRESS)
+    different = pair([network(0), network(1)], image, CPU, ADDRESS).of(ClassMaps)
+    equal = pair([network(0), network(0)], image, CPU, ADDRESS).of(ClassMaps)
     assert float(different.variance.max()) > 1e-3
     assert torch.equal(equal.variance, torch.zeros_like(equal.variance))
     with torch.inference_mode():
@@ -165,52 +166,52 @@ def test_an_ensemble_of_different_models_disagrees_without_dropout_and_of_equal_
 
 def test_members_draw_masks_of_their_own() -> None:
     pair = replace(MC, passes=1, members=2)
-    beliefs = pair([network(0), network(0)], picture(), CPU, ADDRESS)
-    assert float(beliefs.variance.max()) > 1e-4
+    maps = pair([network(0), network(0)], picture(), CPU, ADDRESS).of(ClassMaps)
+    assert float(maps.variance.max()) > 1e-4
 
 
 @EVERY
 def test_the_number_of_passes_is_that_of_models_times_that_of_each(predictor: Predictor) -> None:
-    beliefs = predictor(networks(predictor), picture(), CPU, ADDRESS)
-    assert beliefs.passes == predictor.total == predictor.passes * predictor.members * predictor.snapshots
-    assert torch.equal(beliefs.votes.sum(0), torch.full((33, 46), predictor.total))
-    torch.testing.assert_close(beliefs.mean.sum(0), torch.ones(33, 46), rtol=0, atol=1e-5)
+    maps = predictor(networks(predictor), picture(), CPU, ADDRESS).of(ClassMaps)
+    assert maps.passes == predictor.total == predictor.passes * predictor.members * predictor.snapshots
+    assert torch.equal(maps.votes.sum(0), torch.full((33, 46), predictor.total))
+    torch.testing.assert_close(maps.mean.sum(0), torch.ones(33, 46), rtol=0, atol=1e-5)
 
 
 # --- test-time augmentation
 
 
 def test_a_pointwise_model_is_certain_under_flips_and_right_angles() -> None:
-    beliefs = replace(TTA, passes=20, views=RIGHT)([Pointwise()], picture(), CPU, ADDRESS)
-    assert torch.equal(beliefs.variance, torch.zeros_like(beliefs.variance))
-    assert torch.equal(beliefs.mean, SINGLE([Pointwise()], picture(), CPU, ADDRESS).mean)
+    maps = replace(TTA, passes=20, views=RIGHT)([Pointwise()], picture(), CPU, ADDRESS).of(ClassMaps)
+    assert torch.equal(maps.variance, torch.zeros_like(maps.variance))
+    assert torch.equal(maps.mean, SINGLE([Pointwise()], picture(), CPU, ADDRESS).of(ClassMaps).mean)
 
 
 def test_a_pointwise_model_is_nearly_certain_at_any_angle_on_a_smooth_image() -> None:
     rows, columns = torch.meshgrid(torch.linspace(0, 1, 40), torch.linspace(0, 1, 60), indexing="ij")
     smooth = torch.stack([rows, columns, rows * columns])[None]
-    beliefs = replace(TTA, passes=20, views=replace(ANY, max_noise=0.0))([Pointwise()], smooth, CPU, ADDRESS)
-    expected = SINGLE([Pointwise()], smooth, CPU, ADDRESS).mean
-    assert float((beliefs.mean - expected).abs().max()) < 0.03
-    assert 0 < float(beliefs.variance.max()) < 1e-3
+    maps = replace(TTA, passes=20, views=replace(ANY, max_noise=0.0))([Pointwise()], smooth, CPU, ADDRESS).of(ClassMaps)
+    expected = SINGLE([Pointwise()], smooth, CPU, ADDRESS).of(ClassMaps).mean
+    assert float((maps.mean - expected).abs().max()) < 0.03
+    assert 0 < float(maps.variance.max()) < 1e-3
 
 
 def test_noise_alone_makes_a_pointwise_model_disagree() -> None:
     noisy = replace(TTA, passes=5, views=Views(flips=False, rotation="none", max_noise=0.2))
-    assert float(noisy([Pointwise()], picture(), CPU, ADDRESS).variance.mean()) > 1e-4
+    assert float(noisy([Pointwise()], picture(), CPU, ADDRESS).of(ClassMaps).variance.mean()) > 1e-4
 
 
 def test_a_network_that_sees_neighbours_disagrees_over_views() -> None:
-    beliefs = replace(TTA, views=RIGHT)([network()], picture(), CPU, ADDRESS)
-    assert float(beliefs.variance.max()) > 1e-4
+    maps = replace(TTA, views=RIGHT)([network()], picture(), CPU, ADDRESS).of(ClassMaps)
+    assert float(maps.variance.max()) > 1e-4
 
 
 def test_views_are_mapped_back_before_they_are_joined() -> None:
     """Each pass is undone: the model's answer to a turned image, turned back, at the place that it is about."""
     image = picture()
     image[..., :5, :5] = 4.0  # a mark in the upper left corner
-    beliefs = replace(TTA, passes=8, views=replace(RIGHT, max_noise=0.0))([Pointwise()], image, CPU, ADDRESS)
-    marked = (beliefs.mean - beliefs.mean[:, :1, :1]).abs().amax(0) < 1e-6
+    maps = replace(TTA, passes=8, views=replace(RIGHT, max_noise=0.0))([Pointwise()], image, CPU, ADDRESS).of(ClassMaps)
+    marked = (maps.mean - maps.mean[:, :1, :1]).abs().amax(0) < 1e-6
     expected = torch.zeros(33, 46, dtype=torch.bool)
     expected[:5, :5] = True
     assert torch.equal(marked, expected)
@@ -220,33 +221,33 @@ def test_views_are_mapped_back_before_they_are_joined() -> None:
 
 
 @EVERY
-def test_beliefs_do_not_depend_on_the_chunk_size_or_on_being_drawn_again(predictor: Predictor) -> None:
+def test_class_maps_do_not_depend_on_the_chunk_size_or_on_being_drawn_again(predictor: Predictor) -> None:
     models = networks(predictor)
-    first = predictor(models, picture(), CPU, ADDRESS)
+    first = predictor(models, picture(), CPU, ADDRESS).of(ClassMaps)
     for chunk in (1, 3, 64):
-        assert same(replace(predictor, chunk=chunk)(models, picture(), CPU, ADDRESS), first)
+        assert same(replace(predictor, chunk=chunk)(models, picture(), CPU, ADDRESS).of(ClassMaps), first)
 
 
 @pytest.mark.parametrize("sites", ["all", "bottleneck"])
 @pytest.mark.parametrize("chunk", [2, 3, 5])
-def test_passes_decoded_together_as_on_a_gpu_give_the_same_beliefs(sites: UNetSites, chunk: int) -> None:
+def test_passes_decoded_together_as_on_a_gpu_give_the_same_maps(sites: UNetSites, chunk: int) -> None:
     model, image = network(sites=sites), picture()
     rows = [(*ADDRESS, 0, number) for number in range(5)]
-    sums = BeliefSums(3, (33, 46), image.device)
+    sums = ClassMapSums(3, (33, 46), image.device)
     with torch.inference_mode():
         state = model.encode(image)
         for start in range(0, 5, chunk):
             sums.add(MC._decode(model, state, rows[start : start + chunk]))
-    assert same(sums.beliefs(), MC([model], image, CPU, ADDRESS), atol=1e-5)
+    assert same(sums.class_maps(), MC([model], image, CPU, ADDRESS).of(ClassMaps), atol=1e-5)
 
 
 @pytest.mark.parametrize("predictor", [MC, TTA, COMBINED], ids=["mc", "tta", "combined"])
-def test_beliefs_do_not_depend_on_the_order_or_the_presence_of_other_images(predictor: Predictor) -> None:
+def test_class_maps_do_not_depend_on_the_order_or_the_presence_of_other_images(predictor: Predictor) -> None:
     models = networks(predictor)
     images = {name: picture(20 + 3 * number, 25, number) for number, name in enumerate("abc")}
 
     def predict(name: str) -> str:
-        return digest(predictor(models, images[name], CPU, (0, 1, name)))
+        return digest(predictor(models, images[name], CPU, (0, 1, name)).of(ClassMaps))
 
     alone = {name: predict(name) for name in images}
     assert len(set(alone.values())) == 3
@@ -259,26 +260,27 @@ def test_beliefs_do_not_depend_on_the_order_or_the_presence_of_other_images(pred
 @pytest.mark.parametrize("address", [(9, 2, "image_7"), (3, 9, "image_7"), (3, 2, "image_8")])
 def test_run_round_and_image_decide_the_draws(predictor: Predictor, address: tuple[int | str, ...]) -> None:
     model = network()
-    first, other = (predictor([model], picture(), CPU, one) for one in (ADDRESS, address))
+    first, other = (predictor([model], picture(), CPU, one).of(ClassMaps) for one in (ADDRESS, address))
     assert float((first.mean - other.mean).abs().max()) > 1e-5
 
 
 def test_more_passes_begin_with_the_same_passes() -> None:
     """The mean of ten passes is that of the first five and the next five."""
     model, image = network(), picture()
-    five, ten = (replace(MC, passes=passes)([model], image, CPU, ADDRESS) for passes in (5, 10))
+    five, ten = (replace(MC, passes=passes)([model], image, CPU, ADDRESS).of(ClassMaps) for passes in (5, 10))
     with torch.inference_mode():
-        state, rest = model.encode(image), BeliefSums(3, (33, 46), image.device)
+        state, rest = model.encode(image), ClassMapSums(3, (33, 46), image.device)
         for number in range(5, 10):
             rest.add(MC._decode(model, state, [(*ADDRESS, 0, number)]))
-    torch.testing.assert_close(ten.mean, (five.mean + rest.beliefs().mean) / 2, rtol=0, atol=1e-6)
+    torch.testing.assert_close(ten.mean, (five.mean + rest.class_maps().mean) / 2, rtol=0, atol=1e-6)
 
 
 def digests_here() -> list[str]:
-    return [digest(predictor(networks(predictor), picture(), CPU, ADDRESS)) for predictor in (MC, COMBINED)]
+    evidence = [predictor(networks(predictor), picture(), CPU, ADDRESS) for predictor in (MC, COMBINED)]
+    return [digest(one.of(ClassMaps)) for one in evidence]
 
 
-def test_another_process_gives_the_same_beliefs_bit_for_bit() -> None:
+def test_another_process_gives_the_same_maps_bit_for_bit() -> None:
     program = "import sys; sys.path.insert(0, sys.argv[1]); import test_predictors as t; print(*t.digests_here())"
     told = subprocess.run(
         [sys.executable, "-c", program, str(Path(__file__).parent)],
@@ -288,12 +290,13 @@ def test_another_process_gives_the_same_beliefs_bit_for_bit() -> None:
     assert told.split() == digests_here()
 
 
-def test_weights_read_back_from_disk_give_the_same_beliefs(tmp_path: Path) -> None:
+def test_weights_read_back_from_disk_give_the_same_maps(tmp_path: Path) -> None:
     models = [network(number) for number in range(2)]
     torch.save([model.state_dict() for model in models], tmp_path / "weights.pt")
     read = load(UNet(width=2, dropout=0.2, sites="all", classes=3), torch.load(tmp_path / "weights.pt"))
     before, after = (
-        replace(MC, members=2)(some, picture(), CPU, ADDRESS) for some in (models, [CPU.place(one) for one in read])
+        replace(MC, members=2)(some, picture(), CPU, ADDRESS).of(ClassMaps)
+        for some in (models, [CPU.place(one) for one in read])
     )
     assert same(before, after)
 
@@ -310,7 +313,7 @@ def test_the_scores_of_a_subset_of_the_pool_are_those_of_the_whole(tmp_path: Pat
             heuristic=BALD(), name="bald", also={"entropy": Entropy()}, selector=Top(), predictor=MC,
             granularity=Image(reduction="mean", top_share=1.0), subset=subset, shortlist=10,
         )  # fmt: skip
-        table = asking(round_view, Oracle(glands, "true"), Budget(1, "images", "pool")).scores
+        table = asking(round_view, Oracle(glands, task, "true"), Budget(1, "images", "pool")).scores
         return dict(zip(table["image"], table["bald"], strict=True))
 
     whole, part = scores(None), scores(3)
@@ -327,36 +330,34 @@ def test_bfloat16_passes_are_summed_in_float32(predictor: Predictor) -> None:
     models = networks(predictor)
     types: set[torch.dtype] = set()
     models[0].steps[-1].classifier.register_forward_hook(lambda module, inputs, output: types.add(output.dtype))
-    beliefs = predictor(models, picture(), BFLOAT16, ADDRESS)
+    maps = predictor(models, picture(), BFLOAT16, ADDRESS).of(ClassMaps)
     assert types == {torch.bfloat16}
     for name in ("mean", "variance", "expected_entropy"):
-        assert getattr(beliefs, name).dtype == torch.float32, name
-    assert float((beliefs.mean.sum(0) - 1).abs().max()) < 1e-3
-    exact = predictor(models, picture(), CPU, ADDRESS)
-    assert 0 < float((beliefs.mean - exact.mean).abs().max()) < 0.1
+        assert getattr(maps, name).dtype == torch.float32, name
+    assert float((maps.mean.sum(0) - 1).abs().max()) < 1e-3
+    exact = predictor(models, picture(), CPU, ADDRESS).of(ClassMaps)
+    assert 0 < float((maps.mean - exact.mean).abs().max()) < 0.1
 
 
 def test_many_bfloat16_passes_lose_nothing_in_their_sum() -> None:
-    beliefs = replace(MC, passes=100)([network()], picture(16, 16), BFLOAT16, ADDRESS)
-    assert float((beliefs.mean.sum(0) - 1).abs().max()) < 1e-5
+    maps = replace(MC, passes=100)([network()], picture(16, 16), BFLOAT16, ADDRESS).of(ClassMaps)
+    assert float((maps.mean.sum(0) - 1).abs().max()) < 1e-5
 
 
 def test_features_are_the_first_models_in_float32_with_dropout_off() -> None:
     models, image = networks(COMBINED), picture()
     for compute in (CPU, BFLOAT16):
-        beliefs = COMBINED(models, image, compute, ADDRESS, features=True)
-        assert beliefs.features is not None
-        assert beliefs.penultimate is not None
-        assert beliefs.features.dtype == beliefs.penultimate.dtype == torch.float32
+        features = features_of(models, image, compute)
+        assert features.deepest.dtype == features.penultimate.dtype == torch.float32
         with torch.inference_mode():
             deepest, penultimate = models[0].embed(image)
         scale = float(deepest.abs().max())
         tolerance = 1e-6 if compute is CPU else 0.1
-        torch.testing.assert_close(beliefs.features, deepest[0], rtol=0, atol=tolerance * scale)
+        torch.testing.assert_close(features.deepest, deepest[0], rtol=0, atol=tolerance * scale)
         torch.testing.assert_close(
-            beliefs.penultimate, penultimate[0], rtol=0, atol=tolerance * float(penultimate.abs().max())
+            features.penultimate, penultimate[0], rtol=0, atol=tolerance * float(penultimate.abs().max())
         )
-    assert MC(models[:1], image, CPU, ADDRESS).features is None
+    assert not MC(models[:1], image, CPU, ADDRESS).holds(Features)
 
 
 # --- what goes wrong
@@ -364,7 +365,7 @@ def test_features_are_the_first_models_in_float32_with_dropout_off() -> None:
 
 def test_features_of_a_model_without_any_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(ValueError, match=r"Pointwise has no embed.+selector=top, or another model"):
-        SINGLE([Pointwise()], picture(), CPU, ADDRESS, features=True)
+        features_of([Pointwise()], picture(), CPU)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -440,8 +441,9 @@ def test_a_gpu_that_is_not_there_is_an_error_and_auto_does_without() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("sites", ["all", "bottleneck"])
-def test_on_a_gpu_the_chunk_size_does_not_change_beliefs(sites: UNetSites) -> None:
+def test_on_a_gpu_the_chunk_size_does_not_change_class_maps(sites: UNetSites) -> None:
     compute = replace(CPU, device="cuda")
     model, image = compute.place(network(sites=sites)), picture().cuda()
-    first, *others = (replace(MC, passes=9, chunk=chunk)([model], image, compute, ADDRESS) for chunk in (1, 2, 4, 9))
+    evidence = [replace(MC, passes=9, chunk=chunk)([model], image, compute, ADDRESS) for chunk in (1, 2, 4, 9)]
+    first, *others = (one.of(ClassMaps) for one in evidence)
     assert all(same(first, other, atol=1e-5) for other in others)

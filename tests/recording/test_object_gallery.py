@@ -13,12 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.image import imread
-from object_beliefs import group_of
+from object_evidence import group_of
 
 from experiments import tiny
 from seg_al.asking.pool import Pool
-from seg_al.asking.scorer import painted_by
-from seg_al.core import Query, Region
+from seg_al.asking.round_view import RoundView
+from seg_al.core import AskedImage, Query, Region
+from seg_al.loop import Experiment
+from seg_al.predictors.class_maps import ClassMaps
 from seg_al.recording.pictures.gallery import query_gallery
 from seg_al.recording.pictures.labels import LABELS, LETTER_HEIGHT, labels
 from seg_al.recording.pictures.objects import (
@@ -38,10 +40,13 @@ from seg_al.recording.pictures.objects import (
 from seg_al.recording.pictures.overlay import DPI
 from seg_al.recording.pictures.palette import palette
 from seg_al.recording.pictures.panel import Panel, words
-from seg_al.recording.recorder import panel_of
+from seg_al.recording.recorder import asked_image
+from seg_al.tasks.instances import _seen_in
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Instances
+from seg_al.tasks.objects.partial import KnownObjects
 from seg_al.tasks.objects.passes import Group, Objects
+from seg_al.tasks.semantic import class_panel
 
 SIZE = (60, 80)
 ZOOM = 4.0  # screen pixels per pixel
@@ -245,8 +250,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-def panel_by(data: Path, *overrides: str) -> tuple[Panel, Any]:
-    """The panel of the pool's first image by a fresh model, and the experiment's look."""
+def asked_by(data: Path, *overrides: str) -> tuple[AskedImage[Any], Experiment, RoundView]:
+    """The pool's first image as it is asked about by a fresh model."""
     experiment = tiny(data, *overrides)
     model = experiment.compute.place(experiment.fresh_model(0)).eval()
     for key, weights in model.named_parameters():
@@ -254,29 +259,39 @@ def panel_by(data: Path, *overrides: str) -> tuple[Panel, Any]:
             torch.nn.init.constant_(weights, 2.0)  # a fresh model paints no pixel
     round_view = experiment.round_view(1, Pool(experiment.dataset.pool, experiment.dataset), lambda: [model])
     name = experiment.dataset.pool[0]
-    asked = Query(name, Region.whole(experiment.dataset.objects(name).shape), "choice 1 of 6", 0.5)
-    return panel_of((asked,), experiment.asking, round_view, experiment.annotator), (experiment, round_view, name)
+    asked = Query(name, Region.whole(experiment.dataset.size(name)), "choice 1 of 6", 0.5)
+    image = asked_image((asked,), experiment.asking.heuristic, round_view, experiment.annotator)
+    return image, experiment, round_view
+
+
+def objects_panel(asked: AskedImage[KnownObjects]) -> Panel:
+    return class_panel(asked, asked.truth.labels, _seen_in(asked.painted, asked.evidence), asked.truth.objects)
 
 
 MASK_RCNN = ("model=mask_rcnn_small", "model.weights=null", "model.detecting.most=20", "model.proposals.after=50")
 
 
 def test_a_panel_has_the_objects_of_the_passes_with_the_scores_of_the_heuristic(data: Path) -> None:
-    shown, (experiment, round_view, name) = panel_by(data, *MASK_RCNN, "heuristic=maskal")
-    painted = painted_by(experiment.asking.heuristic, round_view.beliefs(name))
+    asked, experiment, round_view = asked_by(data, *MASK_RCNN, "heuristic=maskal")
+    (name,) = {query.image for query in asked.queries}
+    shown = objects_panel(asked)
+    evidence = round_view.evidence(name, [ClassMaps, Objects])
+    painted = round_view.task.paint(experiment.asking.heuristic, evidence)
     assert shown.seen is not None
     assert shown.seen.objects.passes == 2
-    assert len(shown.seen.objects) == len(painted.shapes) > 0
-    assert shown.seen.scores.tolist() == painted.objects.tolist()
+    assert len(shown.seen.objects) == len(painted.objects) > 0
+    assert shown.seen.scores.tolist() == painted.scores.tolist()
     assert len(shown.true) == len(np.unique(experiment.dataset.objects(name))) - 1
 
 
 def test_without_passes_a_panel_has_the_likely_objects_of_one_and_no_scores(data: Path) -> None:
-    shown, (experiment, round_view, name) = panel_by(data, *MASK_RCNN, "heuristic=random", "task.least_score=0.3")
+    asked, experiment, round_view = asked_by(data, *MASK_RCNN, "heuristic=random", "task.least_score=0.3")
+    shown = objects_panel(asked)
     assert shown.seen is not None
     assert shown.seen.scores is None
+    assert shown.score_map is None
     assert shown.seen.objects.passes == 1
-    image = round_view.compute.tensor(experiment.dataset.image(name))
+    image = round_view.compute.tensor(asked.image)
     found = experiment.task.detections(round_view.models(), image, round_view.compute)
     kept = found.scores[found.scores >= 0.3]
     assert sorted(float(one.scores[0]) for one in shown.seen.objects.groups) == pytest.approx(sorted(kept))
@@ -284,6 +299,8 @@ def test_without_passes_a_panel_has_the_likely_objects_of_one_and_no_scores(data
 
 def test_a_semantic_panel_has_no_objects(data: Path) -> None:
     for heuristic in ("bald", "random"):
-        shown, _ = panel_by(data, f"heuristic={heuristic}")
+        asked, *_ = asked_by(data, f"heuristic={heuristic}")
+        assert not asked.evidence.holds(Objects)
+        shown = class_panel(asked, asked.truth)
         assert shown.seen is None
         assert shown.true is None

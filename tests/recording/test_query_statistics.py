@@ -27,9 +27,12 @@ from seg_al.recording.query_statistics import (
     scalars,
     statistics,
 )
+from seg_al.tasks.pixels.class_labels import pixels_of_classes
+from seg_al.tasks.semantic import SemanticSegmentation
 
 SIZE = (24, 30)
 CLASSES = ("sky", "road", "car", "sign")
+SEMANTIC = SemanticSegmentation(objects=False, bayesian=False)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def asked_of(dataset: Streets) -> tuple[Pool, list[Query]]:
     half[:12] = True
     first = [Query("s0", Region.of(half & dataset.askable("s0")), "")]
     earlier = random_queries(dataset, ("s1",), 6, seed=5)
-    pool.reveal(Oracle(dataset, "true").answer([*first, *earlier], pool.known, Path()))
+    pool.reveal(Oracle(dataset, SEMANTIC, "true").answer([*first, *earlier], pool.known, Path()))
     known = pool.known("s1")
     queries = [
         query for query in random_queries(dataset, ("s1", "s2"), 7, seed=6) if not (query.region.mask() & known).any()
@@ -99,7 +102,7 @@ def asked_of(dataset: Streets) -> tuple[Pool, list[Query]]:
 def test_answers_are_counted_by_class_beside_what_was_known_before() -> None:
     dataset = streets()
     pool, queries = asked_of(dataset)
-    found = statistics(queries, queries, pool, Oracle(dataset, "true"), CLASSES)
+    found = statistics(queries, queries, pool, Oracle(dataset, SEMANTIC, "true"), CLASSES, pixels_of_classes)
     answered, before = [0] * 4, [0] * 4
     for query in queries:
         for place in np.flatnonzero(query.region.mask()):
@@ -131,7 +134,10 @@ def test_what_was_not_asked_has_no_say() -> None:
         read[query.image] |= query.region.mask()
     mixed = Streets({name: np.where(read[name], dataset.target(name), other.target(name)) for name in dataset.pool})
     assert not all(np.array_equal(mixed.target(name), dataset.target(name)) for name in dataset.pool)
-    same = [statistics(queries, queries, pool, Oracle(one, "true"), CLASSES) for one in (dataset, mixed)]
+    same = [
+        statistics(queries, queries, pool, Oracle(one, SEMANTIC, "true"), CLASSES, pixels_of_classes)
+        for one in (dataset, mixed)
+    ]
     assert same[0] == same[1]
 
 
@@ -140,7 +146,7 @@ def test_an_answer_that_is_larger_than_its_question_is_counted_whole() -> None:
     pool, queries = asked_of(dataset)
     one = [queries[-1]]
     whole = [Query("s3", Region.of(dataset.askable("s3")), "")]
-    found = statistics(one, whole, pool, Oracle(dataset, "true"), CLASSES)
+    found = statistics(one, whole, pool, Oracle(dataset, SEMANTIC, "true"), CLASSES, pixels_of_classes)
     assert found["answered"] == np.bincount(dataset.target("s3").ravel(), minlength=4)[:4].tolist()
     assert found["pixels"] == one[0].region.area
 
@@ -148,7 +154,7 @@ def test_an_answer_that_is_larger_than_its_question_is_counted_whole() -> None:
 def test_distances_are_those_between_centres_within_an_image() -> None:
     dataset = streets()
     pool, queries = asked_of(dataset)
-    found = statistics(queries, queries, pool, Oracle(dataset, "true"), CLASSES)
+    found = statistics(queries, queries, pool, Oracle(dataset, SEMANTIC, "true"), CLASSES, pixels_of_classes)
     distances, random = [], []
     for name in ("s1", "s2"):
         centres = [np.argwhere(query.region.mask()).mean(axis=0) for query in queries if query.image == name]
@@ -158,7 +164,7 @@ def test_distances_are_those_between_centres_within_an_image() -> None:
             random.append(random_nearest(len(centres), SIZE))
     assert found["nearest_distance"] == pytest.approx(np.mean(distances))
     assert found["nearest_distance_random"] == pytest.approx(np.mean(random))
-    alone = statistics(queries[-1:], queries[-1:], pool, Oracle(dataset, "true"), CLASSES)
+    alone = statistics(queries[-1:], queries[-1:], pool, Oracle(dataset, SEMANTIC, "true"), CLASSES, pixels_of_classes)
     assert alone["nearest_distance"] is alone["nearest_distance_random"] is None
     assert not [key for key in scalars(alone) if "nearest" in key]
 

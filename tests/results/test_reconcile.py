@@ -25,11 +25,12 @@ from pymongo.errors import PyMongoError
 from experiments import ROOT, perform
 from seg_al.core import Tracker
 from seg_al.running.folder import claimed
-from seg_al.tracking.backends import URL_VARIABLE, MongoTracking
+from seg_al.tracking.backends import MongoTracking
 from seg_al.tracking.mongod import launch
 from seg_al.tracking.run_document import read_tracked_run
 from seg_al.tracking.secrets import without_secrets
 from seg_al.tracking.stopped import stop_of
+from seg_al.tracking.storable import URL_VARIABLE
 
 pytestmark = [
     pytest.mark.mongo,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from experiments import ROOT, TINY, Ended, command, composed, record
 from seg_al.running.groups import GROUPS
-from seg_al.tracking.backends import URL_VARIABLE
+from seg_al.tracking.storable import URL_VARIABLE
 
 QUICK = (*TINY, "rounds=1")
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from seg_al.predictors.class_maps import ClassMaps
 from seg_al.running.roles import ROLES, misfit
 from seg_al.running.signatures import problems
 
@@ -97,10 +98,12 @@ def test_an_option_far_from_all_names_is_answered_with_their_list() -> None:
 
 def test_what_init_alone_sets_is_told_with_what_makes_it_known() -> None:
     class Own:
+        reads = ClassMaps
+
         def __init__(self) -> None:
             self.min_passes = 1
 
-        def __call__(self, beliefs: Any) -> Any: ...
+        def __call__(self, maps: Any) -> Any: ...
 
     class Declared(Own):
         min_passes: int

@@ -10,7 +10,7 @@ from pymongo import MongoClient
 
 from experiments import TINY, command
 from seg_al.results.reader import read_folders, read_mongo
-from seg_al.tracking.backends import URL_VARIABLE
+from seg_al.tracking.storable import URL_VARIABLE
 
 pytestmark = pytest.mark.mongo
 DATABASE = "sweep"

@@ -1,20 +1,20 @@
-"""How the outputs of models of objects become beliefs, detections and reported numbers."""
+"""How the outputs of models of objects become evidence, detections and reported numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from object_beliefs import SIZE, boxes_of, crop_of, found_by, group_of
+from object_evidence import SIZE, boxes_of, crop_of, found_by, group_of
 
-from seg_al.predictors.class_maps import BeliefSums, beliefs_of
+from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, class_maps_of
 from seg_al.predictors.views import View
 from seg_al.tasks.instances import ObjectReading
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.matching import BestMatch
 from seg_al.tasks.objects.merging import merged
 from seg_al.tasks.objects.objects import Detections
-from seg_al.tasks.objects.passes import Passed, PlacedPass
+from seg_al.tasks.objects.passes import Objects, Passed, PlacedPass
 from seg_al.tasks.objects.reported import OperatingPoint
 
 CPU = torch.device("cpu")
@@ -30,44 +30,41 @@ def found(*rows: tuple[tuple[int, int, int, int], list[float]]) -> PlacedPass:
     )  # fmt: skip
 
 
-def test_beliefs_are_the_moments_of_painted_passes_and_the_matched_objects() -> None:
+def test_evidence_is_the_moments_of_painted_passes_and_the_matched_objects() -> None:
     passes = [
         found(((2, 2, 8, 8), [0.1, 0.9, 0.0]), ((20, 10, 26, 16), [0.3, 0.1, 0.6])),
         found(((3, 2, 9, 8), [0.2, 0.7, 0.1])),
         found(),
     ]
     sums = ObjectReading(BestMatch(), 0.0).sums(passes[0], SIZE, CPU)
-    assert isinstance(sums.moments, BeliefSums)
+    assert isinstance(sums.moments, ClassMapSums)
     painted = torch.zeros(3, 3, *SIZE)
     painted[:, 0] = 1
     for number, one in enumerate(passes):
         sums.add(one)
         for row, (x0, y0, x1, y1) in enumerate(one.boxes.astype(int).tolist()):
             painted[number, :, y0:y1, x0:x1] = torch.tensor(one.probabilities[row])[:, None, None].float()
-    beliefs, wanted = sums.beliefs(), beliefs_of(painted)
+    maps, objects, wanted = sums.evidence().of(ClassMaps), sums.evidence().of(Objects), class_maps_of(painted)
     for name in ("mean", "squares", "expected_entropy", "votes"):
-        torch.testing.assert_close(getattr(beliefs, name), getattr(wanted, name), rtol=0, atol=1e-5)
-    assert beliefs.objects is not None
-    assert [(len(group), group.passes.tolist()) for group in beliefs.objects.groups] == [(2, [0, 1]), (1, [0])]
-    assert beliefs.objects.passes == 3
+        torch.testing.assert_close(getattr(maps, name), getattr(wanted, name), rtol=0, atol=1e-5)
+    assert [(len(group), group.passes.tolist()) for group in objects.groups] == [(2, [0, 1]), (1, [0])]
+    assert maps.passes == objects.passes == sums.evidence().passes == 3
 
 
-def test_beliefs_after_fewer_passes_stay_as_they_were() -> None:
+def test_evidence_after_fewer_passes_stay_as_they_were() -> None:
     sums = ObjectReading(BestMatch(), 0.0).sums(found(), SIZE, CPU)
     sums.add(found(((2, 2, 8, 8), [0.1, 0.9, 0.0])))
-    early = sums.beliefs().objects
+    early = sums.evidence().of(Objects)
     sums.add(found(((2, 2, 8, 8), [0.1, 0.9, 0.0])))
-    assert early is not None
     assert (early.passes, len(early.groups[0])) == (1, 1)
 
 
 def test_what_is_hardly_certain_is_painted_but_is_no_sighting_of_an_object() -> None:
     sums = ObjectReading(BestMatch(), sighting=0.3).sums(found(), SIZE, CPU)
     sums.add(found(((2, 2, 8, 8), [0.7, 0.3, 0.0]), ((20, 10, 26, 16), [0.71, 0.0, 0.29])))
-    beliefs = sums.beliefs()
-    assert beliefs.objects is not None
-    assert [group.scores.tolist() for group in beliefs.objects.groups] == [[0.3]]
-    assert float(beliefs.mean[2, 12, 22]) == pytest.approx(0.29)
+    evidence = sums.evidence()
+    assert [group.scores.tolist() for group in evidence.of(Objects).groups] == [[0.3]]
+    assert float(evidence.of(ClassMaps).mean[2, 12, 22]) == pytest.approx(0.29)
 
 
 def test_merged_objects_have_the_mean_box_the_half_covered_pixels_and_are_as_sure_as_all_passes_are() -> None:

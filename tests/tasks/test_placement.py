@@ -12,7 +12,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from seg_al.core import BoolMask
 from seg_al.heuristics.bald import BALD
-from seg_al.predictors.class_maps import BeliefSums, NotFinite
+from seg_al.predictors.class_maps import ClassMapSums, NotFinite
 from seg_al.predictors.views import View
 from seg_al.tasks.objects.painting import painted
 from seg_al.tasks.objects.passes import Crop, Passed, PlacedPass
@@ -248,10 +248,10 @@ def test_an_object_of_the_mirrored_corners_vanishes_with_all_its_columns() -> No
 
 
 def bald_of(passes: list[PlacedPass]) -> npt.NDArray[np.float32]:  # [H, W] nats
-    sums = BeliefSums(CLASSES, SIZE, CPU)
+    sums = ClassMapSums(CLASSES, SIZE, CPU)
     for found in passes:
         sums.add(painted(found, CLASSES, CPU).clamp_min(1e-30).log()[None])
-    return BALD()(sums.beliefs()).numpy()
+    return BALD()(sums.class_maps()).numpy()
 
 
 def test_painted_is_the_softmax_of_the_most_certain_object_and_background_elsewhere() -> None:

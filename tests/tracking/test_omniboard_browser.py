@@ -18,10 +18,10 @@ from conftest import free_port
 from pymongo import MongoClient
 
 from experiments import TINY, command
-from seg_al.tracking.backends import URL_VARIABLE
 from seg_al.tracking.omniboard.columns import COLUMNS, ConfigColumn
 from seg_al.tracking.omniboard.node import cache_folder, find_node, packages_folder
 from seg_al.tracking.omniboard.service import APP
+from seg_al.tracking.storable import URL_VARIABLE
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install selenium")
 from selenium.webdriver.common.by import By  # noqa: E402

@@ -24,8 +24,9 @@ from conftest import free_port
 from pymongo import MongoClient
 
 from seg_al.core import AwaitingAnnotation, Tracker
-from seg_al.tracking.backends import FileTracking, MongoTracking, Untracked, plain_values
+from seg_al.tracking.backends import FileTracking, MongoTracking, Untracked
 from seg_al.tracking.mongod import launch
+from seg_al.tracking.storable import plain_values
 
 pytestmark = [
     pytest.mark.mongo,
@@ -390,7 +391,7 @@ def test_a_password_reaches_the_server_and_nothing_else(
 SWEEP_JOB = """
 import sys, time
 from pathlib import Path
-from seg_al.tracking.backends import MongoTracking
+from seg_al.tracking.backends import (MongoTracking)
 
 url, database, folder, job = sys.argv[1:]
 
@@ -424,7 +425,7 @@ def test_two_processes_at_once_get_numbers_of_their_own_and_unmixed_metrics(
 LOUD_JOB = """
 import logging, os, subprocess, sys
 from pathlib import Path
-from seg_al.tracking.backends import FileTracking
+from seg_al.tracking.backends import (FileTracking)
 
 logging.basicConfig(stream=sys.stderr, level=logging.INFO)
 

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from bare_dataset import BareDataset
 from joblib import Parallel, delayed  # type: ignore[import-untyped]
 from torch import nn
 
@@ -21,6 +22,7 @@ from seg_al.core import IGNORE
 from seg_al.loop import Judge
 from seg_al.models.unet import UNet
 from seg_al.running.compute import LocalCompute
+from seg_al.tasks.pixels.class_labels import pixels_of_classes
 from seg_al.tasks.semantic import SemanticSegmentation
 from seg_al.trainers.trainer import Trainer, Validation
 from seg_al.training.augmentation import Augmentation
@@ -42,6 +44,7 @@ TRAINER = Trainer(
     validation=Validation("last", 1),
     start="fresh",
 )
+CLASSES = ("ground", "square")
 
 
 class Squares:
@@ -61,20 +64,20 @@ class Squares:
     def size(self, name: str) -> tuple[int, int]:
         return 40, 48
 
-    def labels(self, name: str, known: np.ndarray) -> np.ndarray:
+    def reveal(self, name: str, known: np.ndarray) -> np.ndarray:
         return np.where(known, self.target(name), np.uint8(IGNORE))
 
 
-class Judged(Squares):
+class Judged(Squares, BareDataset):
     """Squares as the val of a dataset."""
 
-    classes, background, val = ("ground", "square"), 0, ("0", "1", "2")
+    classes, background, val = CLASSES, 0, ("0", "1", "2")
 
 
 def labelled(count: int = 3, share: float = 1.0) -> Labelled:
     known = np.zeros((40, 48), dtype=np.bool_)
     known[: round(40 * share)] = True
-    return Labelled(Squares(), Squares(), {str(name): known for name in range(count)})
+    return Labelled(Squares(), Squares(), {str(name): known for name in range(count)}, CLASSES, pixels_of_classes)
 
 
 def network(sites: str = "all") -> nn.Module:
@@ -251,7 +254,7 @@ def partly(*areas: tuple[int, int]) -> Labelled:
     for name, (rows, columns) in enumerate(areas):
         known[str(name)] = np.zeros((40, 48), dtype=np.bool_)
         known[str(name)][:rows, :columns] = True
-    return Labelled(Squares(), Squares(), known)
+    return Labelled(Squares(), Squares(), known, CLASSES, pixels_of_classes)
 
 
 HEAVY = replace(

@@ -10,13 +10,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from bare_dataset import BareDataset
 from torch import nn
 
 from seg_al.annotators.oracle import Oracle
 from seg_al.core import IGNORE, Region
 from seg_al.datasets.cached import Cached
 from seg_al.running.compute import LocalCompute
+from seg_al.tasks.instances import InstanceSegmentation
 from seg_al.tasks.objects import rle
+from seg_al.tasks.objects.matching import BestMatch
 from seg_al.tasks.objects.objects import Instances, instances_of, instances_of_maps, object_map
 from seg_al.tasks.objects.partial import known_instances
 from seg_al.trainers.trainer import Trainer, Validation
@@ -28,6 +31,7 @@ from seg_al.training.pace import Pace, StepDecay
 V = IGNORE
 SIZE = (60, 72)
 NOTHING = np.zeros(SIZE, np.bool_)
+TASK = InstanceSegmentation(BestMatch(), 0.0, 100, 0.5, bayesian=False, reported=None)
 
 
 def rectangles(seed: int, count: int = 9, size: tuple[int, int] = SIZE, crowds: int = 0) -> Instances:
@@ -101,19 +105,13 @@ OBJECTS = np.array([[9, 9, 4, 4, 4, 0], [9, 9, 4, 4, 4, 0], [0, 6, 6, 0, 5, 5], 
 TARGET = np.array([[1, 1, 2, 2, 1, V], [1, 1, 2, V, V, V], [0, V, V, 0, 0, 0], [0, 0, 0, 0, 0, 1]], np.uint8)
 
 
-class Scene:
+class Scene(BareDataset):
     """One small image of two maps, as a dataset and as its cache see it."""
 
     classes, pool = ("ground", "cell", "spore"), ("a",)
 
     def __init__(self, objects: np.ndarray | None = OBJECTS, background: int | None = 0) -> None:
         self._objects, self.background = objects, background
-
-    def image(self, name: str) -> np.ndarray:
-        return np.zeros((*TARGET.shape, 3), np.uint8)
-
-    def size(self, name: str) -> tuple[int, int]:
-        return 4, 6
 
     def target(self, name: str) -> np.ndarray:
         return TARGET
@@ -175,15 +173,16 @@ def test_an_oracle_tells_the_objects_that_its_regions_show(gives: str) -> None:
     """Object 9 by two regions that show half of it together; a third of 4 is not enough."""
     regions = [np.zeros((4, 6), np.bool_) for _ in range(2)]
     regions[0][0, 0] = regions[1][1, 1] = regions[1][0:2, 2] = True
-    oracle = Oracle(Cached(Scene(), 1), gives)  # type: ignore[arg-type]
-    found, unknown = oracle.instances("a", [Region.of(mask) for mask in regions])
-    assert found.boxes.tolist() == [[0, 0, 2, 2]]
-    assert (unknown == (OBJECTS != 9)).all()
+    oracle = Oracle(Cached(Scene(), 1), TASK, gives)
+    known = oracle.reveal("a", [Region.of(mask) for mask in regions])
+    assert known.objects.boxes.tolist() == [[0, 0, 2, 2]]
+    assert (known.unknown == (OBJECTS != 9)).all()
+    assert (known.labels == np.where(regions[0] | regions[1], TARGET, V)).all()
 
 
 def test_an_oracle_of_dominant_classes_has_no_objects() -> None:
     with pytest.raises(ValueError, match="oracle_dominant tells one class per region and no objects; take annotator="):
-        Oracle(Scene(), "dominant").instances("a", [Region.whole((4, 6))])  # type: ignore[arg-type]
+        Oracle(Scene(), TASK, "dominant")
 
 
 # --- augmentation -----------------------------------------------------------------------------------------------------
@@ -459,7 +458,7 @@ def test_loss_weights_that_mean_nothing_are_refused(values: tuple[float, ...]) -
 
 def test_a_training_shows_the_known_objects_and_skips_what_is_all_unknown(caplog: pytest.LogCaptureFixture) -> None:
     """SGD on a loss of 11111 w: each step takes lr · 11111 off the weight."""
-    annotator = Oracle(Cached(Scene(), 1), "true")  # type: ignore[arg-type]
+    annotator = Oracle(Cached(Scene(), 1), TASK, "true")
     trainer = Trainer(
         optimizer=partial(torch.optim.SGD, lr=1e-6), schedule=StepDecay((1.0,), 1.0), loss=EQUAL,
         augmentation=replace(STILL, crop=(8, 8)), pace=Pace(4, 0, 1), batch_size=1,
@@ -467,7 +466,7 @@ def test_a_training_shows_the_known_objects_and_skips_what_is_all_unknown(caplog
     )  # fmt: skip
     nothing: tuple[Region, ...] = ()
     for known, steps, objects in (((Region.whole((4, 6)),), 4, 2), (nothing, 0, 0)):
-        labelled = Labelled(Scene(), annotator, {"a": known})  # type: ignore[arg-type]
+        labelled = Labelled(Scene(), annotator, {"a": known}, Scene.classes, TASK.amounts)
         model = Told()
         (weights,) = trainer.fit(model, labelled, lambda model: 0.0, LocalCompute("cpu", "float32", 1, 0, 1), (0, 0))
         assert weights["weight"].item() == pytest.approx(1 - steps * 0.011111, abs=1e-5)

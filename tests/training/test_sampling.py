@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from seg_al.core import IGNORE, Region
+from seg_al.tasks.pixels.class_labels import pixels_of_classes
 from seg_al.training.examples import Labelled, plan
 from seg_al.training.pace import CosineDecay, Pace, StepDecay, SteppedPace
 from seg_al.training.sampling import LabelledArea, MinorityRepeat, RepeatFactor
@@ -25,7 +26,7 @@ class Drawn:
     def __init__(self, classes: Sequence[Sequence[int]]) -> None:
         self.classes = classes
 
-    def labels(self, name: str, regions: Sequence[Region]) -> np.ndarray:
+    def reveal(self, name: str, regions: Sequence[Region]) -> np.ndarray:
         labels = np.full(SIZE, IGNORE, np.uint8)
         truth = np.zeros(SIZE, np.uint8)
         truth[0, : len(self.classes[int(name)])] = self.classes[int(name)]
@@ -38,7 +39,7 @@ def labelled(classes: Sequence[Sequence[int]], *regions: Region) -> Labelled:
     """All of every image, or the given region of each."""
     known = {str(place): (regions[place] if regions else Region.whole(SIZE),) for place in range(len(classes))}
     drawn = Drawn(classes)
-    return Labelled(drawn, drawn, known, CLASSES)  # type: ignore[arg-type]
+    return Labelled(drawn, drawn, known, CLASSES, pixels_of_classes)  # type: ignore[arg-type]
 
 
 SHOWN = [[1]] * 6 + [[1, 2]] * 3 + [[2, 3]]  # of 10 images: cell in 9, spore in 4, rust in 1, moth in none

@@ -8,6 +8,7 @@ are compared within the window that holds them. Axes: n members of a group, C cl
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -16,8 +17,7 @@ import torch
 from scipy.special import entr
 from torch import Tensor
 
-from seg_al.core import Heuristic
-from seg_al.predictors.class_maps import Beliefs
+from seg_al.core import Heuristic, Painted
 from seg_al.tasks.objects.passes import Floats, Group, Objects
 
 Semantic = Literal["entropy", "top", "margin", "vote_entropy", "vote_margin"]
@@ -27,34 +27,31 @@ Occurrence = Literal["linear", "parabola"]
 
 
 @runtime_checkable
-class ObjectHeuristic(Heuristic, Protocol):
+class ObjectHeuristic(Heuristic[Objects], Protocol):
     """A heuristic that scores objects, and paints each one's score into its pixels."""
 
-    def of_objects(self, beliefs: Beliefs) -> Tensor: ...  # [N], float64, higher = more wanted
+    def of_objects(self, objects: Objects) -> Tensor: ...  # [N], float64, higher = more wanted
 
 
-def object_scores(heuristic: Heuristic, beliefs: Beliefs, score_map: Tensor) -> Tensor:  # [H, W] -> [N], float64
-    """The score of each object by a heuristic.
+@dataclass(frozen=True)
+class PaintedObjects(Painted):
+    """What a heuristic says of one image and of each object in it."""
+
+    scores: Tensor  # [N], float64, higher = more wanted
+    objects: Objects
+
+
+def object_scores(heuristic: Heuristic[Any], objects: Objects, score_map: Tensor) -> Tensor:  # [H, W] -> [N], float64
+    """The score of each object by any heuristic.
 
     One that scores objects is asked for them; else it is the mean of the map that it painted over all pixels of the
-    object's consensus, those that a smaller object covers included. An object without a pixel has 0. Raises ValueError
-    where the model finds no objects.
+    object's consensus, those that a smaller object covers included. An object without a pixel has 0.
     """
     if isinstance(heuristic, ObjectHeuristic):
-        return heuristic.of_objects(beliefs)
+        return heuristic.of_objects(objects)
     values = score_map.detach().cpu().numpy()
-    means = [_mean_within(values, group) for group in objects_in(beliefs).groups]
-    return torch.tensor(means, dtype=torch.float64, device=score_map.device)
-
-
-def objects_in(beliefs: Beliefs) -> Objects:
-    """Raises ValueError where the model finds no objects."""
-    if beliefs.objects is None:
-        raise ValueError(
-            "the scores of objects are asked for, but the model labels pixels and finds none; use a model of objects "
-            "(model=mask_rcnn), or a heuristic that reads maps (such as heuristic=bald)"
-        )
-    return beliefs.objects
+    means = [_mean_within(values, group) for group in objects.groups]
+    return torch.tensor(means, dtype=torch.float64)
 
 
 def semantic_certainty(group: Group, passes: int, kind: Semantic, background: bool) -> float:

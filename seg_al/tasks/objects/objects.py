@@ -6,17 +6,18 @@ count from 1, as in the class ids of a dataset: 0 is the background. Masks are c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 from scipy.ndimage import find_objects
 
-from seg_al.core import IGNORE, BoolMask, ByteImage, Dataset
+from seg_al.core import IGNORE, BoolMask, ByteImage
 from seg_al.tasks.objects import rle
+from seg_al.tasks.pixels.class_labels import LabelledPixels
 
 Boxes = npt.NDArray[np.float32]
 Classes = npt.NDArray[np.int64]
@@ -126,20 +127,20 @@ class Detections:
         return self.masks
 
 
-class InstanceDataset(Dataset, Protocol):
-    """A dataset that also knows the single objects of its images."""
+@runtime_checkable
+class ListsObjects(Protocol):
+    """A dataset that knows the objects of its images one by one."""
 
     def instances(self, name: str) -> Instances: ...
 
 
-def instances_of(dataset: Dataset, name: str) -> Instances:
-    """The objects of an image: those that the dataset states, or those in its maps of objects and classes.
+def instances_of(dataset: LabelledPixels, name: str) -> Instances:
+    """The objects of an image: the dataset's own, or those in its maps of objects and classes.
 
     Raises ValueError where it has neither, or no background as class 0.
     """
-    own: Callable[[str], Instances] | None = getattr(dataset, "instances", None)
-    if own is not None:
-        return own(name)
+    if isinstance(dataset, ListsObjects):
+        return dataset.instances(name)
     objects = dataset.objects(name)
     if objects is None:
         raise ValueError(

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 
-from seg_al.core import BoolMask
+from seg_al.core import BoolMask, ByteImage
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Instances
+
+
+@dataclass(frozen=True)
+class KnownObjects:
+    """What is known of an image of which some pixels are: their classes, and the objects that they show."""
+
+    labels: ByteImage  # [H, W] class ids; IGNORE where unknown
+    all: Instances
+    """The true objects of the image, known or not."""
+    asked: BoolMask  # [H, W], the pixels that were answered
+
+    @property
+    def objects(self) -> Instances:
+        """Those of which at least half is known, whole, without crowds."""
+        return self._known[0]
+
+    @property
+    def unknown(self) -> BoolMask:  # [H, W]
+        """Where it is not known what is there."""
+        return self._known[1]
+
+    @cached_property
+    def _known(self) -> tuple[Instances, BoolMask]:
+        return known_instances(self.all, self.asked)
 
 
 def known_instances(truth: Instances, known: BoolMask, share: float = 0.5) -> tuple[Instances, BoolMask]:

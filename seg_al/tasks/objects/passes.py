@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,7 @@ class Objects:
     passes: int
     """K, including passes that found nothing."""
     groups: tuple[Group, ...]  # N
+    called: ClassVar[str] = "objects"
 
     def __len__(self) -> int:
         return len(self.groups)

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seg_al.core import Viewing
 from seg_al.predictors.class_maps import NotFinite
-from seg_al.predictors.views import View
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Detections
 from seg_al.tasks.objects.passes import Crop, Floats, Passed, PlacedPass
@@ -90,8 +90,8 @@ def selected(found: PlacedPass, places: list[int]) -> PlacedPass:
     )
 
 
-def undone(found: PlacedPass, view: View, size: Size) -> PlacedPass:
-    """The detections in a view of an image of `size`, moved into the pixels of that image.
+def undone(found: PlacedPass, view: Viewing, size: Size) -> PlacedPass:
+    """What was found in a view of an image of `size`, in the frame of that image.
 
     Flips and right angles move boxes and masks exactly. After other turns masks are sampled as `view.undo` does, and
     boxes are tight around them; what lies in the mirrored corners of the turned canvas is left out.
@@ -105,8 +105,8 @@ def undone(found: PlacedPass, view: View, size: Size) -> PlacedPass:
     return selected(turned, [place for place, crop in enumerate(masks) if crop.area])
 
 
-def _moved(found: PlacedPass, view: View, size: Size) -> PlacedPass:
-    turns = -view.degrees // 90 % 4  # counter-clockwise quarter turns that are left to do
+def _moved(found: PlacedPass, view: Viewing, size: Size) -> PlacedPass:
+    turns = -view.degrees // 90 % 4  # counter-clockwise quarters that are still to go
     assert found.size == (size if turns % 2 == 0 else size[::-1]), "the pass is not of a view of this image"
     axes = tuple(axis for axis, turned in ((0, view.rows), (1, view.columns)) if turned)
     windows = np.array([crop.window for crop in found.masks], dtype=np.float64).reshape(-1, 4)
@@ -118,7 +118,7 @@ def _moved(found: PlacedPass, view: View, size: Size) -> PlacedPass:
     return PlacedPass(size, boxes, found.probabilities, found.classes, found.scores, found.proposals, tuple(masks))
 
 
-def _turned(boxes: Floats, size: Size, turns: int, view: View) -> Floats:  # [N, 4]
+def _turned(boxes: Floats, size: Size, turns: int, view: Viewing) -> Floats:  # [N, 4]
     """After counter-clockwise quarter turns of an image of `size`, then the view's flips."""
     x0, y0, x1, y1 = boxes.T
     height, width = size
@@ -132,14 +132,14 @@ def _turned(boxes: Floats, size: Size, turns: int, view: View) -> Floats:  # [N,
     return np.stack([x0, y0, x1, y1], axis=1)
 
 
-def _sources(shown: Size, view: View, size: Size) -> npt.NDArray[np.int32]:  # [2, H, W]
+def _sources(shown: Size, view: Viewing, size: Size) -> npt.NDArray[np.int32]:  # [2, H, W]
     """The row and the column of the view that each pixel of the image comes from."""
     places = torch.stack(torch.meshgrid(torch.arange(shown[0]), torch.arange(shown[1]), indexing="ij"))
     back: npt.NDArray[np.int32] = view.undo(places[None].float(), size)[0].numpy().astype(np.int32)
     return back
 
 
-def _around(window: PixelBox, shown: Size, view: View, size: Size) -> PixelBox:
+def _around(window: PixelBox, shown: Size, view: Viewing, size: Size) -> PixelBox:
     """A window of the image that holds all pixels which come from a window of the view."""
     sine, cosine = math.sin(math.radians(view.degrees)), math.cos(math.radians(view.degrees))
     across = np.array(window)[[0, 2, 0, 2]] - shown[1] / 2

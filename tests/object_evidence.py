@@ -1,4 +1,4 @@
-"""Objects as passes find them, made of masks at the size of the image, and beliefs that hold them."""
+"""Objects as passes find them, made of masks at the size of the image, and the evidence that holds them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from seg_al.predictors.class_maps import Beliefs, beliefs_of
+from seg_al.core import EvidenceSet
+from seg_al.predictors.class_maps import class_maps_of
 from seg_al.tasks.objects.passes import Crop, Group, Objects
 
 SIZE = (30, 40)
@@ -86,14 +87,8 @@ def random_objects(seed: int, passes: int, classes: int, count: int = 6, most: i
     return Objects(SIZE, passes, tuple(random_group(rng, int(n), classes) for n in members))
 
 
-def believing(objects: Objects, classes: int = 4) -> Beliefs:
-    """Random maps, and the objects."""
+def seen(objects: Objects, classes: int = 4) -> EvidenceSet:
+    """Random class maps, and the objects."""
     p = np.random.default_rng(0).dirichlet(np.ones(classes), (objects.passes, *objects.size))
-    beliefs = beliefs_of(torch.from_numpy(np.moveaxis(p, -1, 1)))
-    return with_objects(beliefs, objects)
-
-
-def with_objects(beliefs: Beliefs, objects: Objects) -> Beliefs:
-    return Beliefs(
-        beliefs.passes, beliefs.mean, beliefs.squares, beliefs.expected_entropy, beliefs.votes, objects=objects
-    )
+    maps = class_maps_of(torch.from_numpy(np.moveaxis(p, -1, 1)))
+    return EvidenceSet(objects.size, (maps, objects))

@@ -1,0 +1,63 @@
+"""The folders of a run's rounds: where each is, what is shared with other runs, and which weights are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from seg_al.core import Model
+from seg_al.recording.first_round import FirstRound
+
+Metrics = dict[str, dict[str, float]]
+"""Costs and metrics of a round, by "cost" and "metrics"."""
+Models = Callable[[], Sequence[Model]]
+
+
+class Held:
+    """Models that are loaded, or trained, when first called, and held in memory until they are let go."""
+
+    def __init__(self, load: Models) -> None:
+        self._load = load
+        self._models: Sequence[Model] | None = None
+
+    def __call__(self) -> Sequence[Model]:
+        if self._models is None:
+            self._models = self._load()
+        return self._models
+
+    def let_go(self) -> None:
+        self._models = None
+
+
+class Training(Protocol):
+    """The training and the evaluation of a round as stages in a folder, made when they are called."""
+
+    def __call__(self, folder: Path) -> tuple[Held, Callable[[], Metrics]]: ...
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The folders of the rounds of one run."""
+
+    folder: Path
+    """Of the run."""
+    shared: FirstRound | None
+    """Where runs that begin alike share their first round; None: this run trains its own."""
+    keep_weights: Literal["last", "all"]
+    """Whether the weights of older rounds are removed."""
+
+    def of(self, number: int) -> Path:
+        return self.folder / "rounds" / f"{number:02d}"
+
+    def trained(self, number: int, training: Training) -> tuple[Held, Metrics]:
+        """The models of the round and its metrics, from the disk as far as they are there."""
+        folder = self.of(number)
+        if number == 0 and self.shared is not None and not (folder / "metrics.json").exists():
+            self.shared.fill(folder, training)
+        models, metrics = training(folder)
+        found = metrics()
+        if number > 0 and self.keep_weights == "last":
+            (self.of(number - 1) / "weights.pt").unlink(missing_ok=True)
+        return models, found
