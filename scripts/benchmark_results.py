@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 import pymongo
 
-from seg_al.results.plates import plates
 from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.records import Study
+from seg_al.results.study_figures import study_figures
 from seg_al.results.table_files import write_tables
 from seg_al.tracking.local_port import HOST
 from seg_al.tracking.mongod import find_binary, launch
@@ -153,8 +153,8 @@ def timed(what: str) -> Iterator[None]:
 
 def draw_all(study: Study, folder: Path) -> None:
     write_tables(study, "test/dice", "images", folder)
-    for plate in plates(study, "test/dice", "images"):
-        plate.save(folder)
+    for figure in study_figures(study, "test/dice", "images"):
+        figure.save(folder)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seg_al.results.figures import draw
-from seg_al.results.sources import add_arguments, metric_from, require_writable, study_from
+from seg_al.results.script_arguments import add_arguments, metric_from, require_writable, study_from_arguments
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        study = study_from(arguments)
+        study = study_from_arguments(arguments)
         metric = metric_from(arguments, study)
         require_writable(arguments.out.parent)
         drawing = draw(study.table, metric, arguments.cost, arguments.out)

@@ -11,8 +11,8 @@ import logging
 import sys
 from pathlib import Path
 
-from seg_al.results.plates import plates
-from seg_al.results.sources import add_arguments, metric_from, require_writable, study_from
+from seg_al.results.script_arguments import add_arguments, metric_from, require_writable, study_from_arguments
+from seg_al.results.study_figures import study_figures
 from seg_al.results.table_files import write_tables
 
 ENDINGS = (".png", ".pdf", ".csv", ".tex")
@@ -25,12 +25,12 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s")
     try:
-        study = study_from(arguments)
+        study = study_from_arguments(arguments)
         metric = metric_from(arguments, study)
         require_writable(arguments.out)
         paths = write_tables(study, metric, arguments.cost, arguments.out)
-        for plate in plates(study, metric, arguments.cost):
-            paths += plate.save(arguments.out)
+        for figure in study_figures(study, metric, arguments.cost):
+            paths += figure.save(arguments.out)
     except (ValueError, OSError) as error:
         print(f"plot_study: {error}", file=sys.stderr)
         return 1

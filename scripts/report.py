@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from seg_al.results.report import write_report
-from seg_al.results.sources import add_arguments, metric_from, require_writable, study_from
+from seg_al.results.script_arguments import add_arguments, metric_from, require_writable, study_from_arguments
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
     folder = Path(arguments.paths[0]) if len(arguments.paths) == 1 and not arguments.mongo else Path()
     path = arguments.out or (folder if folder.is_dir() else Path()) / "report.html"
     try:
-        study = study_from(arguments)
+        study = study_from_arguments(arguments)
         metric = metric_from(arguments, study)
         if path.is_dir():
             raise ValueError(f"--out: {path} is a folder; name a file, such as {path / 'report.html'}")

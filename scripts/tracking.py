@@ -24,7 +24,7 @@ import yaml
 from pymongo.errors import PyMongoError
 from tqdm import tqdm
 
-from seg_al.results.reconcile import bring, differences, folders_at, judge, missing_folders, silent, summed
+from seg_al.results.reconcile import bring, differences_of_folder, folders_at, judge, missing_folders, silent, summed
 from seg_al.tracking.backends import LOCAL_URL
 from seg_al.tracking.server import Document, Server, is_away, prepare
 from seg_al.tracking.storable import URL_VARIABLE
@@ -85,7 +85,7 @@ def check_runs(folders: Sequence[Path], server: Server) -> int:
     with server.connected(writes=False) as database:
         for folder in bars(folders, "check"):
             try:
-                found = differences(folder, database)
+                found = differences_of_folder(folder, database)
             except (ValueError, OSError) as error:
                 found = [str(error)]
             if found:
@@ -104,11 +104,11 @@ def check_runs(folders: Sequence[Path], server: Server) -> int:
 def repair_runs(server: Server, seconds: float, elsewhere: bool) -> int:
     with server.connected() as database:
         runs: list[Document] = silent(database, seconds)
-        verdicts = [judge(run, database, elsewhere) for run in tqdm(runs, desc="repair", unit="run", disable=None)]
-    for verdict in verdicts:
-        print(f"run {verdict.number} ({verdict.folder}) {verdict.words}")
-    ended = sum(verdict.died for verdict in verdicts)
-    print(f"{len(verdicts)} runs said RUNNING and were silent for {seconds:g} s: {ended} ended")
+        repairs = [judge(run, database, elsewhere) for run in tqdm(runs, desc="repair", unit="run", disable=None)]
+    for repair in repairs:
+        print(f"run {repair.number} ({repair.folder}) {repair.words}")
+    ended = sum(repair.died for repair in repairs)
+    print(f"{len(repairs)} runs said RUNNING and were silent for {seconds:g} s: {ended} ended")
     return 0
 
 

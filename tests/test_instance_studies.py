@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from scripts import plot_curves, plot_study, report
+from seg_al.results.panel_figures import per_class_figure
 from seg_al.results.reader import folder_study
-from seg_al.results.study_figures import per_class_figure
 
 CHOICES = {
     "dataset": "cells", "model": "mask_rcnn", "predictor": "mc_dropout", "granularity": "image_objects",

@@ -25,7 +25,7 @@ def styles_of(table: pd.DataFrame) -> dict[str, Style]:
     return styles
 
 
-def title_of(table: pd.DataFrame, metric: str) -> str:
+def figure_title(table: pd.DataFrame, metric: str) -> str:
     """Dataset, model and metric."""
     parts = [", ".join(sorted(set(table[name].dropna().astype(str)))) for name in ("dataset", "model")]
     return " · ".join([*filter(None, parts), metric])

@@ -30,7 +30,7 @@ def shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
-def amount(value: float) -> str:
+def readable_cost(value: float) -> str:
     """A cost for a reader: 4, 4.25, 1,234,568."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
@@ -127,7 +127,7 @@ def _early_ends(grids: Grids, cost: str) -> list[str]:
         if 0 < len(grid) < longest:
             ends.setdefault((label, len(grid), grid[-1]), set()).add(run)
     return [
-        f"{label}: {_runs(runs)} ended after {count} of {longest} evaluations, at {amount(end)} {cost}"
+        f"{label}: {_runs(runs)} ended after {count} of {longest} evaluations, at {readable_cost(end)} {cost}"
         for (label, count, end), runs in ends.items()
     ]
 
@@ -161,4 +161,4 @@ def _runs(runs: Collection[int]) -> str:
 
 
 def _steps(grid: Sequence[float]) -> str:
-    return ", ".join(amount(value) for value in grid[:3]) + (", …" if len(grid) > 3 else "")
+    return ", ".join(readable_cost(value) for value in grid[:3]) + (", …" if len(grid) > 3 else "")

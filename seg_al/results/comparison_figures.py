@@ -33,8 +33,8 @@ from seg_al.recording.pictures.print_style import (
 from seg_al.results.mean_lines import BANDED, mean_lines
 from seg_al.results.ranks import Ranks
 
-PANELS = 20
-"""Most small panels of one figure."""
+MOST_ARMS = 20
+"""Arms of one figure, a small panel each."""
 NUMBERS = SMALL - 0.5
 """Points of the numbers in a heat map."""
 GREY = "light grey: the arm's own heuristic, or one that had no scores in that round"
@@ -203,7 +203,7 @@ def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style]
     return figure
 
 
-def agreement_figure(table: pd.DataFrame) -> Figure | None:
+def agreement_over_rounds_figure(table: pd.DataFrame) -> Figure | None:
     """Of every arm, which share of its questions the others would have asked, over the rounds; None if unknown."""
     stem, end = "agreement/", "_overlap"
     names = [name for name in table["metric"].unique() if name.startswith(stem) and name.endswith(end)]
@@ -213,7 +213,7 @@ def agreement_figure(table: pd.DataFrame) -> Figure | None:
     metrics = sorted(rows["metric"].unique())
     matrices = {
         str(label): own.pivot_table(index="metric", columns="round", values="value").reindex(metrics)
-        for label, own in list(rows.groupby("label", sort=False))[:PANELS]
+        for label, own in list(rows.groupby("label", sort=False))[:MOST_ARMS]
     }
     others, left, high = row_names((one.removeprefix(stem).removesuffix(end).replace("_", " ") for one in metrics), 26)
     columns = min(2, len(matrices))

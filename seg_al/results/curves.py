@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from seg_al.core import COST_UNITS, CostUnit
 from seg_al.measuring.curve import Curve
-from seg_al.results.arms import amount
+from seg_al.results.arms import readable_cost
 from seg_al.results.nearest_names import nearest_names
 
 LEVEL = 0.95
@@ -146,7 +146,9 @@ def as_text(table: pd.DataFrame, cost: str) -> str:
         index="row", columns="label", values="cell"
     )[list(dict.fromkeys(table["label"]))]
     texts = [
-        amount(low) if amount(low) == amount(high) else f"{amount(low)} to {amount(high)}"
+        readable_cost(low)
+        if readable_cost(low) == readable_cost(high)
+        else f"{readable_cost(low)} to {readable_cost(high)}"
         for low, high in zip(spans["min"], spans["max"], strict=True)
     ]
     wide.index = pd.Index(texts, name=cost)
@@ -160,5 +162,5 @@ def differences_as_text(table: pd.DataFrame, cost: str) -> list[str]:
         one = f"{row['label']} − {row['baseline']}: {row['difference']:+.4f}"
         band = f"95 % CI {row['low']:+.4f} to {row['high']:+.4f}, {row['n']} pairs"
         band = "one pair, no interval" if row["n"] == 1 else band
-        lines.append(f"{one} ({band}) at {amount(row['cost'])} {cost}")
+        lines.append(f"{one} ({band}) at {readable_cost(row['cost'])} {cost}")
     return lines

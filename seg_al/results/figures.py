@@ -25,7 +25,7 @@ from seg_al.recording.pictures.print_style import (
     save,
     wrapped_to_width,
 )
-from seg_al.results.arm_styles import styles_of, title_of
+from seg_al.results.arm_styles import figure_title, styles_of
 from seg_al.results.arms import missing
 from seg_al.results.curves import as_text, differences, differences_as_text, points_of, table_of
 from seg_al.results.mean_lines import BANDED, banded, mean_lines
@@ -50,7 +50,7 @@ def draw(table: pd.DataFrame, metric: str, cost: CostUnit, stem: Path) -> Drawin
     means, gains = table_of(table, metric, cost), differences(table, metric, cost)
     paths = [*learning_curves(table, metric, cost, stem), stem.with_name(stem.name + ".csv")]
     means.to_csv(paths[-1], index=False)
-    lines = [f"{title_of(table, metric)}: mean ± sd (runs)", as_text(means, cost)]
+    lines = [f"{figure_title(table, metric)}: mean ± sd (runs)", as_text(means, cost)]
     lines += [f"{label}: {score:.4f} (mean of {n} full-data runs)" for label, score, n in ceilings(table, metric)]
     if len(gains):
         paths.append(stem.with_name(stem.name + "_difference.csv"))
@@ -84,7 +84,7 @@ def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Seque
     bands = banded(means)
     cut = bool((bands["low"] < bottom).any() or (bands["high"] > top).any())
     full = _levels(axes, levels)
-    lines = [title_of(table, metric), _about(means), *(["intervals are cut by the frame"] if cut else [])]
+    lines = [figure_title(table, metric), _about(means), *(["intervals are cut by the frame"] if cut else [])]
     axes.set_title(wrapped_to_width("\n".join(lines), COLUMN - 0.6, SMALL), fontsize=SMALL)
     names = {label: f"{label} ({_count(rows['n'])})" for label, rows in arms.items()}
     names |= {label: f"{names[label]}, identical to {twin}" for label, twin in twins.items()}

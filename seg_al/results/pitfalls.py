@@ -15,12 +15,12 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from seg_al.core import COST_UNITS, CostUnit
+from seg_al.results.arm_statistics import pairs_for_a_star
 from seg_al.results.arms import missing, shown
-from seg_al.results.check import Check, values
 from seg_al.results.commands import ceiling_command, random_command
 from seg_al.results.curves import LEVEL, baseline_of, curves_of, points_of
+from seg_al.results.pitfall_check import Check, values
 from seg_al.results.records import Record, Study
-from seg_al.results.statistics import pairs_for_a_star
 from seg_al.results.training_pitfalls import training_checks
 
 TIED = "asked/all_scores_equal"
@@ -179,8 +179,8 @@ def _collapsed(study: Study, metric: str, cost: CostUnit) -> Check:
         gone = COLLAPSE * ends > ends.median() if lower else ends < COLLAPSE * ends.median()
         fallen += [f"{label} run {run} ({ends[run]:.4f})" for run in ends[gone].index]
     if fallen:
-        told = f"At the end {far} its arm's median: {', '.join(fallen)}. They are averaged in."
-        return Check(claim, "no", f"{told} {tied}" if tied else told)
+        text = f"At the end {far} its arm's median: {', '.join(fallen)}. They are averaged in."
+        return Check(claim, "no", f"{text} {tied}" if tied else text)
     if tied:
         return Check(claim, "no", tied)
     return Check(claim, "yes", f"No run ends {far} its arm's median.")
@@ -196,8 +196,8 @@ def _tied(study: Study) -> str:
     }
     if not by_run:
         return ""
-    told = ", ".join(f"{label} run {run} (round {' and '.join(own)})" for (label, run), own in by_run.items())
-    return f"All scores were equal, so that chance asked and not the heuristic, in {told}."
+    rounds = ", ".join(f"{label} run {run} (round {' and '.join(own)})" for (label, run), own in by_run.items())
+    return f"All scores were equal, so that chance asked and not the heuristic, in {rounds}."
 
 
 def _counts_all(study: Study, metric: str) -> Iterator[Check]:

@@ -13,14 +13,14 @@ from scipy.stats import bootstrap, friedmanchisquare, rankdata, studentized_rang
 from statsmodels.stats.multitest import multipletests
 
 from seg_al.core import CostUnit
+from seg_al.results.arm_statistics import ALPHA, span
 from seg_al.results.curves import LEVEL, curves_of
-from seg_al.results.statistics import ALPHA, span
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Grid:
+class AlignedArms:
     """All arms at the same costs."""
 
     labels: tuple[str, ...]  # [A]
@@ -29,7 +29,7 @@ class Grid:
     values: Floats  # [A, R, P]
 
 
-def grid_of(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> Grid:
+def aligned_arms(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> AlignedArms:
     """The whole curves of the runs that every arm has, at the first arm's mean costs within what all cover.
 
     Arms that ask in other steps are joined by straight lines. Raises ValueError where no run, or no cost, is common.
@@ -47,10 +47,10 @@ def grid_of(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> Grid
     if high < low:
         raise ValueError(f"the arms have no {cost} in common: they were evaluated at costs that do not overlap")
     values = [[np.interp(costs, runs[run].costs, runs[run].values) for run in common] for runs in arms.values()]
-    return Grid(tuple(arms), tuple(common), costs, np.array(values))
+    return AlignedArms(tuple(arms), tuple(common), costs, np.array(values))
 
 
-def penalties(grid: Grid, lower: bool = False, alpha: float = ALPHA) -> pd.DataFrame:
+def penalties(grid: AlignedArms, lower: bool = False, alpha: float = ALPHA) -> pd.DataFrame:
     """How often each arm beats each other: label, other, share, share_holm, rounds.
 
     The pairwise penalty of BADGE (arXiv 1906.03671) as the share of rounds in which a paired t-test finds `label`
@@ -88,7 +88,7 @@ def _p_of(gains: Floats) -> Floats:  # [pairs, R, P] -> [pairs, P]
     return np.where(np.isnan(p), 1.0, p)
 
 
-def rank_rounds(grid: Grid, lower: bool = False) -> pd.DataFrame:
+def rank_rounds(grid: AlignedArms, lower: bool = False) -> pd.DataFrame:
     """The mean rank over the runs of each arm at each cost, 1 = best, ties shared: label, cost, rank.
 
     `lower`: the less, the better.

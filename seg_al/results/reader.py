@@ -20,7 +20,7 @@ from seg_al.measuring.curve import AREA
 from seg_al.measuring.declarations import EVERY
 from seg_al.recording.metric_declarations import NOTE, metrics_of
 from seg_al.results.arms import missing
-from seg_al.results.records import Point, Record, Study, Where, record_of, study_of
+from seg_al.results.records import Point, Record, Study, Where, record_of, study_of_records
 from seg_al.results.run_files import number, read_run
 
 __all__ = ["folder_study", "missing", "mongo_study", "read_folders", "read_mongo", "run_folders"]
@@ -59,7 +59,7 @@ def folder_study(paths: Sequence[Path | str], where: Where | None = None) -> Stu
         known = records.get(record.identity)
         if known is None or record.rank > known.rank:
             records[record.identity] = record
-    return study_of(list(records.values()), where or {}, problems, ", ".join(map(str, paths)))
+    return study_of_records(list(records.values()), where or {}, problems, ", ".join(map(str, paths)))
 
 
 def run_folders(path: Path) -> Iterator[Path]:
@@ -125,7 +125,7 @@ def mongo_study(url: str, database: str, where: Where | None = None) -> Study:
         if known is None or record.complete or not known.complete:
             records[record.identity] = record
     lost = [problem for identity, problem in problems.items() if identity not in records]
-    return study_of(list(records.values()), where or {}, lost, f"database {database}")
+    return study_of_records(list(records.values()), where or {}, lost, f"database {database}")
 
 
 def _read_document(run: Mapping[str, Any], series: Sequence[Mapping[str, Any]], source: str) -> Record:
@@ -140,8 +140,8 @@ def _read_document(run: Mapping[str, Any], series: Sequence[Mapping[str, Any]], 
     for place, step in enumerate(sorted(by_step)):
         values = by_step[step]
         costs = {name.removeprefix(COST): value for name, value in values.items() if name.startswith(COST)}
-        told = {name: value for name, value in values.items() if not name.startswith(COST)}
-        metrics = {name: value for name, value in told.items() if name not in areas}
+        scalars = {name: value for name, value in values.items() if not name.startswith(COST)}
+        metrics = {name: value for name, value in scalars.items() if name not in areas}
         points.append(Point(float(place), {"images": step, **costs}, metrics))
     if not points:
         raise ValueError(f"no metrics ({run.get('status')})")

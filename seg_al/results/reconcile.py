@@ -10,7 +10,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from seg_al.results import compare
+from seg_al.results.database_differences import differences_from_folder
 from seg_al.results.reader import run_folders
 from seg_al.tracking.attempts import MARK, is_running, mark_dead, one_at_a_time, read_object
 from seg_al.tracking.backlog import remove_backlog
@@ -20,7 +20,7 @@ from seg_al.tracking.server import Document
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Repair:
     """What was found of a run that says RUNNING and has been silent."""
 
     number: int
@@ -52,16 +52,16 @@ def bring(folder: Path, database: Database[Document]) -> BringReport:
         raise ValueError(f"{folder}: {error.strerror or error} ({error.filename})") from error
 
 
-def differences(folder: Path, database: Database[Document]) -> list[str]:
+def differences_of_folder(folder: Path, database: Database[Document]) -> list[str]:
     """What the database tells otherwise than the folder; a folder without a mark was never brought anywhere."""
     if not (folder / MARK).exists():
         return ["the run is not in the database"]
-    return compare.differences(read_tracked_run(folder), Mirror(database))
+    return differences_from_folder(read_tracked_run(folder), Mirror(database))
 
 
-def summed(told: Sequence[str], most: int = 3) -> list[str]:
+def summed(differences: Sequence[str], most: int = 3) -> list[str]:
     """The differences of a run as people read them: more than `most` metrics, or artifacts, are summed in one line."""
-    rest = list(told)
+    rest = list(differences)
     for kind in ("metric", "artifact"):
         alike = [one for one in rest if one.startswith(f"{kind} ")]
         if len(alike) > most:
@@ -79,7 +79,7 @@ def silent(database: Database[Document], seconds: float) -> list[dict[str, Any]]
     return list(database["runs"].find(wanted, {"meta": 1, "heartbeat": 1, "start_time": 1, "host.hostname": 1}))
 
 
-def judge(run: Document, database: Database[Document], elsewhere: bool) -> Verdict:
+def judge(run: Document, database: Database[Document], elsewhere: bool) -> Repair:
     """Ends a silent run as its folder tells, with all that the database lacks of it.
 
     Where the folder is not on this machine nothing proves its death: it ends as DIED only if `elsewhere`.
@@ -87,24 +87,24 @@ def judge(run: Document, database: Database[Document], elsewhere: bool) -> Verdi
     number, folder = int(run["_id"]), Path(run["meta"].get("folder", ""))
     here = (folder / MARK).exists() and read_object(folder / MARK).get("uid") == run["meta"]["uid"]
     if here and is_running(folder):
-        return Verdict(number, str(folder), False, "is alive: a process holds its folder; nothing was changed")
+        return Repair(number, str(folder), False, "is alive: a process holds its folder; nothing was changed")
     if here:
         mark_dead(folder)
         bring(folder, database)
         found = database["runs"].find_one({"_id": number}, {"status": 1})
         status = "gone" if found is None else found["status"]
-        return Verdict(number, str(folder), True, f"is {status} now, complete as its folder tells")
+        return Repair(number, str(folder), True, f"is {status} now, complete as its folder tells")
     host = run.get("host", {}).get("hostname", "an unknown machine")
     if not elsewhere:
         words = f"ran on {host}; its folder is not here. Repair it there, or with --elsewhere if it is surely dead"
-        return Verdict(number, str(folder), False, words)
+        return Repair(number, str(folder), False, words)
     unchanged = {key: run.get(key) for key in ("_id", "heartbeat")}  # else it has spoken meanwhile
     last = run.get("heartbeat") or run.get("start_time")
     result = database["runs"].update_one(
         {**unchanged, "status": "RUNNING"}, {"$set": {"status": "DIED", "stop_time": last}}
     )
     done = result.modified_count == 1
-    return Verdict(number, str(folder), done, f"ran on {host}; it is DIED now" if done else "has spoken meanwhile")
+    return Repair(number, str(folder), done, f"ran on {host}; it is DIED now" if done else "has spoken meanwhile")
 
 
 def missing_folders(database: Database[Document], folders: Sequence[Path]) -> Iterator[str]:

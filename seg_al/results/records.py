@@ -175,7 +175,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def study_of(records: Sequence[Record], where: Where, problems: Sequence[str], place: str) -> Study:
+def study_of_records(records: Sequence[Record], where: Where, problems: Sequence[str], place: str) -> Study:
     """The study of what `where` keeps. Raises ValueError where no run that asks remains, saying what is there."""
     for problem in problems:
         log.warning("not read: %s", problem)

@@ -14,17 +14,17 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from seg_al.core import CostUnit
+from seg_al.results.arm_statistics import ALPHA, areas, detectable, finals
 from seg_al.results.arms import missing, shown
-from seg_al.results.check import Check
 from seg_al.results.commands import command
 from seg_al.results.comparable import check_comparable
 from seg_al.results.curves import arms_of, baseline_of, is_random
 from seg_al.results.curves import table_of as means_of
+from seg_al.results.pitfall_check import Check
 from seg_al.results.pitfalls import checklist
-from seg_al.results.plates import plates
 from seg_al.results.records import Study
 from seg_al.results.savings import saving_as_text, savings
-from seg_al.results.statistics import ALPHA, areas, detectable, finals
+from seg_al.results.study_figures import study_figures
 from seg_al.results.table_files import latex
 from seg_al.results.tables import (
     against_random,
@@ -63,7 +63,7 @@ def write_report(study: Study, metric: str, cost: CostUnit, path: Path) -> list[
         _environment()
         .from_string(TEMPLATE.read_text(encoding="utf-8"))
         .render(
-            title=title_of(study, metric),
+            title=page_title(study, metric),
             lead=lead_of(study, metric, cost),
             place=study.place,
             metric=metric,
@@ -73,7 +73,7 @@ def write_report(study: Study, metric: str, cost: CostUnit, path: Path) -> list[
             guards=[check for check in checks[:2] if check.verdict != "yes"],
             checks=checks,
             passed=sum(check.verdict == "yes" for check in checks),
-            plates=list(plates(study, metric, cost)),
+            figures=list(study_figures(study, metric, cost)),
             sections=list(_sections(study, metric, cost)),
             missing=missing(study.table, cost, metric),
             arms=_arms(study),
@@ -108,7 +108,7 @@ def _mark(check: Check) -> str:
     return {"yes": "✓", "no": "✗", "unknown": "?"}[check.verdict]
 
 
-def title_of(study: Study, metric: str) -> str:
+def page_title(study: Study, metric: str) -> str:
     """Dataset, model and metric."""
     names = [", ".join(sorted({shown(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
     return " · ".join([*names, metric])

@@ -23,7 +23,7 @@ REMEDIES = {
     "metrics.json": "delete it, and finished.json where there is one, and run the same command",
 }
 NO_SUMS: Mapping[str, str] = {}
-WITHOUT = "delete it, and the round counts without it"
+NOT_MADE_AGAIN = "delete it, and the round counts without it"
 """The remedy of the files that no later run of the command makes again."""
 
 
@@ -151,4 +151,4 @@ def _named(name: str) -> Iterator[None]:
 
 
 def _remedy(name: str) -> str:
-    return REMEDIES.get(name.rpartition("/")[2], WITHOUT)
+    return REMEDIES.get(name.rpartition("/")[2], NOT_MADE_AGAIN)

@@ -14,7 +14,7 @@ from scipy.special import ndtr, stdtrit
 
 from seg_al.core import CostUnit
 from seg_al.measuring.curve import Curve
-from seg_al.results.arms import amount
+from seg_al.results.arms import readable_cost
 from seg_al.results.curves import LEVEL, baseline_of, curves_of
 from seg_al.results.records import Study
 
@@ -185,7 +185,7 @@ def savings(study: Study, metric: str, cost: CostUnit = "images", targets: Seque
                 | {"goal": sign * share * score}
                 | found
             )
-    return pd.DataFrame(rows, columns=[*KEYS, *FOUND])
+    return pd.DataFrame(rows, columns=[*WHERE_FROM, *SAVING])
 
 
 def _signed(runs: Mapping[int, Curve], sign: int) -> dict[int, Curve]:
@@ -193,8 +193,8 @@ def _signed(runs: Mapping[int, Curve], sign: int) -> dict[int, Curve]:
     return {run: Curve(curve.costs, sign * curve.values) for run, curve in runs.items()}
 
 
-KEYS = ("label", "baseline", "target", "reference", "goal")
-FOUND = ("share", "bound", "low", "high", "cost", "baseline_cost", "at_start", "missed", "n")
+WHERE_FROM = ("label", "baseline", "target", "reference", "goal")
+SAVING = ("share", "bound", "low", "high", "cost", "baseline_cost", "at_start", "missed", "n")
 
 
 def saving_as_text(row: Mapping[Any, Any], cost: str) -> str:
@@ -215,7 +215,7 @@ def saving_as_text(row: Mapping[Any, Any], cost: str) -> str:
         return f"{label} does not reach {goal}: it needs more than {bound}{interval}"
     if not there:
         return (
-            f"{label} reaches {goal} at {amount(row['cost'])} {cost} and {baseline} does not: less than "
+            f"{label} reaches {goal} at {readable_cost(row['cost'])} {cost} and {baseline} does not: less than "
             f"{_percent(row['bound'])} % of its {cost}{interval}"
         )
     return f"{label} needs {_percent(row['share'])} %{interval} of {baseline}'s {cost} to reach {goal}"

@@ -1,184 +1,140 @@
-"""Figures of curves beside the learning curves: classes, costs, effort, asked classes, passes."""
+"""All figures of a study with their captions, in the order of a paper."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import base64
+import io
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-import pandas as pd
-from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from tqdm import tqdm
 
-from seg_al.core import COST_UNITS, CostUnit
-from seg_al.recording.pictures.print_style import (
-    COLUMN,
-    DASHES,
-    LINE,
-    NORMAL,
-    PAGE,
-    SMALL,
-    Style,
-    cost_axis,
-    frame,
-    legend,
-    plain_axes,
-    wrapped_to_width,
-)
+from seg_al.core import CostUnit
+from seg_al.recording.pictures.plain_text import without_formulas
+from seg_al.recording.pictures.print_style import save
+from seg_al.results.arm_statistics import areas
 from seg_al.results.arm_styles import styles_of
-from seg_al.results.curves import arms_of, table_of
-from seg_al.results.mean_lines import banded, mean_lines, seen_with_bands
-from seg_al.results.metrics import class_metrics, metric_of, unit_of
-from seg_al.results.statistics import areas, summary
+from seg_al.results.arms import missing
+from seg_al.results.comparison_figures import (
+    agreement_over_rounds_figure,
+    gains_figure,
+    penalties_figure,
+    ranks_figure,
+    savings_figure,
+)
+from seg_al.results.figures import curves_figure
+from seg_al.results.mean_lines import BANDED
+from seg_al.results.panel_figures import cost_axes_figure, effort_figure, passes_figure, per_class_figure, shares_figure
+from seg_al.results.ranks import aligned_arms, mean_ranks, penalties, rank_rounds
+from seg_al.results.records import Study
+from seg_al.results.savings import savings
+from seg_al.results.tables import against_random, every_pair
 
-PANELS = 12
-"""Most small panels of one figure."""
-SHARE = "asked/share_"
-"""Begins the name of a class's share of the asked pixels."""
-
-
-def per_class_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | None:
-    """A panel per class of the metric; None where it has none."""
-    classes = class_metrics(table, metric)
-    if not classes:
-        return None
-    shown = most_asked(table, classes)
-    figure = _panels(table, {name: (classes[name], cost) for name in shown}, metric_of(table, metric).of_class)
-    return _counted(figure, len(shown), len(classes))
+log = logging.getLogger(__name__)
 
 
-def most_asked(table: pd.DataFrame, classes: Mapping[str, str]) -> list[str]:
-    """At most PANELS of the classes, whose metrics are given, in their order.
+@dataclass(frozen=True)
+class StudyFigure:
+    """One figure, ready for print."""
 
-    Of more: those with any value but 0, and of these the ones with the largest share of the asked pixels.
-    """
-    if len(classes) <= PANELS:
-        return list(classes)
-    largest = table.groupby("metric")["value"].max()
-    asked = table[table["metric"].str.startswith(SHARE)].groupby("metric")["value"].mean()
-    seen = {name: bool(largest.get(metric, 0.0) > 0) for name, metric in classes.items()}
-    order = sorted(classes, key=lambda name: (not seen[name], -float(asked.get(SHARE + name, 0.0))))
-    return [name for name in classes if name in order[:PANELS]]
+    name: str
+    figure: Figure
+    caption: str
 
+    def inline(self) -> str:
+        """The picture as a data URI, for a page without files beside it."""
+        FigureCanvasAgg(self.figure)
+        buffer = io.BytesIO()
+        without_formulas(self.figure).savefig(buffer, format="png", dpi=200, metadata={"Software": None})
+        return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
-def _counted(figure: Figure, shown: int, count: int) -> Figure:
-    """Says in the figure that it does not show all classes."""
-    if shown < count:
-        figure.suptitle(f"{shown} of {count} classes: those most asked about", fontsize=SMALL)
-        figure.set_figheight(figure.get_figheight() + 0.2)
-    return figure
+    def save(self, folder: Path) -> tuple[Path, Path]:
+        """Writes <name>.png and <name>.pdf."""
+        return save(self.figure, folder / self.name)
 
 
-def cost_axes_figure(table: pd.DataFrame, metric: str) -> Figure | None:
-    """The same curves over every cost that was recorded; None where that is one alone."""
-    rows = table[(table["metric"] == metric) & ~table["ceiling"]]
-    there = [unit for unit in COST_UNITS if rows[unit].notna().any() and rows[unit].max() > 0]
-    if len(there) < 2:
-        return None
-    return _panels(table, {unit: (metric, unit) for unit in there}, metric)
+def study_figures(study: Study, metric: str, cost: CostUnit) -> Iterator[StudyFigure]:
+    """Every figure that the study has the numbers for; the log says which could not be drawn and why."""
+    notes = missing(study.table, cost, metric)
+    table, styles, lower = study.table, styles_of(study.table), study.metric(metric).better == "lower"
 
+    def gains() -> Figure | None:
+        scores = areas(table, metric, cost)
+        found = against_random(study, scores)
+        return gains_figure(found if len(found) else every_pair(scores), styles, f"mean {metric} of the curve")
 
-def effort_figure(table: pd.DataFrame) -> Figure | None:
-    """Seconds of asking and training, and the peak memory, over the labelled images; None where not recorded."""
-    names = {
-        "asking (s)": "effort/query_seconds",
-        "training (s)": "effort/train_seconds",
-        "peak memory of asking (MiB)": "effort/query_peak_mib",
+    def ranked() -> Figure | None:
+        if len(study.arms) < 2:
+            return None
+        rounds = rank_rounds(aligned_arms(table, metric, cost), lower)
+        return ranks_figure(rounds, mean_ranks(areas(table, metric, cost), lower), styles, cost)
+
+    def saved() -> Figure | None:
+        found = savings(study, metric, cost)
+        figure = savings_figure(found, styles, cost)
+        if figure is None and len(found):
+            raise ValueError("nowhere is a share to draw: see the savings table for what each arm reaches, and when")
+        return figure
+
+    drawn: dict[str, tuple[Callable[[], Figure | None], str]] = {
+        "learning_curves": (lambda: curves_figure(table, metric, cost, notes), CURVES_CAPTION),
+        "label_saving": (saved, SAVING_CAPTION),
+        "differences": (gains, GAINS_CAPTION),
+        "penalty_matrix": (
+            lambda: penalties_figure(penalties(aligned_arms(table, metric, cost), lower)),
+            PENALTY_CAPTION,
+        ),
+        "ranks": (ranked, RANKS_CAPTION),
+        "per_class": (lambda: per_class_figure(table, metric, cost), CLASSES_CAPTION),
+        "cost_axes": (lambda: cost_axes_figure(table, metric), COSTS_CAPTION),
+        "effort": (lambda: effort_figure(table), EFFORT_CAPTION),
+        "agreement": (lambda: agreement_over_rounds_figure(table), AGREEMENT_CAPTION),
+        "passes": (lambda: passes_figure(table, metric, cost), PASSES_CAPTION),
+        "class_shares": (lambda: shares_figure(table), SHARES_CAPTION),
     }
-    first_labels = table["metric"].isin([names["asking (s)"], names["peak memory of asking (MiB)"]]) & (
-        table["round"] == 0
-    )
-    table = table[~first_labels]  # which no heuristic asked for
-    known = table.loc[table["value"].notna() & ~table["ceiling"], "metric"].unique()
-    drawn: dict[str, tuple[str, CostUnit]] = {text: (one, "images") for text, one in names.items() if one in known}
-    return _panels(table, drawn, "", bands=False) if drawn else None
+    for name, (make, caption) in tqdm(drawn.items(), desc="figures", unit="figure", leave=False, disable=None):
+        try:
+            figure = make()
+        except ValueError as error:
+            log.warning("no figure %s: %s", name, error)
+            continue
+        if figure is not None:
+            yield StudyFigure(name, figure, caption)
 
 
-def shares_figure(table: pd.DataFrame) -> Figure | None:
-    """The share of each class among the pixels that a round asked about; None where not recorded."""
-    metrics = sorted({one for one in table["metric"].unique() if one.startswith(SHARE)})
-    if not metrics:
-        return None
-    classes = {one.removeprefix(SHARE): one for one in metrics}
-    shown = most_asked(table, classes)
-    figure = _panels(table, {name: (classes[name], "images") for name in shown}, "share of the asked pixels")
-    return _counted(figure, len(shown), len(classes))
-
-
-def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylabel: str, bands: bool = True) -> Figure:
-    """Mean curves of every arm, a panel per entry: title -> metric and cost."""
-    columns = min(3, len(drawn))
-    rows = math.ceil(len(drawn) / columns)
-    figure = Figure(figsize=(PAGE if columns > 1 else COLUMN, 1.9 * rows), layout="constrained")
-    panels: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).ravel())
-    styles = styles_of(table)
-    seen: dict[str, str] = {}
-    for axes, (title, (metric, cost)) in zip(panels, drawn.items(), strict=False):
-        means = table_of(table, metric, cost)
-        seen |= {str(label): str(label) for label in means["label"]}
-        mean_lines(axes, means, styles, opacity=0.1 if bands else 0.0)
-        own = metric_of(table, metric)
-        frame(axes, seen_with_bands(means, own) if bands else means["mean"], own)
-        cost_axis(axes, cost, means["cost"], room=7)
-        named = title + ("" if ylabel else unit_of(own) * ("(" not in title))
-        axes.set_title(wrapped_to_width(named, figure.get_figwidth() / columns - 0.45))
-        plain_axes(axes)
-    for axes in panels[len(drawn) :]:
-        axes.set_axis_off()
-    if ylabel:
-        figure.supylabel(wrapped_to_width(ylabel, 1.9 * rows), fontsize=NORMAL)
-    height = legend(figure, styles, {label: seen[label] for label in styles if label in seen})
-    figure.set_figheight(figure.get_figheight() + height)
-    return figure
-
-
-def passes_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | None:
-    """What more passes give: the area under the curve by mc_iters, and the ranking's stability; None if unknown."""
-    arms = arms_of(table)
-    others = arms["label"].str.replace(r", mc_iters=[^,]+", "", regex=True)
-    varied = {str(name): own for name, own in arms.groupby(others, sort=False) if own["mc_iters"].nunique() > 1}
-    stem = "stability/kendall_at_"
-    names = [name for name in table["metric"].unique() if name.startswith(stem)]
-    stable = table[table["metric"].isin(names) & table["value"].notna() & ~table["ceiling"]]
-    panels = [*(["areas"] if varied else []), *(["stability"] if len(stable) else [])]
-    if not panels:
-        return None
-    figure = Figure(figsize=(PAGE if len(panels) > 1 else COLUMN, 2.2), layout="constrained")
-    drawn = dict(zip(panels, figure.subplots(1, len(panels), squeeze=False).ravel(), strict=True))
-    styles, height = styles_of(table), 0.0
-    seen: dict[str, str] = {}
-    for axes in drawn.values():
-        axes.set_xlabel("passes (count)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if "areas" in drawn:
-        height += _areas(drawn["areas"], varied, summary(areas(table, metric, cost)), styles)
-        drawn["areas"].set_ylabel(wrapped_to_width(f"mean {metric} of the curve", 1.7))
-    if "stability" in drawn:
-        counts = stable["metric"].str.removeprefix(stem).astype(int)
-        means = stable.assign(cost=counts).groupby(["label", "cost"], as_index=False).agg(mean=("value", "mean"))
-        mean_lines(drawn["stability"], means, styles, opacity=0.0)
-        frame(drawn["stability"], means["mean"], metric_of(table, names[0]))
-        seen = {label: label for label in styles if label in set(means["label"])}
-        drawn["stability"].set_ylabel("Kendall's τ with all passes")
-    for axes in drawn.values():
-        plain_axes(axes)
-    if seen:
-        height += legend(figure, styles, seen)
-    figure.set_figheight(2.2 + height)
-    return figure
-
-
-def _areas(axes: Axes, varied: Mapping[str, pd.DataFrame], scores: pd.DataFrame, styles: Mapping[str, Style]) -> float:
-    """A line over mc_iters for the arms that differ in nothing else; returns the inches of its names above the axes."""
-    found = scores.set_index("label")
-    half_widths = banded(found)["high"] - banded(found)["mean"]
-    for number, (name, arms) in enumerate(varied.items()):
-        own = arms.sort_values("mc_iters")
-        half = own["label"].map(half_widths)
-        style = styles[str(own["label"].iloc[0])]
-        axes.errorbar(
-            own["mc_iters"], own["label"].map(found["mean"]), half, capsize=2, label=wrapped_to_width(name, 2.3, SMALL),
-            **(style.line() | {"linestyle": DASHES[number % len(DASHES)]}),
-        )  # fmt: skip
-    names = axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=SMALL, frameon=False, handlelength=3.2)
-    return 0.05 + LINE * sum(text.get_text().count("\n") + 1 for text in names.get_texts())
+CURVES_CAPTION = (
+    f"Learning curves: the mean over the runs, with its 95 % t interval where there are at least {BANDED}; thin lines "
+    "are single runs. Arms with one curve share a line, in pieces of their colours."
+)
+SAVING_CAPTION = (
+    "Label saving: the share of random's labels that an arm needs to reach 90, 95 and 100 % of the reference score, on "
+    "mean curves joined by straight lines; bars are 95 % bootstrap intervals over paired runs. Open arrows are bounds, "
+    "where one of the two does not get there."
+)
+GAINS_CAPTION = (
+    "The paired difference in the mean height of the learning curve (area by width), with 95 % t intervals where there "
+    f"are at least {BANDED} pairs; * marks what is significant by Wilcoxon's exact test after Holm's correction."
+)
+PENALTY_CAPTION = (
+    "Pairwise penalty matrix (BADGE): the share of rounds in which the row is significantly better than the column, by "
+    "paired t-tests without correction for their number."
+)
+RANKS_CAPTION = (
+    "Mean ranks over the runs, at every cost and of the whole curve, with 95 % bootstrap intervals where there are at "
+    f"least {BANDED} runs."
+)
+CLASSES_CAPTION = (
+    f"The same per class: means, with 95 % t intervals from {BANDED} runs on, cut where they hide the means."
+)
+COSTS_CAPTION = "The same over every recorded cost of the labels."
+EFFORT_CAPTION = "Effort of a round: mean seconds and peak memory."
+AGREEMENT_CAPTION = (
+    "What the other heuristics would have asked, had they scored the same units: the share of the asked units that is "
+    "also among their best. Light grey: the arm's own heuristic, or one that had no scores in that round."
+)
+PASSES_CAPTION = "Sensitivity to the number of passes; lines join arms that differ in mc_iters alone."
+SHARES_CAPTION = "The share of each class among the pixels that each round asked about."

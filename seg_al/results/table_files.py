@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from seg_al.core import CostUnit
+from seg_al.results.arm_statistics import areas, finals, summary
 from seg_al.results.comparable import check_comparable
 from seg_al.results.curves import table_of
 from seg_al.results.metrics import class_metrics
-from seg_al.results.ranks import grid_of, mean_ranks, penalties
+from seg_al.results.ranks import aligned_arms, mean_ranks, penalties
 from seg_al.results.records import Study
 from seg_al.results.savings import savings
-from seg_al.results.statistics import areas, finals, summary
 from seg_al.results.tables import (
     against_random,
     comparisons_shown,
@@ -90,7 +90,7 @@ def _order(study: Study, metric: str, cost: CostUnit) -> Iterator[Table]:
     if len(study.arms) < 2:
         return
     try:
-        grid = grid_of(study.table, metric, cost)
+        grid = aligned_arms(study.table, metric, cost)
     except ValueError as error:
         log.warning("no tables of penalties and ranks: %s", error)
         return

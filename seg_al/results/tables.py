@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from seg_al.core import CostUnit, Metric
+from seg_al.results.arm_statistics import all_pairs, areas, comparisons, finals, summary
 from seg_al.results.curves import baseline_of
 from seg_al.results.ranks import Ranks
 from seg_al.results.records import Study
 from seg_al.results.savings import saving_interval
-from seg_al.results.statistics import all_pairs, areas, comparisons, finals, summary
 
 MAIN = ("arm", "n", "area", "area (log cost)", "final", "% of full", "asking (s)", "peak (MiB)")
 

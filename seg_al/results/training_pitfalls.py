@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from seg_al.results.arms import amount
-from seg_al.results.check import Check, Verdict, told, values
+from seg_al.results.arms import readable_cost
+from seg_al.results.pitfall_check import Check, Verdict, setting_of, values
 from seg_al.results.records import Record, Study
 
 ENOUGH = 16
@@ -41,11 +41,11 @@ def _val_is_small(study: Study, asking: Sequence[Record], first: float) -> Check
     if not sizes:
         return Check(claim, "unknown", "Neither the runs nor their configs state the number of validation images.")
     val, last = max(sizes), float(study.table.loc[~study.table["ceiling"], "images"].max())
-    unused = all(told(record, "trainer.validation.keep") == "last" for record in asking)
+    unused = all(setting_of(record, "trainer.validation.keep") == "last" for record in asking)
     use = "are only reported" if unused else "choose checkpoints"
     text = (
         f"{val:g} validation images {use}, labelled apart from the pool's cost; the first labelled set has "
-        f"{amount(first)} and the last {amount(last)}."
+        f"{readable_cost(first)} and the last {readable_cost(last)}."
     )
     if val > last:
         text += " Val holds more labels than the pool ever gave."
@@ -57,7 +57,9 @@ def _val_is_small(study: Study, asking: Sequence[Record], first: float) -> Check
 def _test_is_unseen(asking: Sequence[Record]) -> Check:
     return Check(
         "No test image chose a checkpoint, a query or a setting inside a run",
-        "yes" if all(told(record, "trainer.validation.keep") in ("val", "last") for record in asking) else "unknown",
+        "yes"
+        if all(setting_of(record, "trainer.validation.keep") in ("val", "last") for record in asking)
+        else "unknown",
         "Checkpoints are chosen by " + values(asking, "trainer.validation.keep") + "; the harness scores no test "
         "image for a query. Whether a person tuned on the test set, no record tells.",
     )
@@ -66,7 +68,7 @@ def _test_is_unseen(asking: Sequence[Record]) -> Check:
 def _tuned(asking: Sequence[Record], first: float) -> Check:
     text = (
         f"No record tells how trainer={values(asking, 'trainer')} came about. Look whether its learning rate, steps "
-        f"and augmentation were chosen on val, for random too, with as few as {amount(first)} labelled images: what "
+        f"and augmentation were chosen on val, for random too, with as few as {readable_cost(first)} labelled images: what "
         "suits the whole pool need not suit where curves begin (arXiv 2301.10625)."
     )
     return Check("The trainer was tuned at the starting budget, once for all arms", "unknown", text)
@@ -74,7 +76,7 @@ def _tuned(asking: Sequence[Record], first: float) -> Check:
 
 def _steps(asking: Sequence[Record]) -> Check:
     claim = "Rounds train for a fixed number of steps, however much is labelled"
-    epochs = [told(record, "trainer.pace.epochs") for record in asking]
+    epochs = [setting_of(record, "trainer.pace.epochs") for record in asking]
     if None in epochs:
         return Check(claim, "unknown", "The configs state no trainer.pace.epochs.")
     text = f"trainer.pace.steps={values(asking, 'trainer.pace.steps')}, epochs={values(asking, 'trainer.pace.epochs')}."
@@ -84,7 +86,7 @@ def _steps(asking: Sequence[Record]) -> Check:
 
 
 def _restarts(asking: Sequence[Record]) -> Check:
-    starts = [told(record, "trainer.start") for record in asking]
+    starts = [setting_of(record, "trainer.start") for record in asking]
     text = f"trainer.start={values(asking, 'trainer.start')}; optimizer and schedule restart each round in any case."
     verdict: Verdict = "unknown" if None in starts else "yes" if all(start == "fresh" for start in starts) else "no"
     return Check("Every round trains from fresh weights", verdict, text)
@@ -92,10 +94,8 @@ def _restarts(asking: Sequence[Record]) -> Check:
 
 def _batches(asking: Sequence[Record], first: float) -> Check:
     claim = "Batches hold enough different images for statistics of their own (BatchNorm)"
-    sizes = [told(record, "trainer.batch_size") for record in asking]
-    text = (
-        f"trainer.batch_size={values(asking, 'trainer.batch_size')}; the first labelled set has {amount(first)} images."
-    )
+    sizes = [setting_of(record, "trainer.batch_size") for record in asking]
+    text = f"trainer.batch_size={values(asking, 'trainer.batch_size')}; the first labelled set has {readable_cost(first)} images."
     if all(isinstance(size, int) and size >= ENOUGH for size in sizes) and first >= ENOUGH:
         return Check(claim, "yes", text)
     return Check(

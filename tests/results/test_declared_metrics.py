@@ -19,14 +19,14 @@ from seg_al.recording.metric_declarations import DECLARATIONS, NOTE, declare, de
 from seg_al.recording.recorder import told
 from seg_al.results.figures import curves_figure
 from seg_al.results.metrics import class_metrics
+from seg_al.results.panel_figures import per_class_figure
 from seg_al.results.pitfalls import checklist
-from seg_al.results.plates import plates
 from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.records import Study
 from seg_al.results.report import findings_of
 from seg_al.results.savings import savings
-from seg_al.results.sources import metric_from
-from seg_al.results.study_figures import per_class_figure
+from seg_al.results.script_arguments import metric_from
+from seg_al.results.study_figures import study_figures
 from seg_al.results.table_files import write_tables
 
 ERROR = "test/count_error"
@@ -117,7 +117,7 @@ def test_every_check_and_every_figure_of_the_report_can_be_made(runs: Path) -> N
     study = folder_study([runs])
     verdicts = {check.claim: check.verdict for check in checklist(study, ERROR, "images")}
     assert verdicts["No arm ends above the network trained on the whole pool by more than chance"] == "yes"
-    assert "label_saving" in [plate.name for plate in plates(study, ERROR, "images")]
+    assert "label_saving" in [figure.name for figure in study_figures(study, ERROR, "images")]
 
 
 def test_a_tracker_is_told_the_area_under_the_curve_of_what_declares_it(runs: Path) -> None:

@@ -15,18 +15,18 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from seg_al.recording.pictures.print_style import cost_axis, wrapped
+from seg_al.results.arm_statistics import areas
 from seg_al.results.arm_styles import styles_of
 from seg_al.results.comparison_figures import (
-    agreement_figure,
+    agreement_over_rounds_figure,
     gains_figure,
     penalties_figure,
     ranks_figure,
     savings_figure,
 )
 from seg_al.results.figures import curves_figure
-from seg_al.results.ranks import grid_of, mean_ranks, penalties, rank_rounds
-from seg_al.results.statistics import areas
-from seg_al.results.study_figures import cost_axes_figure, passes_figure, per_class_figure
+from seg_al.results.panel_figures import cost_axes_figure, passes_figure, per_class_figure
+from seg_al.results.ranks import aligned_arms, mean_ranks, penalties, rank_rounds
 from seg_al.results.tables import every_pair
 
 METRICS = {"test/dice": 0.5, "test/dice_background": 0.6, "test/dice_gland": 0.4, "stability/kendall_at_5": 0.8}
@@ -63,7 +63,7 @@ def with_full_data(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def compared(table: pd.DataFrame, name: str) -> Figure | None:
-    styles, scores, grid = styles_of(table), areas(table, "test/dice", "images"), grid_of(table, "test/dice")
+    styles, scores, grid = styles_of(table), areas(table, "test/dice", "images"), aligned_arms(table, "test/dice")
     saved = {"n": 3, "low": 0.7, "high": 0.9, "cost": 9.0, "bound": np.nan, "at_start": 0, "reference": "random's last"}
     rows = [saved | {"label": label, "target": at, "share": 0.8} for label in styles for at in (0.9, 0.95, 1.0)]
     figures = {
@@ -79,7 +79,7 @@ FIGURES: dict[str, Callable[[pd.DataFrame], Figure | None]] = {
     "curves": lambda table: curves_figure(with_full_data(table), "test/dice", "images", ["bald: lacks run 3"]),
     "classes": lambda table: per_class_figure(table, "test/dice", "images"),
     "costs": lambda table: cost_axes_figure(table, "test/dice"),
-    "agreement": agreement_figure,
+    "agreement": agreement_over_rounds_figure,
     "passes": lambda table: passes_figure(table, "test/dice", "images"),
     **{name: partial(compared, name=name) for name in ("differences", "penalties", "ranks", "savings")},
 }
@@ -160,7 +160,7 @@ def test_a_line_of_the_passes_joins_arms_that_differ_in_nothing_else() -> None:
 
 
 def test_agreement_is_told_by_numbers_where_they_fit_and_by_a_colour_bar_elsewhere() -> None:
-    few, many = (agreement_figure(table_of_arms(["bald", "entropy"], rounds)) for rounds in (5, 21))
+    few, many = (agreement_over_rounds_figure(table_of_arms(["bald", "entropy"], rounds)) for rounds in (5, 21))
     assert few is not None
     assert many is not None
     assert [len(axes.texts) for axes in few.axes] == [3 * 4, 3 * 4]  # three others, four rounds that asked

@@ -11,14 +11,14 @@ from test_figures import table_from
 
 from seg_al.core import Metric
 from seg_al.recording.pictures.print_style import frame
+from seg_al.results.arm_statistics import areas
 from seg_al.results.arm_styles import styles_of
 from seg_al.results.comparison_figures import gains_figure
 from seg_al.results.curves import table_of
 from seg_al.results.figures import curves_figure
 from seg_al.results.mean_lines import own_pieces, seen_with_bands
 from seg_al.results.nearest_names import nearest_names
-from seg_al.results.statistics import areas
-from seg_al.results.study_figures import per_class_figure, shares_figure
+from seg_al.results.panel_figures import per_class_figure, shares_figure
 from seg_al.results.tables import every_pair
 
 SHARE = Metric("dice", lowest=0, highest=1)

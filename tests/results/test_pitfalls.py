@@ -13,10 +13,10 @@ from scipy.stats import ttest_ind
 
 import run
 from experiments import TINY, composed
-from seg_al.results.check import Check
 from seg_al.results.commands import ceiling_command, command, hydra_value, random_command
+from seg_al.results.pitfall_check import Check
 from seg_al.results.pitfalls import TIED, checklist
-from seg_al.results.records import Point, Record, Study, record_of, study_of
+from seg_al.results.records import Point, Record, Study, record_of, study_of_records
 from seg_al.running.identity import place_of
 
 BASE = {
@@ -35,7 +35,9 @@ def record(label: str, number: int, scores: list[float], settings: Mapping[str, 
 
 def check_of(records: list[Record], words: str, metric: str = "test/dice") -> Check:
     (found,) = [
-        check for check in checklist(study_of(records, {}, [], "here"), metric, "images") if words in check.claim
+        check
+        for check in checklist(study_of_records(records, {}, [], "here"), metric, "images")
+        if words in check.claim
     ]
     return found
 
@@ -84,7 +86,7 @@ def test_of_an_error_less_is_better_for_ceilings_and_collapses() -> None:
     )
 
 
-def told(one: Record, last: Mapping[str, float]) -> Record:
+def with_metrics(one: Record, last: Mapping[str, float]) -> Record:
     """The run with more metrics in its last round."""
     point = replace(one.points[-1], metrics={**one.points[-1].metrics, **last})
     return replace(one, points=(*one.points[:-1], point))
@@ -93,23 +95,24 @@ def told(one: Record, last: Mapping[str, float]) -> Record:
 def test_a_round_whose_scores_all_tie_is_no_question_of_its_heuristic() -> None:
     runs = [*arm("random", [0.8, 0.8]), *arm("maskal", [0.8, 0.8])]
     assert check_of(runs, "collapsed").verdict == "yes"
-    random = [told(runs[0], {TIED: 1.0}), *runs[1:]]
+    random = [with_metrics(runs[0], {TIED: 1.0}), *runs[1:]]
     assert check_of(random, "collapsed").verdict == "yes"  # chance is what it is for
-    found = check_of([*runs[:3], told(runs[3], {TIED: 1.0})], "collapsed")
+    found = check_of([*runs[:3], with_metrics(runs[3], {TIED: 1.0})], "collapsed")
     assert (found.verdict, found.because) == (
         "no",
         "All scores were equal, so that chance asked and not the heuristic, in maskal run 1 (round 1).",
     )
-    both = check_of([*runs[:2], told(runs[2], {TIED: 1.0, "test/dice": 0.1}), runs[3]], "collapsed")
+    both = check_of([*runs[:2], with_metrics(runs[2], {TIED: 1.0, "test/dice": 0.1}), runs[3]], "collapsed")
     assert "below half of its arm's median: maskal run 0" in both.because
     assert both.because.endswith("in maskal run 0 (round 1).")
 
 
 def test_an_ap_that_cannot_be_one_says_what_it_can_be() -> None:
     runs = [
-        told(one, {"test/ap": 0.5, "test/perfect_ap": 0.7624, "test/bbox_ap": 0.6}) for one in arm("random", [0.5, 0.6])
+        with_metrics(one, {"test/ap": 0.5, "test/perfect_ap": 0.7624, "test/bbox_ap": 0.6})
+        for one in arm("random", [0.5, 0.6])
     ]
-    study = study_of(runs, {}, [], "here")
+    study = study_of_records(runs, {}, [], "here")
     for metric in ("test/ap", "test/bbox_ap"):
         (found,) = [check for check in checklist(study, metric, "images") if "A perfect prediction" in check.claim]
         assert found.verdict == "no"
@@ -122,20 +125,20 @@ def test_an_ap_that_cannot_be_one_says_what_it_can_be() -> None:
 def test_the_size_of_val_is_read_from_the_runs_and_compared_with_what_the_pool_gave() -> None:
     runs = arm("random", [0.5, 0.6])  # 4 images, then 6
     assert check_of(runs, "validation set").verdict == "unknown"
-    found = check_of([told(one, {"val/images": 17.0}) for one in runs], "validation set")
+    found = check_of([with_metrics(one, {"val/images": 17.0}) for one in runs], "validation set")
     assert (found.verdict, found.because) == (
         "no",
         "17 validation images choose checkpoints, labelled apart from the pool's cost; the first labelled set has 4 "
         "and the last 6. Val holds more labels than the pool ever gave. Count them among the labels, or lower "
         "dataset.val.",
     )
-    small = check_of([told(one, {"val/images": 4.0}) for one in runs], "validation set")
+    small = check_of([with_metrics(one, {"val/images": 4.0}) for one in runs], "validation set")
     assert small.verdict == "yes"
-    between = check_of([told(one, {"val/images": 5.0}) for one in runs], "validation set")
+    between = check_of([with_metrics(one, {"val/images": 5.0}) for one in runs], "validation set")
     assert between.verdict == "no"
     assert "ever gave" not in between.because
     last = [record("random", 0, [0.5, 0.6], {"trainer.validation.keep": "last"})]
-    unused = check_of([told(one, {"val/images": 17.0}) for one in last], "validation set")
+    unused = check_of([with_metrics(one, {"val/images": 17.0}) for one in last], "validation set")
     assert unused.verdict == "yes"
     assert unused.because.startswith("17 validation images are only reported")
     old = [record("random", 0, [0.5], {"dataset.val": 9})]
@@ -223,7 +226,7 @@ def study_composed(*words: str) -> tuple[Study, str]:
     points = [Point(0, {"images": 2.0}, {"test/dice": 0.5})]
     made = record_of("here", config, points, True, 0.0, folder.name)
     beside = [record("bald", 0, [0.5])] if made.ceiling else []
-    return study_of([made, *beside], {}, [], "here"), str(folder)
+    return study_of_records([made, *beside], {}, [], "here"), str(folder)
 
 
 def words_of(line: str) -> list[str]:
@@ -244,10 +247,10 @@ def test_the_printed_commands_make_what_is_missing() -> None:
     (ceiling,) = [one for one in full_study.records if one.ceiling]
     assert ceiling.setup == study.records[0].setup
     assert ceiling.settings["rounds"] == 1
-    both = study_of([*study.records, ceiling], {}, [], "here")
+    both = study_of_records([*study.records, ceiling], {}, [], "here")
     assert both.ceiling_score(both.arms[0], "test/dice") == 0.5
     random_study, _ = study_composed(*words_of(random_command(study, study.labels[0])))
-    both = study_of([*study.records, *random_study.records], {}, [], "here")
+    both = study_of_records([*study.records, *random_study.records], {}, [], "here")
     assert both.arms == ("random", "entropy")  # which differ in nothing else
     claims = {check.claim: check.verdict for check in checklist(both, "test/dice", "images")}
     assert claims["Every arm has a random arm to be compared with"] == "yes"
@@ -255,7 +258,7 @@ def test_the_printed_commands_make_what_is_missing() -> None:
 
 def test_runs_whose_details_go_with_the_run_have_a_command_each() -> None:
     runs = [record("bald", number, [0.5], {"dataset.split_file": f"split{number}.json"}) for number in (0, 1)]
-    study = study_of(runs, {}, [], "here")
+    study = study_of_records(runs, {}, [], "here")
     first, second = command(study, "bald", {}).split(" && ")
     assert first.endswith("cost=images run=0 ++dataset.split_file=split0.json")
     assert second.endswith("cost=images run=1 ++dataset.split_file=split1.json")

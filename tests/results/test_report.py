@@ -18,13 +18,13 @@ from matplotlib.image import imread
 from scripts import plot_study, report
 from scripts.benchmark_results import write_folders
 from seg_al.core import Metric
-from seg_al.results.check import Check
+from seg_al.results.arm_statistics import areas
+from seg_al.results.pitfall_check import Check
 from seg_al.results.pitfalls import checklist
 from seg_al.results.reader import folder_study
 from seg_al.results.records import Study
 from seg_al.results.report import findings_of, lead_of, write_report
 from seg_al.results.savings import savings
-from seg_al.results.statistics import areas
 from seg_al.results.table_files import latex, write_tables
 from seg_al.results.tables import against_random, main_shown, main_table, star_of
 
@@ -294,11 +294,11 @@ def test_what_was_not_compared_is_told_for_what_it_is(copied: Path) -> None:
     rename(without, "test/dice", "test/ap")
     for path in without.glob("*-random-*/rounds/*/metrics.json"):
         path.write_text(path.read_text().replace('"test/ap"', '"test/dice"'))
-    told = findings_of(folder_study([without]), "test/ap", "images")
-    assert told[0] == "No arm and its random arm both have test/ap: nothing here tells whether asking beats chance."
+    findings = findings_of(folder_study([without]), "test/ap", "images")
+    assert findings[0] == "No arm and its random arm both have test/ap: nothing here tells whether asking beats chance."
     keep(copied, "random")
-    told = findings_of(folder_study([copied]), "test/dice", "images")
-    assert told == ["random: there is no other arm to compare with it."]
+    findings = findings_of(folder_study([copied]), "test/dice", "images")
+    assert findings == ["random: there is no other arm to compare with it."]
 
 
 def test_the_scripts_fail_with_a_sentence(

@@ -22,7 +22,7 @@ from statsmodels.stats.power import TTestPower
 
 from seg_al.core import CostUnit
 from seg_al.measuring.curve import Curve, Scale
-from seg_al.results.arms import amount
+from seg_al.results.arms import readable_cost
 from seg_al.results.curves import LEVEL, curves_of, half_width
 
 ALPHA = 1 - LEVEL
@@ -44,8 +44,8 @@ def areas(table: pd.DataFrame, metric: str, cost: CostUnit = "images", scale: Sc
     low, high = span(arms)
     if high < low:
         raise ValueError(
-            f"the arms were evaluated at {cost} that do not overlap (one begins at {amount(low)}, another ends at "
-            f"{amount(high)}), so that no area is common: compare fewer arms with --where, or another --cost"
+            f"the arms were evaluated at {cost} that do not overlap (one begins at {readable_cost(low)}, another ends at "
+            f"{readable_cost(high)}), so that no area is common: compare fewer arms with --where, or another --cost"
         )
     return _scores(arms, lambda curve: curve.area(low, high, scale))
 

@@ -26,7 +26,7 @@ class Check:
     """What makes the runs that it lacks, where a command does."""
 
 
-def told(record: Record, key: str) -> Any:
+def setting_of(record: Record, key: str) -> Any:
     """The setting; None where the config does not state it."""
     return record.settings.get(key)
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def study_from(arguments: argparse.Namespace) -> Study:
+def study_from_arguments(arguments: argparse.Namespace) -> Study:
     """The study that the arguments name. Raises ValueError saying what is there instead."""
     where = filters(arguments.where)
     if arguments.mongo:

@@ -12,9 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
 from seg_al.measuring.curve import Curve
-from seg_al.results.ranks import Grid, mean_ranks, penalties, rank_rounds
-from seg_al.results.savings import Fixed, ShareOfFull, ShareOfLast, saving, saving_as_text, tail_of
-from seg_al.results.statistics import (
+from seg_al.results.arm_statistics import (
     all_pairs,
     comparisons,
     detectable,
@@ -25,6 +23,8 @@ from seg_al.results.statistics import (
     summary,
     wilcoxon_p,
 )
+from seg_al.results.ranks import AlignedArms, mean_ranks, penalties, rank_rounds
+from seg_al.results.savings import Fixed, ShareOfFull, ShareOfLast, saving, saving_as_text, tail_of
 
 RNG = np.random.default_rng(3)
 
@@ -295,7 +295,7 @@ def test_a_saving_reads_as_a_sentence() -> None:
 def test_penalties_count_the_rounds_that_a_paired_t_test_finds() -> None:
     values = RNG.normal(0.5, 0.01, (3, 6, 5))
     values[1, :, 2:] += 0.05  # ahead in three of four rounds after the first
-    grid = Grid(("random", "bald", "margin"), tuple(range(6)), np.arange(5.0), values)
+    grid = AlignedArms(("random", "bald", "margin"), tuple(range(6)), np.arange(5.0), values)
     table = penalties(grid).set_index(["label", "other"])
     for one, first in enumerate(grid.labels):
         for two, second in enumerate(grid.labels):
@@ -304,13 +304,15 @@ def test_penalties_count_the_rounds_that_a_paired_t_test_finds() -> None:
                 wins = np.mean([result.pvalue <= 0.05 and result.statistic > 0 for result in found])
                 assert table.loc[(first, second), "share"] == pytest.approx(wins)
     assert table.loc[("bald", "random"), "share_holm"] == pytest.approx(0.75)
-    assert penalties(Grid(("a", "b"), (0,), np.arange(5.0), values[:2, :1]))["share"].isna().all()
-    equal = Grid(("a", "b"), (0, 1), np.arange(3.0), np.full((2, 2, 3), 0.5))
+    assert penalties(AlignedArms(("a", "b"), (0,), np.arange(5.0), values[:2, :1]))["share"].isna().all()
+    equal = AlignedArms(("a", "b"), (0, 1), np.arange(3.0), np.full((2, 2, 3), 0.5))
     assert (penalties(equal)["share"] == 0).all()
 
 
 def test_equal_arms_beat_each_other_in_a_fortieth_of_the_rounds() -> None:
-    grid = Grid(("a", "b"), tuple(range(6)), np.arange(4001.0), np.random.default_rng(0).normal(size=(2, 6, 4001)))
+    grid = AlignedArms(
+        ("a", "b"), tuple(range(6)), np.arange(4001.0), np.random.default_rng(0).normal(size=(2, 6, 4001))
+    )
     assert penalties(grid)["share"].mean() == pytest.approx(0.025, abs=0.006)
     assert penalties(grid)["share_holm"].max() <= 0.001
 
@@ -325,5 +327,7 @@ def test_ranks_follow_friedman_and_demsar() -> None:
     assert ranks.critical == pytest.approx(2.569 * math.sqrt(4 * 5 / (6 * 12)), abs=1e-3)  # Demsar, table 5: q 2.569
     assert (ranks.table["low"] <= ranks.table["rank"]).all()
     assert (ranks.table["rank"] <= ranks.table["high"]).all()
-    tied = Grid(("a", "b", "c"), (0, 1), np.array([1.0]), np.array([[[0.9], [0.9]], [[0.5], [0.5]], [[0.5], [0.5]]]))
+    tied = AlignedArms(
+        ("a", "b", "c"), (0, 1), np.array([1.0]), np.array([[[0.9], [0.9]], [[0.5], [0.5]], [[0.5], [0.5]]])
+    )
     assert list(rank_rounds(tied)["rank"]) == [1.0, 2.5, 2.5]
