@@ -25,7 +25,7 @@ import pandas as pd
 import pymongo
 
 from seg_al.results.reader import folder_study, mongo_study
-from seg_al.results.records import Study
+from seg_al.results.study import Study
 from seg_al.results.study_figures import study_figures
 from seg_al.results.table_files import write_tables
 from seg_al.tracking.local_port import HOST

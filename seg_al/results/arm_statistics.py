@@ -44,8 +44,8 @@ def areas(table: pd.DataFrame, metric: str, cost: CostUnit = "images", scale: Sc
     low, high = span(arms)
     if high < low:
         raise ValueError(
-            f"the arms were evaluated at {cost} that do not overlap (one begins at {readable_cost(low)}, another ends at "
-            f"{readable_cost(high)}), so that no area is common: compare fewer arms with --where, or another --cost"
+            f"the arms were evaluated at {cost} that do not overlap (one begins at {readable_cost(low)}, another ends "
+            f"at {readable_cost(high)}), so that no area is common: compare fewer arms with --where, or another --cost"
         )
     return _scores(arms, lambda curve: curve.area(low, high, scale))
 

@@ -1,6 +1,6 @@
 """What tells the arms of a comparison apart, and what keeps them from being comparable.
 
-An arm is every run that differs in nothing but `run`. Arms are named by `labels`, and `missing` names the runs
+An arm is every run that differs in nothing but `run`. Arms are named by `arm_names`, and `missing` names the runs
 that an arm lacks or that are not like the others.
 """
 
@@ -25,7 +25,7 @@ CIRCUMSTANCE = (*FREE, "identity")
 """Top-level settings that do not decide the numbers of a round, and so never tell two arms apart."""
 
 
-def shown(value: object) -> str:
+def as_typed(value: object) -> str:
     """A setting as a person would type it on the command line."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
@@ -35,7 +35,7 @@ def readable_cost(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+def arm_names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """What tells each run's arm apart: its heuristic, and every other setting in which the arms differ.
 
     A detail ("model.width") counts only where it splits what the names before it leave together, so that the
@@ -46,7 +46,7 @@ def labels(settings: Sequence[Mapping[str, Any]]) -> list[str]:
         top, leaf = key.partition(".")[0], key.rpartition(".")[2]
         if leaf in REPETITION or top in CIRCUMSTANCE or _follows_run(settings, key):
             continue
-        values = [shown(one[key]) if key in one else None for one in settings]
+        values = [as_typed(one[key]) if key in one else None for one in settings]
         groups = list(names) if "." in key else [""] * len(names)
         for group in dict.fromkeys(groups):
             members = [index for index, other in enumerate(groups) if other == group]

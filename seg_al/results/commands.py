@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from seg_al.results.arms import CIRCUMSTANCE, REPETITION
-from seg_al.results.records import Record, Study
+from seg_al.results.records import Record
+from seg_al.results.study import Study
 from seg_al.running.groups import GROUPS
 from seg_al.running.settings import Settings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seg_al.results.records import Study
+from seg_al.results.study import Study
 
 
 def check_comparable(study: Study) -> None:

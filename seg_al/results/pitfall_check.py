@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from seg_al.results.arms import shown
+from seg_al.results.arms import as_typed
 from seg_al.results.records import Record
 
 Verdict = Literal["yes", "no", "unknown"]
@@ -33,4 +33,4 @@ def setting_of(record: Record, key: str) -> Any:
 
 def values(records: Sequence[Record], key: str) -> str:
     """All values of a setting, for a sentence."""
-    return " and ".join(sorted({shown(record.settings.get(key, "not stated")) for record in records}))
+    return " and ".join(sorted({as_typed(record.settings.get(key, "not stated")) for record in records}))

@@ -16,11 +16,12 @@ from scipy.special import stdtrit
 
 from seg_al.core import COST_UNITS, CostUnit
 from seg_al.results.arm_statistics import pairs_for_a_star
-from seg_al.results.arms import missing, shown
+from seg_al.results.arms import as_typed, missing
 from seg_al.results.commands import ceiling_command, random_command
 from seg_al.results.curves import LEVEL, baseline_of, curves_of, points_of
 from seg_al.results.pitfall_check import Check, values
-from seg_al.results.records import Record, Study
+from seg_al.results.records import Record
+from seg_al.results.study import Study
 from seg_al.results.training_pitfalls import training_checks
 
 TIED = "asked/all_scores_equal"
@@ -114,7 +115,7 @@ def _excess(scores: Sequence[float], others: Sequence[float]) -> tuple[float, fl
 
 
 def _one_dataset(asking: Sequence[Record]) -> Check:
-    names = sorted({shown(record.settings.get("dataset")) for record in asking})
+    names = sorted({as_typed(record.settings.get("dataset")) for record in asking})
     claim = "All arms are of one dataset, as scores of different test images do not compare"
     if len(names) == 1:
         return Check(claim, "yes", f"dataset={names[0]}.")
@@ -226,7 +227,7 @@ def _random_for_foreground(study: Study) -> Check:
 def _breadth(asking: Sequence[Record]) -> Iterator[Check]:
     axes = (("datasets", "dataset", 3), ("starting sets", "initial", 2), ("query sizes", "budget", 2))
     for name, key, least in axes:
-        found = {shown(record.settings.get(key)) for record in asking}
+        found = {as_typed(record.settings.get(key)) for record in asking}
         text = f"{key}={', '.join(sorted(found))}: conclusions hold for {'this' if len(found) == 1 else 'these'} alone."
         yield Check(f"Several {name} ({least} or more)", "yes" if len(found) >= least else "no", text)
 

@@ -20,8 +20,9 @@ from seg_al.measuring.curve import AREA
 from seg_al.measuring.declarations import EVERY
 from seg_al.recording.metric_declarations import NOTE, metrics_of
 from seg_al.results.arms import missing
-from seg_al.results.records import Point, Record, Study, Where, record_of, study_of_records
+from seg_al.results.records import Point, Record, record_of
 from seg_al.results.run_files import number, read_run
+from seg_al.results.study import Study, Where, study_of_records
 
 __all__ = ["folder_study", "missing", "mongo_study", "read_folders", "read_mongo", "run_folders"]
 

@@ -15,15 +15,15 @@ from markupsafe import Markup, escape
 
 from seg_al.core import CostUnit
 from seg_al.results.arm_statistics import ALPHA, areas, detectable, finals
-from seg_al.results.arms import missing, shown
+from seg_al.results.arms import as_typed, missing
 from seg_al.results.commands import command
 from seg_al.results.comparable import check_comparable
 from seg_al.results.curves import arms_of, baseline_of, is_random
 from seg_al.results.curves import table_of as means_of
 from seg_al.results.pitfall_check import Check
 from seg_al.results.pitfalls import checklist
-from seg_al.results.records import Study
 from seg_al.results.savings import saving_as_text, savings
+from seg_al.results.study import Study
 from seg_al.results.study_figures import study_figures
 from seg_al.results.table_files import latex
 from seg_al.results.tables import (
@@ -110,13 +110,13 @@ def _mark(check: Check) -> str:
 
 def page_title(study: Study, metric: str) -> str:
     """Dataset, model and metric."""
-    names = [", ".join(sorted({shown(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
+    names = [", ".join(sorted({as_typed(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
     return " · ".join([*names, metric])
 
 
 def lead_of(study: Study, metric: str, cost: CostUnit) -> str:
     """What was compared, in a sentence."""
-    names = [", ".join(sorted({shown(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
+    names = [", ".join(sorted({as_typed(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
     runs = len([record for record in study.records if not record.ceiling])
     arms = "; ".join(study.arms[:FEW]) + (f" and {len(study.arms) - FEW} more" if len(study.arms) > FEW else "")
     what = f"Compares {arms}" if len(study.arms) > 1 else f"One arm, {arms}"
@@ -238,6 +238,6 @@ def _settings(study: Study) -> list[tuple[str, str]]:
     records = [record for record in study.records if not record.ceiling]
     rows = []
     for key in sorted({key for record in records for key in record.settings}, key=lambda key: ("." in key, key)):
-        found = list(dict.fromkeys(shown(r.settings.get(key, "–")) for r in records))
+        found = list(dict.fromkeys(as_typed(r.settings.get(key, "–")) for r in records))
         rows.append((key, ", ".join(found) if len(found) <= FEW else f"{len(found)} different values"))
     return rows

@@ -16,7 +16,7 @@ from seg_al.core import CostUnit
 from seg_al.measuring.curve import Curve
 from seg_al.results.arms import readable_cost
 from seg_al.results.curves import LEVEL, baseline_of, curves_of
-from seg_al.results.records import Study
+from seg_al.results.study import Study
 
 TARGETS = (0.90, 0.95, 1.00)
 """Shares of the reference score to be reached."""

@@ -30,8 +30,8 @@ from seg_al.results.figures import curves_figure
 from seg_al.results.mean_lines import BANDED
 from seg_al.results.panel_figures import cost_axes_figure, effort_figure, passes_figure, per_class_figure, shares_figure
 from seg_al.results.ranks import aligned_arms, mean_ranks, penalties, rank_rounds
-from seg_al.results.records import Study
 from seg_al.results.savings import savings
+from seg_al.results.study import Study
 from seg_al.results.tables import against_random, every_pair
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from seg_al.results.comparable import check_comparable
 from seg_al.results.curves import table_of
 from seg_al.results.metrics import class_metrics
 from seg_al.results.ranks import aligned_arms, mean_ranks, penalties
-from seg_al.results.records import Study
 from seg_al.results.savings import savings
+from seg_al.results.study import Study
 from seg_al.results.tables import (
     against_random,
     comparisons_shown,

@@ -12,8 +12,8 @@ from seg_al.core import CostUnit, Metric
 from seg_al.results.arm_statistics import all_pairs, areas, comparisons, finals, summary
 from seg_al.results.curves import baseline_of
 from seg_al.results.ranks import Ranks
-from seg_al.results.records import Study
 from seg_al.results.savings import saving_interval
+from seg_al.results.study import Study
 
 MAIN = ("arm", "n", "area", "area (log cost)", "final", "% of full", "asking (s)", "peak (MiB)")
 

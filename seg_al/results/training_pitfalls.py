@@ -7,7 +7,8 @@ from typing import Any
 
 from seg_al.results.arms import readable_cost
 from seg_al.results.pitfall_check import Check, Verdict, setting_of, values
-from seg_al.results.records import Record, Study
+from seg_al.results.records import Record
+from seg_al.results.study import Study
 
 ENOUGH = 16
 """Images of a batch below which its own statistics cost accuracy (arXiv 1803.08494, table 2)."""
@@ -68,8 +69,8 @@ def _test_is_unseen(asking: Sequence[Record]) -> Check:
 def _tuned(asking: Sequence[Record], first: float) -> Check:
     text = (
         f"No record tells how trainer={values(asking, 'trainer')} came about. Look whether its learning rate, steps "
-        f"and augmentation were chosen on val, for random too, with as few as {readable_cost(first)} labelled images: what "
-        "suits the whole pool need not suit where curves begin (arXiv 2301.10625)."
+        f"and augmentation were chosen on val, for random too, with as few as {readable_cost(first)} labelled images: "
+        "what suits the whole pool need not suit where curves begin (arXiv 2301.10625)."
     )
     return Check("The trainer was tuned at the starting budget, once for all arms", "unknown", text)
 
@@ -95,7 +96,8 @@ def _restarts(asking: Sequence[Record]) -> Check:
 def _batches(asking: Sequence[Record], first: float) -> Check:
     claim = "Batches hold enough different images for statistics of their own (BatchNorm)"
     sizes = [setting_of(record, "trainer.batch_size") for record in asking]
-    text = f"trainer.batch_size={values(asking, 'trainer.batch_size')}; the first labelled set has {readable_cost(first)} images."
+    stated = f"trainer.batch_size={values(asking, 'trainer.batch_size')}"
+    text = f"{stated}; the first labelled set has {readable_cost(first)} images."
     if all(isinstance(size, int) and size >= ENOUGH for size in sizes) and first >= ENOUGH:
         return Check(claim, "yes", text)
     return Check(

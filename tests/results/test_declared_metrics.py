@@ -22,10 +22,10 @@ from seg_al.results.metrics import class_metrics
 from seg_al.results.panel_figures import per_class_figure
 from seg_al.results.pitfalls import checklist
 from seg_al.results.reader import folder_study, mongo_study
-from seg_al.results.records import Study
 from seg_al.results.report import findings_of
 from seg_al.results.savings import savings
 from seg_al.results.script_arguments import metric_from
+from seg_al.results.study import Study
 from seg_al.results.study_figures import study_figures
 from seg_al.results.table_files import write_tables
 

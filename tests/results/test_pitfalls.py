@@ -16,7 +16,8 @@ from experiments import TINY, composed
 from seg_al.results.commands import ceiling_command, command, hydra_value, random_command
 from seg_al.results.pitfall_check import Check
 from seg_al.results.pitfalls import TIED, checklist
-from seg_al.results.records import Point, Record, Study, record_of, study_of_records
+from seg_al.results.records import Point, Record, record_of
+from seg_al.results.study import Study, study_of_records
 from seg_al.running.identity import place_of
 
 BASE = {

@@ -22,9 +22,9 @@ from seg_al.results.arm_statistics import areas
 from seg_al.results.pitfall_check import Check
 from seg_al.results.pitfalls import checklist
 from seg_al.results.reader import folder_study
-from seg_al.results.records import Study
 from seg_al.results.report import findings_of, lead_of, write_report
 from seg_al.results.savings import savings
+from seg_al.results.study import Study
 from seg_al.results.table_files import latex, write_tables
 from seg_al.results.tables import against_random, main_shown, main_table, star_of
 

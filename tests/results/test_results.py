@@ -16,7 +16,7 @@ import pytest
 
 from seg_al.core import COST_UNITS
 from seg_al.recording.files import METRICS, write_record
-from seg_al.results.arms import labels
+from seg_al.results.arms import arm_names
 from seg_al.results.reader import folder_study, missing, read_folders, read_mongo
 
 ROOT = Path(__file__).parents[2]
@@ -92,9 +92,9 @@ def test_labels_show_details_only_where_they_split_an_arm() -> None:
     small = {**shared, "heuristic": "bald", "model": "unet", "model.width": 8}
     wide = {**shared, "heuristic": "bald", "model": "unet", "model.width": 16}
     other = {**shared, "heuristic": "bald", "model": "drn", "model.depth": 3}
-    assert labels([small, wide]) == ["bald, model.width=8", "bald, model.width=16"]
-    assert labels([small, other]) == ["bald, model=unet", "bald, model=drn"]
-    assert labels([small, wide, other]) == [
+    assert arm_names([small, wide]) == ["bald, model.width=8", "bald, model.width=16"]
+    assert arm_names([small, other]) == ["bald, model=unet", "bald, model=drn"]
+    assert arm_names([small, wide, other]) == [
         "bald, model=unet, model.width=8",
         "bald, model=unet, model.width=16",
         "bald, model=drn",
@@ -104,11 +104,11 @@ def test_labels_show_details_only_where_they_split_an_arm() -> None:
 def test_labels_ignore_a_split_file_that_changes_with_the_run_alone() -> None:
     one = {"heuristic": "bald", "run": 0, "dataset.split": "split0.json"}
     two = {"heuristic": "bald", "run": 1, "dataset.split": "split1.json"}
-    assert labels([one, two]) == ["bald", "bald"]
+    assert arm_names([one, two]) == ["bald", "bald"]
     published = {"heuristic": "bald", "run": 1, "dataset.split": "published.json"}
     drawn = {"heuristic": "bald", "run": 0, "dataset.split": "drawn.json"}
-    assert len(set(labels([one, two, {**two, "dataset.split": "published.json"}]))) == 3
-    assert len(set(labels([published, drawn, {**published, "run": 0}]))) == 2
+    assert len(set(arm_names([one, two, {**two, "dataset.split": "published.json"}]))) == 3
+    assert len(set(arm_names([published, drawn, {**published, "run": 0}]))) == 2
 
 
 def test_a_lacking_an_early_and_an_unfinished_run_are_named(tmp_path: Path) -> None:
