@@ -208,7 +208,7 @@ def _counts_all(study: Study, metric: str) -> Iterator[Check]:
     best = study.table.loc[study.table["metric"] == bound, "value"] * own.sign
     if own.bound and len(best):
         meaning = study.metric(bound).meaning
-        text = f"{bound} is {own.sign * best.min():.4f}: {meaning}."
+        text = f"{bound} is {own.sign * best.min():.4f}. It is {meaning}."
         yield Check(f"A perfect prediction would get the best value of {metric}", "no", text)
 
 
