@@ -77,7 +77,7 @@ def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> 
     return composition(ours, cfg.hydra.runtime.choices)
 
 
-def launching(config: DictConfig) -> Launching:
+def launching(config: Any) -> Launching:  # Hydra's own part of a config, as it comes
     values: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
     return Launching(values["launcher"], values["sweeper"], config.mode == RunMode.MULTIRUN, Path(config.sweep.dir))
 
@@ -88,7 +88,7 @@ def words_of(config: DictConfig, loader: ConfigLoader) -> Iterator[Word]:
     for one in OverridesParser.create(loader).parse_overrides([*swept, *config.hydra.overrides.task]):
         numbers, several = one.value(), one.is_sweep_override()
         bounds = (numbers.start, numbers.stop, numbers.step) if isinstance(numbers, RangeSweep) else None
-        values = one.sweep_string_iterator if several else partial(list, [one.get_value_element_as_str()])
+        values: Any = one.sweep_string_iterator if several else partial(list, [one.get_value_element_as_str()])
         yield Word(str(one.input_line), one.get_key_element(), values, several, bounds)
 
 

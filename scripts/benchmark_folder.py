@@ -1,4 +1,4 @@
-"""Times how long a folder of many small images takes to be found, paired and checked; seconds of processor.
+"""Times how long it takes to find, pair and check a folder of many small images, in processor seconds.
 
 python scripts/benchmark_folder.py --files 80000 --masks "*/masks/{name}.*"
 """
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(root: Path, images: int) -> None:
-    """The same two tiny files under many names."""
+    """Writes the same two tiny files under many names."""
     first = {"images": np.zeros((4, 4, 3), dtype=np.uint8), "masks": np.eye(4, dtype=np.uint8)}
     for part, values in first.items():
         folder = root / "train" / part

@@ -1,4 +1,4 @@
-"""What the harness itself costs: sweeps of an experiment whose model, training and data are next to nothing.
+"""Times the harness itself: sweeps of an experiment whose model, training and data cost almost nothing.
 
     python scripts/benchmark_harness.py            # seconds per run beyond imports, with tracking none and file
 
@@ -25,7 +25,7 @@ TINY = [
 
 
 def seconds(folder: Path, runs: int, rounds: int, tracking: str) -> float:
-    """Wall time of a sweep of so many runs."""
+    """Wall time of a sweep of `runs` runs."""
     command = [sys.executable, "run.py", "-m", *TINY, f"dataset.root={folder / 'data'}", f"runs={folder / tracking}",
                f"run=range(0,{runs})", f"rounds={rounds}", f"tracking={tracking}"]  # fmt: skip
     start = time.perf_counter()

@@ -1,9 +1,9 @@
-"""Times what Mask R-CNN needs for its passes against the straightforward way, and measures the memory of both.
+"""Times the passes of Mask R-CNN against the simplest implementation, and measures the memory of both.
 
     python scripts/benchmark_instances.py --out benchmarks/instances
 
 Each side runs in a process of its own, so that its peak of memory is its own; processor seconds of one thread are
-compared, so that what else runs on the machine does not count. Each case says what it must reach. Linux only.
+compared, so that other programs on the machine do not count. Each case states the ratio it must reach. Linux only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from seg_al.tasks.objects.rle import Size
 
 @dataclass(frozen=True)
 class Finding:
-    """One case: both sides in processor seconds and in MiB that they add at their peak to what they begin with."""
+    """One case: for both sides, processor seconds and the MiB that they add at their peak."""
 
     case: str
     ours_s: float
@@ -74,7 +74,7 @@ def nuclei(passes: int, detections: int, count: int, size: Size) -> list[Passed]
 
 
 Groups = list[list[tuple[int, float]]]
-"""Of each object its members: pass and score."""
+"""The members of each object: pass and score."""
 
 
 def matched_in_crops(passes: list[Passed]) -> Groups:
@@ -149,7 +149,7 @@ def resident_mib(field: str) -> float:
 
 
 def measured(work: Callable[[], Any]) -> dict[str, Any]:
-    """Processor seconds of the work, the memory it adds, and what it gives."""
+    """Processor seconds of the work, the memory it adds, and its result."""
     before, start = resident_mib("VmRSS"), time.process_time()
     result = work()
     seconds = time.process_time() - start
@@ -208,7 +208,7 @@ SIDES: dict[str, Callable[[], dict[str, Any]]] = {
     "matching in crops": partial(matching_side, matched_in_crops),
     "matching whole masks": partial(matching_side, matched_by_whole_masks),
 }
-"""What a process of its own can be asked to measure."""
+"""What a child process can measure, by name."""
 
 
 def child(side: str, repeats: int) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def main() -> None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out.with_suffix(".csv"), index=False)
     if not table["passed"].all():
-        sys.exit("a case does not reach what it must")
+        sys.exit("a case does not reach the ratio that it must")
 
 
 if __name__ == "__main__":

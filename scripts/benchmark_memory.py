@@ -1,4 +1,4 @@
-"""Measures the memory of queries, each case in a process of its own: what must not grow does not grow. Linux only.
+"""Measures the memory of queries, each case in a process of its own, where it must not grow. Linux only.
 
 python scripts/benchmark_memory.py --out benchmarks/memory
 """
@@ -42,7 +42,7 @@ CONF = Path(__file__).parents[1] / "conf"
 
 
 class Noise:
-    """A pool of images that are made when looked at."""
+    """A pool of images that are made when they are read."""
 
     def __init__(self, count: int, size: tuple[int, int]) -> None:
         self.names = tuple(f"image_{number:04d}" for number in range(count))
@@ -67,7 +67,7 @@ def resident_mib(field: str) -> float:
 def query(
     pool: Noise, model: Any, classes: int, passes: int, granularity: Any, also: dict[str, Any]
 ) -> dict[str, float]:
-    """Memory that a whole query adds to what the process has when its model has seen one small image."""
+    """Memory that a whole query adds after the model has seen one small image."""
     compute = LocalCompute("cpu", "float32", 1, 0, "auto")
     with torch_seeded("benchmark"):
         model = compute.place(model.eval())

@@ -1,4 +1,4 @@
-"""Times and weighs a query against baal 2.1 and against a plain stack-then-numpy loop; both sides in the same runs.
+"""Compares time and memory of a query with baal 2.1 and with a plain numpy loop over stacked passes, in the same runs.
 
     python scripts/benchmark_query.py --out benchmarks/query        # needs: pip install "seg_al[benchmark]"
 

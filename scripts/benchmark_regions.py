@@ -1,9 +1,9 @@
-"""Times what regions need against the loops that published code has for it; both sides in the same run.
+"""Times the code for regions against the loops of published code; both sides in the same run.
 
     python scripts/benchmark_regions.py --out benchmarks/regions
 
 The sides take turns and medians are compared: processor seconds of one thread, so that what else runs on the machine
-does not count. Each case says what it must reach.
+does not count. Each case states the ratio that it must reach.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Finding:
     wanted: float
     """Least ratio."""
     agree: str
-    """What was compared, and how far apart it is."""
+    """The comparison in words, with the difference."""
     passed: bool
 
 
@@ -163,7 +163,7 @@ def main() -> None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out.with_suffix(".csv"), index=False)
     if not table["passed"].all():
-        sys.exit("a case does not reach what it must")
+        sys.exit("a case does not reach the ratio that it must")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ OTHERS = ("random", "entropy", "bald", "margin", "mean_std", "variation_ratio", 
 
 
 def config_of(heuristic: str, run: int, rounds: int, initial: int | str = START) -> dict[str, Any]:
-    """What a run's config.json holds, in short."""
+    """The config.json of a run, shortened."""
     chosen = {
         "dataset": "glas", "model": "unet", "heuristic": heuristic, "predictor": "mc_dropout", "granularity": "image",
         "selector": "top", "annotator": "oracle", "trainer": "quick", "tracking": "file",
@@ -144,7 +144,7 @@ def store(url: str, study: Study) -> None:
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    """Prints what it took."""
+    """Prints how long the block took."""
     wall, processor = time.perf_counter(), time.process_time()
     yield
     wall, processor = time.perf_counter() - wall, time.process_time() - processor

@@ -1,4 +1,4 @@
-"""Puts baal's heuristics and ours through the same conformance suite and prints what fails on either side.
+"""Checks baal's heuristics and ours with the same conformance suite and prints which checks fail on each side.
 
     pip install -e '.[benchmark]'
     python scripts/check_baal.py
@@ -37,7 +37,7 @@ from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.predictors.class_maps import class_maps_of
 
 LEAST_LOGIT = -30.0
-"""What a network puts out for a class that it is sure is not there; float16 holds it, and exp of it is 1e-13."""
+"""Output of a network for a class that it excludes; float16 can hold it, and its exp is 1e-13."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def logits_of(p: Array) -> Array:
 
 
 def mean_over_classes(scores: Array) -> Array:  # [n, C, H, W] -> [n, H, W]
-    """Variance refuses to be left unreduced, and its own reductions join the pixels too."""
+    """The reduction that baal's Variance needs; its own reductions also join the pixels."""
     mean: Array = scores.mean(axis=1)
     return mean
 
@@ -126,7 +126,7 @@ def baals() -> list[Subject]:
 
 
 def report(subjects: Iterable[Subject]) -> bool:
-    """Prints one row for each subject and below it a line for each check it fails; whether none of ours does."""
+    """Prints a row for each subject and a line for each failed check; returns whether all of ours pass."""
     conform = True
     print(f"{'side':7} {'heuristic':16} {'input':14} passed")
     for subject in subjects:

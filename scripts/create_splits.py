@@ -1,4 +1,4 @@
-"""Writes one split file of GlaS per run, to be reused as dataset.split_file, and prints what is in each.
+"""Writes one split file of GlaS per run, to be used as dataset.split_file, and prints the content of each.
 
 python scripts/create_splits.py --root data/glas --runs 0-4 --val 17 --stratify grade --group patient --out splits/glas
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg_al.datasets.glas import GRADES, TABLE_KEYS, GlaS, read_glas
+from seg_al.datasets.glas import GRADES, GRADE_KEYS, GlaS, read_glas
 from seg_al.datasets.splits import Split, origin_of, write_split
 
 MOST_RUNS = 1000
@@ -21,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", default="data/glas", help="folder of GlaS (default: %(default)s)")
     parser.add_argument("--runs", default="0-4", type=_runs, help="run numbers, such as 0-4 or 0,2,7 (default: 0-4)")
     parser.add_argument("--val", default=17, type=int, help="images of val (default: %(default)s)")
-    parser.add_argument("--stratify", default=["grade"], nargs="*", choices=TABLE_KEYS, help="columns (default: grade)")
-    parser.add_argument("--group", choices=TABLE_KEYS, help="a column whose groups stay together (default: none)")
+    parser.add_argument("--stratify", default=["grade"], nargs="*", choices=GRADE_KEYS, help="columns (default: grade)")
+    parser.add_argument("--group", choices=GRADE_KEYS, help="a column whose groups stay together (default: none)")
     parser.add_argument("--out", required=True, type=Path, help="folder for run_<N>.csv")
     options = parser.parse_args(arguments)
     try:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kept = [path for path in (options.out / f"run_{run}.csv" for run in splits) if path.exists()]
         if kept:
             raise ValueError(
-                f"{', '.join(str(path) for path in kept)} is there already; delete it or choose another --out"
+                f"{', '.join(str(path) for path in kept)} exists already; delete it or choose another --out"
             )
         options.out.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
@@ -54,7 +54,7 @@ def _draw(root: str, run: int, val: int, stratify: Sequence[str], group: str | N
 
 
 def _runs(text: str) -> list[int]:
-    """The numbers of "0-4" or "0,2,7-9"."""
+    """The numbers in "0-4" or "0,2,7-9"."""
     runs: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")

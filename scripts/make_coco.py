@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         targets = {split: options.out / _file(split) for split in job.splits}
         there = [str(path) for path in targets.values() if path.exists()]
         if there and not options.force:
-            raise ValueError(f"{', '.join(there)} is there already; add --force to replace it, or choose another --out")
+            raise ValueError(f"{', '.join(there)} exists already; add --force to replace it, or choose another --out")
         losses = Losses()
         made = {name: _records(job, name, losses) for name in tqdm(job.images, "convert", unit="image", disable=None)}
         for split, names in job.splits.items():
@@ -79,20 +79,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--url", default="", help="where it comes from, for the field info")
     parser.add_argument("--date", default=datetime.date.today().isoformat(), help="for the field info (default: today)")
     parser.add_argument("--licence", help='terms of the images, such as "CC0 1.0"')
-    parser.add_argument("--force", action="store_true", help="replaces JSON files that are there")
+    parser.add_argument("--force", action="store_true", help="replace existing JSON files")
     return parser
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is converted."""
+    """The images of a conversion and how their shapes are made."""
 
     root: Path
     images: Mapping[str, MatchedFile]
     shapes: Mapping[str, Any]
-    """By image name: what makes its shapes, given the losses."""
+    """By image name, the function that makes its shapes, given the losses."""
     names: tuple[str, ...]
-    """Of the categories."""
+    """The ids of the categories."""
     splits: Mapping[str, Sequence[str]]
     coding: coco_write.MaskForm
     tolerance: float
@@ -147,7 +147,7 @@ def _categories(words: Sequence[str], with_values: bool) -> dict[str, int]:
 def _shapes(
     options: argparse.Namespace, images: Mapping[str, MatchedFile], categories: Mapping[str, int]
 ) -> dict[str, Any]:
-    """What makes the shapes of each image; ValueError that lists the images without their files."""
+    """By image, the function that makes its shapes; ValueError that lists the images without their files."""
     root, found = options.root, list(images.values())
     listing = Listing(root)
     pattern = options.labels or options.masks

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""A local MongoDB for tracking=mongo, from a wheel or from what is installed; it listens on 127.0.0.1 only.
+"""Starts and stops a local MongoDB for tracking=mongo, from a wheel or an installation; it listens on 127.0.0.1 only.
 
-    python scripts/mongo.py up        start it (again is fine); its data stay in data/mongodb
+    python scripts/mongo.py up        start it, unless it runs; its data stay in data/mongodb
     python scripts/mongo.py status    exit code 0 if it runs, 1 if not
     python scripts/mongo.py down      stop it; the data stay
 
-A convenience for trying and for tests, on a machine of one user: it has no login, so that whoever can start programs on
+It is meant for trials and tests on a machine of one user: it has no login, so that whoever can start programs on
 this machine can read and write it. For a server of your own, set SEG_AL_MONGO_URL instead.
 """
 
@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
 
 
 def naming(folder: Path) -> str:
-    """The words of a command that name the folder, where it is not the default."""
+    """The option of a command that names the folder, where it is not the default."""
     return "" if folder == DEFAULT_FOLDER else f" --folder {shlex.quote(str(folder))}"
 
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Omniboard over the runs in MongoDB: a table of all runs, their curves, files and output, in a browser.
+"""Starts Omniboard over the runs in MongoDB: a table of all runs, their curves, files and output, in a browser.
 
     python scripts/omniboard.py                  installs Omniboard once (npm, 190 MB), then serves http://127.0.0.1:9000
     python scripts/omniboard.py --port 9001 --database glas
-    python scripts/omniboard.py --install-only   only the first part, which is all that needs a network
+    python scripts/omniboard.py --install-only   only installs it, which is the only part that needs a network
     SEG_AL_MONGO_URL='mongodb://me:secret@host/?authSource=admin' python scripts/omniboard.py
 
 It listens on 127.0.0.1 only, since whoever reaches it may delete runs. From elsewhere: ssh -L 9000:127.0.0.1:9000 HOST.
-It is started again when it falls, and ends with Ctrl-C. Columns of the table are added once and are yours from then on.
+It is started again when it ends or hangs, until Ctrl-C. Columns of the table are added once; then they are yours.
 Give a password by SEG_AL_MONGO_URL: others can read a command line.
 """
 
@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
 
 
 def prepare(server: Server) -> None:
-    """Adds columns where the user may write, and says what there is to see."""
+    """Adds columns where the user may write, and prints what the database holds."""
     with server.connected(writes=False) as database:
         count = database["runs"].count_documents({})  # the estimate is wrong after a killed mongod
         try:
@@ -67,7 +67,7 @@ def prepare(server: Server) -> None:
 
 
 def reachable(server: Server) -> bool:
-    """Whether MongoDB answers; what it then refuses is for Omniboard to say."""
+    """Whether MongoDB answers; Omniboard itself reports what MongoDB refuses."""
     try:
         with server.connected(writes=False):
             return True
@@ -82,20 +82,20 @@ def run(given: argparse.Namespace) -> None:
     if given.columns_only:
         return prepare(server)
     node = find_node()
-    place = install(node, APP, given.cache, UNNEEDED)
+    packages = install(node, APP, given.cache, UNNEEDED)
     if given.install_only:
-        print(f"Omniboard is installed in {place} (Node.js {node.version})")
+        print(f"Omniboard is installed in {packages} (Node.js {node.version})")
         return
     require_free(given.port)
     prepare(server)
     output = given.cache / f"omniboard-{given.port}.log"
-    board = Omniboard(node, place, server.url, given.database, given.port, output)
+    board = Omniboard(node, packages, server.url, given.database, given.port, output)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
 
     def ready() -> None:
-        print(f"Omniboard: {board.address} (what it says: {output}; Ctrl-C ends it)", flush=True)
+        print(f"Omniboard: {board.address} (its output: {output}; Ctrl-C ends it)", flush=True)
 
     serve(board, lambda: reachable(server), stop, ready, Patience())
     print("Omniboard stopped")
@@ -103,7 +103,7 @@ def run(given: argparse.Namespace) -> None:
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that an installation cleans up after itself
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that an interrupted installation is cleaned up
     try:
         run(arguments())
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Writes one page about a study, with nothing beside it: findings, pitfalls, figures, tables, commands.
+"""Writes one self-contained page about a study: findings, pitfalls, figures, tables, commands.
 
 python scripts/report.py runs/glas_cpu                         runs/glas_cpu/report.html
 python scripts/report.py --mongo --where dataset=glas --metric testA/dice --out glas.html

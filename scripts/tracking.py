@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Brings run folders into MongoDB, compares both, and ends runs that died without saying so.
+"""Brings run folders into MongoDB, compares both, and ends runs whose process died.
 
     python scripts/tracking.py import runs                 all runs below runs/: what MongoDB lacks of them is added
     python scripts/tracking.py import runs/glas-unet-bald-run0-1a2b3c4d
@@ -7,7 +7,7 @@
     python scripts/tracking.py repair                      runs that say RUNNING and whose process is gone
     SEG_AL_MONGO_URL=mongodb://me:secret@host/?authSource=admin python scripts/tracking.py check runs --database glas
 
-`import` is safe at any time and any number of times: a run is recognised and completed, never doubled. It also takes
+`import` can be repeated at any time: a run is recognised and completed, never stored twice. It also takes
 runs made with tracking=file or tracking=none. Give a password by SEG_AL_MONGO_URL: others can read a command line.
 """
 
@@ -71,7 +71,7 @@ def import_runs(folders: Sequence[Path], server: Server) -> int:
                     raise
                 problems.append(f"{folder}: {server.refusal(error)}")
                 continue
-            problems += [f"{folder}: {what} was not taken ({why})" for what, why in brought.refused.items()]
+            problems += [f"{folder}: {what} was refused ({why})" for what, why in brought.refused.items()]
             news = brought.metrics or brought.artifacts
             counts["added" if brought.new else "completed" if news else "up to date"] += 1
     done = ", ".join(f"{count} {words}" for words, count in counts.items())
@@ -94,10 +94,10 @@ def check_runs(folders: Sequence[Path], server: Server) -> int:
         gone = list(missing_folders(database, folders))
     print(*gone, sep="\n", end="\n" if gone else "")
     if not different and not gone:
-        print(f"{len(folders)} run folders and database {server.database!r} tell the same")
+        print(f"{len(folders)} run folders and database {server.database!r} agree")
         return 0
     print(f"{different} of {len(folders)} run folders differ from database {server.database!r}", end="")
-    print("; mend it: python scripts/tracking.py import FOLDERS" if different else "")
+    print("; repair it: python scripts/tracking.py import FOLDERS" if different else "")
     return 1
 
 
@@ -113,7 +113,7 @@ def repair_runs(server: Server, seconds: float, elsewhere: bool) -> int:
 
 
 def carried_out(given: argparse.Namespace, server: Server) -> int:
-    """Does what the command line says; returns the exit code."""
+    """Runs the command; returns the exit code."""
     try:
         match given.command:
             case "import":

@@ -19,7 +19,7 @@ from seg_al.datasets.files.held import Header
 from seg_al.datasets.files.json_file import read_annotations
 from seg_al.datasets.files.rules import FileReading
 
-MOST_CLASSES = 254
+MOST_CATEGORIES = 254
 """Class ids are bytes, of which 0 is the background and 255 is void."""
 OWN = ("id", "file_name", "width", "height")
 """Keys of every image record; its other plain values are columns."""
@@ -95,8 +95,8 @@ def categories(records: Sequence[CocoEntry], background: str, where: str, findin
             "category that has the name of the background; set dataset.background to another name",
             f"{where}: {background}",
         )
-    if len(names) > MOST_CLASSES:
-        findings.stop.add(f"more than {MOST_CLASSES} categories", f"{where}: {len(names)}")
+    if len(names) > MOST_CATEGORIES:
+        findings.stop.add(f"more than {MOST_CATEGORIES} categories", f"{where}: {len(names)}")
     return {key: names[key] for key in sorted(names, key=by_number)}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from seg_al.datasets.glas import TABLE_COLUMNS, GlaS, read_glas
+from seg_al.datasets.glas import GRADE_COLUMNS, GlaS, read_glas
 from seg_al.datasets.tissue import look_of, paint_tissue
 from seg_al.randomness import numpy_rng
 
@@ -41,7 +41,7 @@ def write_glands(folder: Path, *, train: int, test_a: int, test_b: int, size: tu
     try:
         with (part / "Grade.csv").open("w", encoding="utf-8", newline="") as stream:
             rows = csv.writer(stream, lineterminator="\r\n")
-            rows.writerow((TABLE_COLUMNS[0], TABLE_COLUMNS[1], *(f" {column}" for column in TABLE_COLUMNS[2:])))
+            rows.writerow((GRADE_COLUMNS[0], GRADE_COLUMNS[1], *(f" {column}" for column in GRADE_COLUMNS[2:])))
             for prefix, count in (("testA", test_a), ("testB", test_b), ("train", train)):
                 for number in range(1, count + 1):
                     rows.writerow(_write_image(part, f"{prefix}_{number}", number % 2 == 0, size, seed))

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 GLAS_SUFFIXES = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 NAME = re.compile(r"(train|testA|testB)_\d+")
 GRADES = ("benign", "malignant")
-TABLE_COLUMNS = ("name", "patient ID", "grade (GlaS)", "grade (Sirinukunwattana et al. 2015)")
-TABLE_KEYS = ("grade", "grade_detailed", "patient")
+GRADE_COLUMNS = ("name", "patient ID", "grade (GlaS)", "grade (Sirinukunwattana et al. 2015)")
+GRADE_KEYS = ("grade", "grade_detailed", "patient")
 """Our names of the columns of Grade.csv."""
 LISTED = "grade, grade_detailed or patient"
 WHERE_TO_GET_IT = (
@@ -99,7 +99,7 @@ class GlaS:
 
     def column(self, key: str) -> Mapping[str, str]:
         """A column of Grade.csv by image of the pool: grade, grade_detailed or patient."""
-        if key not in TABLE_KEYS:
+        if key not in GRADE_KEYS:
             raise ValueError(f"GlaS has no column {key!r}; choose {LISTED}")
         return grade_columns(self.frames, self.pool)[key]
 
@@ -107,7 +107,7 @@ class GlaS:
 def grade_columns(frames: Mapping[str, GlasFiles], names: Sequence[str]) -> dict[str, dict[str, str]]:
     """The columns of Grade.csv by our names, and in each the value by image."""
     rows = {name: (frames[name].grade, frames[name].grade_detailed, frames[name].patient) for name in names}
-    return {key: {name: row[place] for name, row in rows.items()} for place, key in enumerate(TABLE_KEYS)}
+    return {key: {name: row[place] for name, row in rows.items()} for place, key in enumerate(GRADE_KEYS)}
 
 
 def read_glas(
@@ -129,9 +129,9 @@ def read_glas(
     """
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(f"dataset.scale={scale} is not a factor above 0; 1.0 keeps the size, 0.5 halves it")
-    if isinstance(stratify, str) or not set(stratify) <= set(TABLE_KEYS):
+    if isinstance(stratify, str) or not set(stratify) <= set(GRADE_KEYS):
         raise ValueError(f"dataset.stratify={stratify!r} is no list of columns; choose {LISTED}, as in [grade]")
-    if group is not None and group not in TABLE_KEYS:
+    if group is not None and group not in GRADE_KEYS:
         raise ValueError(f"dataset.group={group!r} is no column; choose {LISTED}, or null")
     if test not in ("A", "B", "both"):
         raise ValueError(f"dataset.test={test!r} is unknown; choose A, B or both")
@@ -237,8 +237,8 @@ def _grades(path: Path) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
     except ValueError as error:
         return {}, [str(error)]
     header = lines[0] if lines else []
-    if any(column not in header for column in TABLE_COLUMNS):
-        return {}, [f"{path.name}: the header is {', '.join(header)!r}, it must name {', '.join(TABLE_COLUMNS)}"]
+    if any(column not in header for column in GRADE_COLUMNS):
+        return {}, [f"{path.name}: the header is {', '.join(header)!r}, it must name {', '.join(GRADE_COLUMNS)}"]
     rows: dict[str, tuple[str, str, str]] = {}
     problems: list[str] = []
     for number, cells in enumerate(lines[1:], start=2):
@@ -248,7 +248,7 @@ def _grades(path: Path) -> tuple[dict[str, tuple[str, str, str]], list[str]]:
         if len(cells) != len(header):
             problems.append(f"{where}: {len(cells)} cells, the header has {len(header)}")
             continue
-        name, patient, grade, detailed = (cells[header.index(column)] for column in TABLE_COLUMNS)
+        name, patient, grade, detailed = (cells[header.index(column)] for column in GRADE_COLUMNS)
         if name in rows:
             problems.append(f"{where}: a second row for {name}")
         if grade not in GRADES:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from seg_al.annotators.formats.labelme import LabelmeFile, labelme_file
 from seg_al.annotators.formats.shapes import objects_of
 from seg_al.datasets.coco_checks import Findings
-from seg_al.datasets.coco_file import MOST_CLASSES, Listed
+from seg_al.datasets.coco_file import MOST_CATEGORIES, Listed
 from seg_al.datasets.file_listing import Listing
 from seg_al.datasets.file_patterns import MatchedFile, Pattern, named
 from seg_al.datasets.files.header import read_header
@@ -105,8 +105,8 @@ def _problems(
     if not wrong:
         twice = [one for one, count in Counter([background, *(classes or ()), *void]).items() if count > 1]
         wrong += [f"{one} is there twice among dataset.background, classes and void" for one in twice]
-    if classes is not None and not 1 <= len(classes) <= MOST_CLASSES:
-        wrong.append(f"dataset.classes has {len(classes)} labels; from 1 to {MOST_CLASSES} are possible, or null")
+    if classes is not None and not 1 <= len(classes) <= MOST_CATEGORIES:
+        wrong.append(f"dataset.classes has {len(classes)} labels; from 1 to {MOST_CATEGORIES} are possible, or null")
     return wrong
 
 
@@ -216,8 +216,8 @@ def _classes(
         return tuple(classes)
     if not count and not findings.stop.counts:
         raise ValueError("no shape with an area is drawn, so there are no classes; draw some, or list dataset.classes")
-    if len(count) > MOST_CLASSES:
-        findings.stop.add(f"more than {MOST_CLASSES} labels", f"{len(count)}: {shortened(sorted(count))}")
+    if len(count) > MOST_CATEGORIES:
+        findings.stop.add(f"more than {MOST_CATEGORIES} labels", f"{len(count)}: {shortened(sorted(count))}")
     log.info("classes by the labels that are drawn: %s", ", ".join(sorted(count)))
     return tuple(sorted(count))
 

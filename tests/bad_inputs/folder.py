@@ -37,7 +37,7 @@ LINES = [
     bad_folder("dataset.objects=5", "dataset.objects=5: text or null is needed"),
     bad_folder("dataset.classes=5", "dataset.classes=5"),
     bad_folder("dataset.classes=[5,[a,1]]", "dataset.classes=[5, ['a', 1]]"),
-    refused("dataset.classes=[[a,0],[b,0]]", "the value 0 of b is that of a as well"),
+    refused("dataset.classes=[[a,0],[b,0]]", "the value 0 of b is also that of a"),
     refused("'dataset.classes=[[background,0],[b,\">=70000\"]]'", "b: >=70000 is not an id from 0 to 65535"),
     refused("'dataset.classes=[[background,0],[b,\"9-1\"]]'", "b: 9-1 is not an id", "a range such as"),
     refused("dataset.void=[x]", "dataset.void: x is not an id"),
@@ -94,7 +94,7 @@ LINES = [
     refused("", "it is no file", damage=folder(MASK)),
     refused("", "values, such as 2: 5 pixels", "set dataset.nearest", damage=write(MASK, SHADES)),
     refused("", "mask that dataset.coding=ids cannot read", "is coloured", damage=write(MASK, COLOURED)),
-    refused("dataset.void=[0,1]", "the value 0 of dataset.void is that of background as well"),
+    refused("dataset.void=[0,1]", "the value 0 of dataset.void is also that of background"),
     refused(
         "dataset.classes=[[background,0],[foreground,7]] dataset.void=[1]", "nothing to tell apart", "[foreground,1]]"
     ),

@@ -405,10 +405,10 @@ def test_everything_that_is_wrong_with_the_values_is_told_at_once(tmp_path: Path
     for part in (
         "dataset.masks={split}/masks/{town}.png has {town}, but the fields of dataset.images are: split, name",
         "dataset.classes has 'ground' twice",
-        "the value [0, 4] of tree is that of ground as well",
+        "the value [0, 4] of tree is also that of ground",
         "dataset.classes[3]=['water'] is not [name, value]",
         "sky: -1 is not an id from 0 to 65535",
-        "the value 4 of dataset.void is that of tree as well",
+        "the value 4 of dataset.void is also that of tree",
         "dataset.void: seven is not an id from 0 to 65535, a range such as",
         "dataset.val=1.5: neither a share between 0 and 1 nor a number of images",
         "dataset.scale=0.0 is not a factor above 0",
@@ -741,7 +741,7 @@ def test_ranges_thresholds_and_nearest_values_are_classes(tmp_path: Path) -> Non
     text = message(root, classes=[["a", 0], ["b", 235]], void=[], background="a", nearest=100)
     assert "dataset.void (6): 105: 13 pixels in 13 images" in text
     overlapping = [["a", "0-9"], ["b", ">8"]]
-    assert "the value >8 of b is that of a as well" in message(root, classes=overlapping, void=[], background="a")
+    assert "the value >8 of b is also that of a" in message(root, classes=overlapping, void=[], background="a")
     assert "a: 9-1 is not an id" in message(root, classes=[["a", "9-1"], ["b", 0]], void=[], background="a")
     assert "dataset.nearest=-1" in message(root, nearest=-1)
 

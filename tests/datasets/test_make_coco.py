@@ -153,7 +153,7 @@ def test_nothing_is_replaced_without_force(tmp_path: Path, capsys: Any) -> None:
     assert make(root, "--labels", "ids/{name}.*") == 0
     before = (root / "annotations" / "instances.json").read_bytes()
     assert make(root, "--labels", "ids/{name}.*", "--category", "cell") == 1
-    assert "is there already; add --force" in capsys.readouterr().err
+    assert "exists already; add --force" in capsys.readouterr().err
     assert (root / "annotations" / "instances.json").read_bytes() == before
     assert make(root, "--labels", "ids/{name}.*", "--category", "cell", "--force") == 0
     assert content(root)["categories"] == [{"id": 1, "name": "cell"}]

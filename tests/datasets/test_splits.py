@@ -154,7 +154,7 @@ def test_script_writes_one_readable_file_per_run_and_keeps_what_is_there(
     before = (out / "run_0.csv").read_bytes()
     assert b"# run: 0\n" in before
     assert _script().main(arguments) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert (out / "run_0.csv").read_bytes() == before
     assert _script().main(["--root", str(tmp_path / "nowhere"), "--out", str(out)]) == 1
     assert "there is no folder" in capsys.readouterr().err
