@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from seg_al.datasets.glas import GRADES, GRADE_KEYS, GlaS, read_glas
+from seg_al.datasets.glas import GRADE_KEYS, GRADES, GlaS, read_glas
 from seg_al.datasets.splits import Split, origin_of, write_split
 
 MOST_RUNS = 1000
