@@ -58,7 +58,7 @@ def class_metrics(table: pd.DataFrame, number: str) -> dict[str, str]:
     split = number.partition("/")[0]
     start = f"{split}/{metric.of_class}_"
     names = sorted({str(name) for name in table["metric"].unique() if str(name).startswith(start)})
-    others = {f"{split}/{one.name}" for one in _declared(table)}  # such as the same of large objects alone
+    others = {f"{split}/{one.name}" for one in _declared(table)}  # such as the same of a part of the images
     return {name.removeprefix(start): name for name in names if name not in others}
 
 

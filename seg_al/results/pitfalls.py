@@ -218,8 +218,8 @@ def _random_for_foreground(study: Study) -> Check:
     if found:
         return Check(claim, "yes", f"{', '.join(found)}.")
     text = (
-        "No arm has heuristic=random selector=oracle_foreground, an oracle to measure by. Where objects are rare, "
-        "plain random asks about background, and no method reliably beat this one (arXiv 2511.19183)."
+        "No arm has heuristic=random selector=oracle_foreground, an oracle to measure by. Where most of "
+        "an image is background, plain random asks about that, and no method reliably beat this one (arXiv 2511.19183)."
     )
     return Check(claim, "no", text)
 

@@ -90,7 +90,7 @@ def choices_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The option of each group; empty where Sacred has lifted them into the config."""
     choices = config.get("choices", {})
     if not isinstance(choices, Mapping):
-        raise ValueError("choices is no object with the option of each group")
+        raise ValueError("choices is no JSON object with the option of each group")
     return choices
 
 

@@ -114,7 +114,7 @@ def _truths_read(path: str, name: str, sums: Mapping[str, str]) -> float:
 
 
 def _optional(path: str, name: str, sums: Mapping[str, str] = NO_SUMS) -> dict[str, Any] | None:
-    """The object in a file of the run; None where it is not there."""
+    """The JSON object in a file of the run; None where it is not there."""
     value = _json(path, name, sums)
     if value is None and os.path.exists(f"{path}/{name}"):
         raise ValueError(f"{name} holds null, and no JSON object; {_remedy(name)}")

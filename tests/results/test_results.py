@@ -232,7 +232,7 @@ def test_an_odd_file_of_a_round_is_named_and_keeps_no_other_run_from_being_read(
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"choices": ["bald"]}, "config.json: choices is no object with the option of each group"),
+        ({"choices": ["bald"]}, "config.json: choices is no JSON object with the option of each group"),
         ({"choices": {**CHOICES, "dataset": ["glas"]}}, "config.json: the dataset is ['glas'], no name of an option"),
         ({"run": "0"}, "config.json: the config names no heuristic or no run"),
     ],
