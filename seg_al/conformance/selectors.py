@@ -73,7 +73,7 @@ def scene(seed: int, image: int) -> Scene:
     features = torch.randn(5, SIDE // 2, SIDE // 2, generator=generator)
     penultimate = torch.randn(4, SIDE, SIDE, generator=generator)
     size = (SIDE, SIDE)
-    evidence = EvidenceSet(size, (class_maps_of(probabilities), Features(features, penultimate)))
+    evidence = EvidenceSet(size, (class_maps_of(probabilities), Features(size, features, penultimate)))
     black, everywhere = np.zeros((*size, 3), np.uint8), torch.ones(size, dtype=torch.bool)
     return Scene(f"image{image}", lambda: black, everywhere, evidence, None, np.random.default_rng(seed))
 

@@ -16,6 +16,8 @@ from seg_al.core import Compute, GivesFeatures, Model
 class Features:
     """Two maps of one image, float32, coarser than the image."""
 
+    size: tuple[int, int]
+    """H and W of the image, which the map of a heuristic has."""
     deepest: Tensor  # [D, h, w], the deepest map that no dropout touches
     penultimate: Tensor  # [D', h', w'], the input of the classifier
     called: ClassVar[str] = "features"
@@ -28,9 +30,9 @@ def features_of(models: Sequence[Model], image: Tensor, compute: Compute) -> Fea
     model = models[0]
     if not isinstance(model, GivesFeatures):
         raise ValueError(
-            f"the selector asks for features, but {type(model).__name__} has no embed(images); "
-            "choose a selector that reads scores only, such as selector=top, or another model"
+            f"features are asked for, but {type(model).__name__} has no embed(images); "
+            "choose a heuristic and a selector that read none, such as selector=top, or another model"
         )
     with compute.autocast():
         deepest, penultimate = model.embed(image)
-    return Features(deepest[0].float(), penultimate[0].float())
+    return Features((image.shape[2], image.shape[3]), deepest[0].float(), penultimate[0].float())

@@ -67,6 +67,17 @@ def test_every_module_and_file_that_a_page_names_is_there(page: Path) -> None:
     assert [name for name in sorted(files) if not any((place / name).exists() for place in (ROOT, OWN.parent))] == []
 
 
+def test_the_table_of_the_readme_names_every_option_of_every_group() -> None:
+    rows = dict(re.findall(r"^\| (\w+) \| (.+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE))
+    missing = [
+        f"{group}={path.stem}"
+        for group in GROUPS
+        for path in sorted((CONF / group).glob("*.yaml"))
+        if f"`{path.stem}`" not in rows[group]
+    ]
+    assert missing == []
+
+
 def test_a_run_leaves_the_files_that_the_page_lists(played: Callable[..., Path]) -> None:
     folder = played("gallery=1", "budget=2", "keep_weights=all", "tracking=file")
     block = re.findall(r"^    (\S+?)(?:, (\.png))? ", (ROOT / "docs" / "runs.md").read_text(), re.MULTILINE)

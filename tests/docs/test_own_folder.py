@@ -6,9 +6,13 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from experiments import ROOT
+from seg_al.predictors.features import Features
 
 MINE = ROOT / "docs" / "examples" / "mine"
 
@@ -21,6 +25,19 @@ def test_heuristic_and_selector_keep_the_laws_of_their_kinds(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) >= 15
     assert [line for line in lines if not line.startswith("passed")] == []
+
+
+def test_the_heuristic_of_features_wants_what_is_unlike_the_rest_of_the_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(MINE)
+    heuristic = instantiate(OmegaConf.load(MINE / "conf" / "heuristic" / "unusual.yaml"))
+    deepest = torch.zeros(3, 2, 4)
+    deepest[:, 0, 1] = 1.0
+    scores = heuristic(Features((4, 8), deepest, deepest))
+    assert scores.shape == (4, 8)
+    assert (scores[:2, 2:4] == scores.max()).all()
+    assert (scores == scores.max()).sum() == 4
 
 
 def test_the_page_names_every_file_of_the_folder_and_shows_the_code_as_it_is() -> None:

@@ -30,7 +30,7 @@ def made(seed: int = 0) -> tuple[ClassMaps, Features, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     maps = class_maps_of((3 * torch.randn(3, C, H, W, generator=generator)).softmax(1))
     deepest = torch.randn(D, 4, 3, generator=generator)
-    features = Features(deepest, torch.randn(D, H, W, generator=generator))
+    features = Features((H, W), deepest, torch.randn(D, H, W, generator=generator))
     ids = torch.randint(-1, U, (H, W), generator=generator)
     ids[ids == 3] = -1
     return maps, features, ids
@@ -53,7 +53,7 @@ def test_the_gradient_embedding_is_the_gradient_of_the_last_convolution_at_its_o
     _, _, ids = made()
     logits = last(z.double()[None])[0]
     maps = class_maps_of(logits.softmax(0)[None].detach())
-    got = GradientEmbedding()(scene(maps, Features(z, z)), ids, U)
+    got = GradientEmbedding()(scene(maps, Features((H, W), z, z)), ids, U)
     for unit in (0, 1, 2, 4):
         inside = ids == unit
         loss = torch.nn.functional.cross_entropy(logits[:, inside].T, logits[:, inside].argmax(0))

@@ -7,11 +7,11 @@ from tsallis import Tsallis
 
 from seg_al.conformance.heuristics import check
 from seg_al.conformance.selectors import check_selector
-from seg_al.predictors.class_maps import beliefs_of
+from seg_al.predictors.class_maps import class_maps_of
 
 
 def score(passes: np.ndarray) -> np.ndarray:  # [K, C, H, W] probabilities -> [H, W]
-    return Tsallis(order=2)(beliefs_of(torch.from_numpy(passes))).numpy()
+    return Tsallis(order=2)(class_maps_of(torch.from_numpy(passes))).numpy()
 
 
 for finding in check(score):
