@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from seg_al.conformance import references
-from seg_al.conformance.heuristics import Score, check
+from seg_al.conformance.heuristics import Score, heuristic_findings
 from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array
 from seg_al.heuristics.bald import BALD
@@ -52,7 +52,7 @@ class Subject:
     min_passes: int
 
     def findings(self) -> list[Finding]:
-        return check(self.score, self.reference, min_passes=self.min_passes)
+        return heuristic_findings(self.score, self.reference, min_passes=self.min_passes)
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,10 @@ import yaml
 from pymongo.errors import PyMongoError
 
 from seg_al.tracking.backends import LOCAL_URL
+from seg_al.tracking.local_port import require_free
 from seg_al.tracking.omniboard.columns import add_columns
 from seg_al.tracking.omniboard.node import cache_folder, find_node, install
-from seg_al.tracking.omniboard.service import APP, UNNEEDED, Omniboard, Patience, require_free, serve
+from seg_al.tracking.omniboard.service import APP, UNNEEDED, Omniboard, Patience, omniboard_on, serve
 from seg_al.tracking.server import Server, ServerAway
 from seg_al.tracking.storable import URL_VARIABLE
 
@@ -86,7 +87,7 @@ def run(given: argparse.Namespace) -> None:
     if given.install_only:
         print(f"Omniboard is installed in {packages} (Node.js {node.version})")
         return
-    require_free(given.port)
+    require_free(given.port, omniboard_on)
     prepare(server)
     output = given.cache / f"omniboard-{given.port}.log"
     board = Omniboard(node, packages, server.url, given.database, given.port, output)

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from seg_al.annotators.formats.annotation_format import AnnotationFormat
-from seg_al.conformance.laws import Suite, check, require
+from seg_al.conformance.laws import Suite, require, require_laws
 from seg_al.core import IGNORE, ByteImage
 
 SIZE = (13, 22)
@@ -25,7 +25,7 @@ SIZE = (13, 22)
 
 def check_annotation_format(annotations: AnnotationFormat) -> None:
     """Raises AssertionError with every law that the format breaks."""
-    check(annotations, LAWS)
+    require_laws(annotations, LAWS)
 
 
 def cases(classes: int) -> dict[str, ByteImage]:

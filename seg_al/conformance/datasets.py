@@ -17,7 +17,7 @@ from itertools import combinations
 
 import numpy as np
 
-from seg_al.conformance.laws import Suite, check, require
+from seg_al.conformance.laws import Suite, require, require_laws
 from seg_al.core import IGNORE
 from seg_al.tasks.pixels.class_labels import LabelledPixels
 
@@ -26,7 +26,7 @@ Reader = Callable[[], LabelledPixels]
 
 def check_dataset(read: Reader) -> None:
     """Raises AssertionError with every law that the data set breaks."""
-    check(read, LAWS)
+    require_laws(read, LAWS)
 
 
 def splits_of(dataset: LabelledPixels) -> dict[str, tuple[str, ...]]:

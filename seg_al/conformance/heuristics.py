@@ -30,7 +30,7 @@ Score = Callable[[Array], Array]
 SHAPE = (7, 4, 8, 10)  # K, C, H, W; all different, so that no axis can be mistaken for another
 
 
-def check(
+def heuristic_findings(
     score: Score,
     reference: Score | None = None,
     *,

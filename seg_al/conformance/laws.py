@@ -47,7 +47,7 @@ def _finding(part: Part, law: Law[Part]) -> Finding:
     return Finding(name, True, "kept")
 
 
-def check(part: Part, laws: Sequence[Law[Part]]) -> None:
+def require_laws(part: Part, laws: Sequence[Law[Part]]) -> None:
     """Raises one AssertionError that lists every law which is broken, and how."""
     found = findings(part, laws)
     broken = [f"  - {one.check}: {one.detail}" for one in found if not one.passed]

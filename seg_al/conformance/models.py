@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from seg_al.asking.audit import audit, differ
-from seg_al.conformance.laws import Suite, check, require
+from seg_al.conformance.laws import Suite, require, require_laws
 from seg_al.core import GivesFeatures, HasEncoder, Model, ModelFactory
 from seg_al.predictors.layer_calls import all_finite, tensors_in
 from seg_al.randomness import torch_seeded
 from seg_al.running.compute import LocalCompute
 
-Loss = Callable[[Any, Tensor], Tensor]
+ModelLoss = Callable[[Any, Tensor], Tensor]
 """What training lowers: of a model in training mode and images [B, 3, H, W]."""
 
 CPU = LocalCompute(device="cpu", precision="float32", devices=1, workers=0, threads="auto")
@@ -50,7 +50,7 @@ class ModelCase:
     """Height and width of the images in pixels; another, odd one is tried as well."""
     dropout: bool = True
     """Whether passes differ by dropout; False: a model for ensembles."""
-    loss: Loss = sum_of_outputs
+    loss: ModelLoss = sum_of_outputs
     """For models whose training needs targets."""
 
     def built(self, seed: int = 0) -> Model:
@@ -75,9 +75,11 @@ class ModelCase:
         return torch.rand(count, 3, height + larger, width + larger, generator=generator)
 
 
-def check_model(factory: ModelFactory, classes: int = 3, dropout: bool = True, loss: Loss = sum_of_outputs) -> None:
+def check_model(
+    factory: ModelFactory, classes: int = 3, dropout: bool = True, loss: ModelLoss = sum_of_outputs
+) -> None:
     """Raises AssertionError with every law that the model breaks."""
-    check(ModelCase(factory, classes, dropout=dropout, loss=loss), LAWS)
+    require_laws(ModelCase(factory, classes, dropout=dropout, loss=loss), LAWS)
 
 
 def is_built_from_the_seed(case: ModelCase) -> None:

@@ -12,32 +12,32 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 
 
-def _entropies(p: Array) -> Array:  # [..., C, H, W] -> [..., H, W]
+def _entropies(p: Doubles) -> Doubles:  # [..., C, H, W] -> [..., H, W]
     terms = np.zeros_like(p)
     positive = p > 0
     terms[positive] = p[positive] * np.log(1 / p[positive])
-    total: Array = terms.sum(axis=-3)
+    total: Doubles = terms.sum(axis=-3)
     return total
 
 
-def _vote_shares(p: Array) -> Array:  # [K, C, H, W] -> [C, H, W]
+def _vote_shares(p: Doubles) -> Doubles:  # [K, C, H, W] -> [C, H, W]
     winners = p.argmax(axis=1)
     return np.stack([(winners == label).mean(axis=0) for label in range(p.shape[1])])
 
 
-def entropy(p: Array) -> Array:
+def entropy(p: Doubles) -> Doubles:
     return _entropies(p.mean(axis=0))
 
 
-def expected_entropy(p: Array) -> Array:
-    mean: Array = _entropies(p).mean(axis=0)
+def expected_entropy(p: Doubles) -> Doubles:
+    mean: Doubles = _entropies(p).mean(axis=0)
     return mean
 
 
-def bald(p: Array) -> Array:
+def bald(p: Doubles) -> Doubles:
     """The mean over the passes of the Kullback-Leibler divergence to their mean, which is the same number."""
     divergence = np.zeros((p.shape[0], *p.shape[2:]))
     mean = p.mean(axis=0)
@@ -45,52 +45,52 @@ def bald(p: Array) -> Array:
         here = p[:, label]
         ratio = np.where(here > 0, here, 1) / np.where(here > 0, mean[label], 1)
         divergence += here * np.log(ratio)
-    information: Array = divergence.mean(axis=0)
+    information: Doubles = divergence.mean(axis=0)
     return information
 
 
-def mean_variance(p: Array) -> Array:
+def mean_variance(p: Doubles) -> Doubles:
     """The mean over classes of the probability's population variance over the passes: the square within mean_std."""
-    variance: Array = (np.square(p).mean(axis=0) - np.square(p.mean(axis=0))).clip(min=0).mean(axis=0)
+    variance: Doubles = (np.square(p).mean(axis=0) - np.square(p.mean(axis=0))).clip(min=0).mean(axis=0)
     return variance
 
 
-def mean_std(p: Array) -> Array:
-    deviation: Array = (np.square(p).mean(axis=0) - np.square(p.mean(axis=0))).clip(min=0) ** 0.5
-    mean: Array = deviation.mean(axis=0)
+def mean_std(p: Doubles) -> Doubles:
+    deviation: Doubles = (np.square(p).mean(axis=0) - np.square(p.mean(axis=0))).clip(min=0) ** 0.5
+    mean: Doubles = deviation.mean(axis=0)
     return mean
 
 
-def variation_ratio(p: Array) -> Array:
-    ratio: Array = 1 - _vote_shares(p).max(axis=0)
+def variation_ratio(p: Doubles) -> Doubles:
+    ratio: Doubles = 1 - _vote_shares(p).max(axis=0)
     return ratio
 
 
-def vote_entropy(p: Array) -> Array:
+def vote_entropy(p: Doubles) -> Doubles:
     return _entropies(_vote_shares(p))
 
 
-def least_confidence(p: Array) -> Array:
-    rest: Array = 1 - p.mean(axis=0).max(axis=0)
+def least_confidence(p: Doubles) -> Doubles:
+    rest: Doubles = 1 - p.mean(axis=0).max(axis=0)
     return rest
 
 
-def margin(p: Array) -> Array:
+def margin(p: Doubles) -> Doubles:
     ranked = np.sort(p.mean(axis=0), axis=0)
     second = ranked[-2] if len(ranked) > 1 else 0
-    closeness: Array = 1 - (ranked[-1] - second)
+    closeness: Doubles = 1 - (ranked[-1] - second)
     return closeness
 
 
-def vote_variance(p: Array) -> Array:
+def vote_variance(p: Doubles) -> Doubles:
     """From the votes themselves: the variance over the passes of each class's indicator, then the mean over classes."""
     winners = p.argmax(axis=1)
     variances = [np.var(winners == label, axis=0) for label in range(p.shape[1])]
-    mean: Array = np.mean(variances, axis=0)
+    mean: Doubles = np.mean(variances, axis=0)
     return mean
 
 
-def axon_myelin(p: Array) -> Array:
+def axon_myelin(p: Doubles) -> Doubles:
     """The vote variance times the distance to the nearest background pixel (class 0), each pair of pixels measured."""
     foreground = _vote_shares(p)[0] < 0.5
     if foreground.all():
@@ -99,7 +99,7 @@ def axon_myelin(p: Array) -> Array:
     distance = np.zeros(foreground.shape)
     for row, column in np.argwhere(foreground):
         distance[row, column] = min(math.hypot(row - y, column - x) for y, x in outside)
-    weighted: Array = vote_variance(p) * distance / max(1.0, distance.max())
+    weighted: Doubles = vote_variance(p) * distance / max(1.0, distance.max())
     return weighted
 
 
@@ -108,7 +108,7 @@ def _window(shape: tuple[int, ...], row: int, column: int, radius: int) -> tuple
     return rows, slice(max(0, column - radius), min(shape[1], column + radius + 1))
 
 
-def _ripu(p: Array, radius: int, uncertainties: Array) -> Array:  # [K, C, H, W], [H, W], in nats
+def _ripu(p: Doubles, radius: int, uncertainties: Doubles) -> Doubles:  # [K, C, H, W], [H, W], in nats
     predicted = p.mean(axis=0).argmax(axis=0)
     scores = np.zeros(predicted.shape)
     for row, column in np.ndindex(*predicted.shape):
@@ -119,7 +119,7 @@ def _ripu(p: Array, radius: int, uncertainties: Array) -> Array:  # [K, C, H, W]
     return scores
 
 
-def ripu(p: Array, radius: int = 1) -> Array:
+def ripu(p: Doubles, radius: int = 1) -> Doubles:
     """Both factors counted window by window, over what of the window lies in the image."""
     pixels = entropy(p)
     mean = np.zeros_like(pixels)
@@ -128,5 +128,5 @@ def ripu(p: Array, radius: int = 1) -> Array:
     return _ripu(p, radius, mean)
 
 
-def ripu_pixel(p: Array, radius: int = 32) -> Array:
+def ripu_pixel(p: Doubles, radius: int = 32) -> Doubles:
     return _ripu(p, radius, entropy(p))

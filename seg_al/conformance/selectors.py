@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from seg_al.asking.spending import spend
-from seg_al.conformance.laws import Suite, check, require
+from seg_al.conformance.laws import Suite, require, require_laws
 from seg_al.conformance.synthetic_passes import random_passes
 from seg_al.core import CLASSES, Candidates, EvidenceSet, Narrowing, Scene, Selector
 from seg_al.predictors.class_maps import class_maps_of
@@ -31,13 +31,13 @@ LABELLED = 6
 COSTS = (0.5, 1.0, 1.25)
 BUDGET = 5.0
 
-Vectors = npt.NDArray[np.float32]
+FloatVectors = npt.NDArray[np.float32]
 Asked = list[tuple[str, int]]
 
 
 def check_selector(selector: Selector) -> None:
     """Raises AssertionError with every law that the selector breaks."""
-    check(selector, LAWS)
+    require_laws(selector, LAWS)
 
 
 def candidates_for(selector: Selector, count: int, seed: int = 0) -> Candidates:
@@ -57,7 +57,7 @@ def candidates_for(selector: Selector, count: int, seed: int = 0) -> Candidates:
     )
 
 
-def described(selector: Selector, count: int, seed: int) -> Vectors | None:  # [count, D]
+def described(selector: Selector, count: int, seed: int) -> FloatVectors | None:  # [count, D]
     """What the selector's descriptor says of the upper and the lower halves of made-up images."""
     if selector.descriptor is None:
         return None

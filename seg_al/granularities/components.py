@@ -15,10 +15,10 @@ from seg_al.core import Scene
 from seg_al.granularities.joining import Joined
 from seg_al.predictors.class_maps import ClassMaps
 
-Ids = npt.NDArray[np.int64]
+ComponentIds = npt.NDArray[np.int64]
 
 
-def absorbed(ids: Ids, small: npt.NDArray[np.bool_]) -> Ids:  # [H, W], [ids] -> [H, W]
+def absorbed(ids: ComponentIds, small: npt.NDArray[np.bool_]) -> ComponentIds:  # [H, W], [ids] -> [H, W]
     """Gives each small unit the id of the other one that it shares the longest border with, the lowest of equals.
 
     A small unit between small ones waits until one of these has been given away. Where all are small, the largest

@@ -19,7 +19,7 @@ from seg_al.core import ByteImage, Scene
 from seg_al.granularities.joining import Joined
 from seg_al.kept_arrays import KeptArrays
 
-Ids = npt.NDArray[np.integer[Any]]
+SuperpixelIds = npt.NDArray[np.integer[Any]]
 OPENCV: Any = cv2  # which modules it has depends on which of its packages is installed
 
 
@@ -33,7 +33,7 @@ class Algorithm(Protocol):
 
     @property
     def cells(self) -> int: ...  # wanted; an algorithm may give somewhat fewer or more
-    def __call__(self, image: ByteImage) -> Ids: ...
+    def __call__(self, image: ByteImage) -> SuperpixelIds: ...
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Slic:
         if self.compactness <= 0:
             raise ValueError(f"granularity.algorithm.compactness is above 0, not {self.compactness:g}")
 
-    def __call__(self, image: ByteImage) -> Ids:
-        found: Ids = slic(
+    def __call__(self, image: ByteImage) -> SuperpixelIds:
+        found: SuperpixelIds = slic(
             image, n_segments=self.cells, compactness=self.compactness, sigma=self.sigma, start_label=0, channel_axis=-1
         )
         return found
@@ -87,13 +87,13 @@ class Seeds:
                 "opencv-contrib-python-headless`, which holds the same and more; or granularity=superpixel_slic"
             )
 
-    def __call__(self, image: ByteImage) -> Ids:
+    def __call__(self, image: ByteImage) -> SuperpixelIds:
         height, width, channels = image.shape
         seeds = OPENCV.ximgproc.createSuperpixelSEEDS(
             width, height, channels, self.cells, self.levels, self.smoothness, self.bins, True
         )
         seeds.iterate(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), self.iterations)
-        found: Ids = seeds.getLabels()
+        found: SuperpixelIds = seeds.getLabels()
         return found
 
 
@@ -112,8 +112,8 @@ class Watershed:
         _check("cells", self.cells, 1)
         _check("compactness", self.compactness, 0)
 
-    def __call__(self, image: ByteImage) -> Ids:
-        found: Ids = watershed(sobel(rgb2gray(image)), markers=self.cells, compactness=self.compactness)
+    def __call__(self, image: ByteImage) -> SuperpixelIds:
+        found: SuperpixelIds = watershed(sobel(rgb2gray(image)), markers=self.cells, compactness=self.compactness)
         return found
 
 
@@ -150,6 +150,6 @@ class Superpixel(Joined):
         return {"name": type(self.algorithm).__name__, **asdict(self.algorithm)}  # type: ignore[call-overload]
 
 
-def _small(ids: Ids) -> Ids:
+def _small(ids: SuperpixelIds) -> SuperpixelIds:
     """In as few bytes as hold its ids."""
     return ids.astype(np.uint16 if ids.max() < 2**16 else np.uint32)

@@ -21,7 +21,7 @@ from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Detections, Instances, object_map, void_of
 
 LabelImage = npt.NDArray[np.integer]
-Ids = npt.NDArray[np.int32]
+ObjectIds = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -215,7 +215,7 @@ def instance_metrics(
     return metrics
 
 
-def label_image(detections: Detections, kept: float = 0.5) -> Ids:  # [H, W]
+def label_image(detections: Detections, kept: float = 0.5) -> ObjectIds:  # [H, W]
     """Detections without overlap, numbered from 1: a pixel belongs to the most certain one (in a tie the first).
 
     One that keeps less than the share `kept` of its pixels is left out, as in the merging of arXiv 1801.00868.
@@ -229,14 +229,14 @@ def label_image(detections: Detections, kept: float = 0.5) -> Ids:  # [H, W]
     return painted
 
 
-def objects_of_classes(foreground: BoolMask, least: int) -> Ids:  # [H, W] -> [H, W]
+def objects_of_classes(foreground: BoolMask, least: int) -> ObjectIds:  # [H, W] -> [H, W]
     """The objects of a semantic model: 8-connected components of at least `least` pixels of its class map."""
-    found: Ids = label(foreground, connectivity=2).astype(np.int32)
+    found: ObjectIds = label(foreground, connectivity=2).astype(np.int32)
     kept = np.bincount(found.ravel()) >= least
     return np.where(kept[found], found, np.int32(0))
 
 
-def without_void(predicted: Ids, void: BoolMask) -> Ids:  # [H, W]
+def without_void(predicted: ObjectIds, void: BoolMask) -> ObjectIds:  # [H, W]
     """The label image without void pixels, and without objects that have more than half of their pixels there."""
     if not void.any():
         return predicted

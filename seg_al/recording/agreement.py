@@ -53,7 +53,7 @@ def agreement(scores: pd.DataFrame, chosen: str, passes: pd.DataFrame | None) ->
     }
 
 
-def scalars(found: Mapping[str, Any], chosen: str) -> dict[str, float]:
+def agreement_scalars(found: Mapping[str, Any], chosen: str) -> dict[str, float]:
     """The chosen heuristic's part of `agreement` for a tracker; comparisons that are None are left out."""
     flat: dict[str, float | None] = {}
     for measure in ("spearman", "overlap"):

@@ -18,7 +18,7 @@ from seg_al.recording.stages import effort_path
 
 log = logging.getLogger(__name__)
 
-FILES: dict[str, Format[Any]] = {"weights.pt": WEIGHTS, "metrics.json": METRICS}
+FIRST_ROUND_FILES: dict[str, Format[Any]] = {"weights.pt": WEIGHTS, "metrics.json": METRICS}
 """What is shared, the metrics last, which end a round; what was asked is drawn again, which costs nothing."""
 SAVED = "saved.json"
 
@@ -37,7 +37,7 @@ class FirstRound:
             there = self._whole()
             for make in stages(self.folder):
                 make()
-            efforts = [path for name in FILES if (path := effort_path(self.folder / name)).exists()]
+            efforts = [path for name in FIRST_ROUND_FILES if (path := effort_path(self.folder / name)).exists()]
             if there:
                 seconds = sum(loaded(path, EFFORT)["seconds"] for path in efforts)
                 write_json(place / SAVED, {"seconds": seconds})
@@ -45,19 +45,19 @@ class FirstRound:
             else:
                 for path in efforts:
                     _link(path, place / path.name)
-            for name in FILES:
+            for name in FIRST_ROUND_FILES:
                 _link(self.folder / name, place / name)
 
     def _whole(self) -> bool:
         """Whether the shared files are there and can be read; damaged ones are removed, to be made again."""
         try:
-            for name, form in FILES.items():
+            for name, form in FIRST_ROUND_FILES.items():
                 loaded(self.folder / name, form)
         except FileNotFoundError:
             return False
         except ValueError as error:
             log.warning("round 0 is trained again: %s", error)
-            for name in FILES:
+            for name in FIRST_ROUND_FILES:
                 (self.folder / name).unlink(missing_ok=True)
             return False
         return True

@@ -105,7 +105,7 @@ def random_nearest(count: int, size: tuple[int, int]) -> float:
     return float(0.5 * (height * width / count) ** 0.5 + border)
 
 
-def scalars(found: Mapping[str, Any]) -> dict[str, float]:
+def query_scalars(found: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of `statistics` for a tracker, and whether all scores were equal; shares are of answered pixels."""
     keys = (
         "queries", "images", "pixels", "classes_found", "classes_per_image", "nearest_distance",

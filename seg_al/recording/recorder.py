@@ -27,7 +27,7 @@ from seg_al.core import (
 )
 from seg_al.measuring.curve import AREA, Curve
 from seg_al.measuring.declarations import EVERY
-from seg_al.recording.agreement import scalars
+from seg_al.recording.agreement import agreement_scalars
 from seg_al.recording.agreement_figure import agreement_figure, nothing_to_compare
 from seg_al.recording.files import (
     EFFORT,
@@ -47,8 +47,7 @@ from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.recording.metric_declarations import NOTE, declare, declared_in
 from seg_al.recording.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
 from seg_al.recording.pictures.query_regions import by_image
-from seg_al.recording.query_statistics import query_statistics_figure, statistics
-from seg_al.recording.query_statistics import scalars as query_scalars
+from seg_al.recording.query_statistics import query_scalars, query_statistics_figure, statistics
 from seg_al.recording.rounds import Metrics, Rounds
 from seg_al.recording.stages import effort_path
 from seg_al.whole_files import write_whole
@@ -57,7 +56,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FILES = ("queries.jsonl", "scores.parquet", "gallery.png", "contact_sheet.png", "asked.png", "agreement.png")
+ROUND_FILES = ("queries.jsonl", "scores.parquet", "gallery.png", "contact_sheet.png", "asked.png", "agreement.png")
 """Those of a round's files that the tracker is given, where they are there."""
 
 
@@ -93,7 +92,7 @@ class Recorder:
         folder = self.folders.of(number)
         self.rounds.append(metrics)
         step = metrics["cost"][self.unit]
-        self.tracker.scalars(told(folder, metrics, self.name, self.unit), step)
+        self.tracker.scalars(round_scalars(folder, metrics, self.name, self.unit), step)
         write_json(folder / "effort.json", _efforts(folder))
         self._draw(number)
         curve = self.folders.folder / "learning_curve.png"
@@ -102,7 +101,7 @@ class Recorder:
             lambda path: learning_curve_figure(self.rounds, path, self.metrics[0]),
         )
         self.tracker.artifact(curve, f"round_{number:02d}_learning_curve.png")
-        for name in FILES:
+        for name in ROUND_FILES:
             if (folder / name).exists():
                 self.tracker.artifact(folder / name, f"round_{number:02d}_{name}")
 
@@ -156,8 +155,8 @@ class Recorder:
         path = folder / "gallery.png"
         if self.panels and not path.exists():
             drawn = (asked_image(own, self.heuristic, round_view, annotator) for own in by_name[: self.panels])
-            told = Gallery(round_view.classes, self.name, len(by_name), self.colours)
-            write_whole(path, lambda whole: round_view.task.draw(drawn, told, whole))
+            round_scalars = Gallery(round_view.classes, self.name, len(by_name), self.colours)
+            write_whole(path, lambda whole: round_view.task.draw(drawn, round_scalars, whole))
         sheet = folder / "contact_sheet.png"
         if self.panels and len(by_name) > self.panels and not sheet.exists():
             write_whole(sheet, lambda whole: _sheet(by_name, round_view, whole))
@@ -200,7 +199,7 @@ def _sheet(by_name: Sequence[tuple[Query, ...]], round_view: RoundView, path: Pa
     contact_sheet(thumbnails, path, caption)
 
 
-def told(folder: Path, metrics: Metrics, heuristic: str, unit: CostUnit) -> dict[str, float]:
+def round_scalars(folder: Path, metrics: Metrics, heuristic: str, unit: CostUnit) -> dict[str, float]:
     """All that a tracker is told of a round, from its folder: metrics, costs, effort, agreement, what it asked."""
     effort = {f"effort/{key}": value for key, value in _efforts(folder).items()}
     agreed, counted = _read(folder / "agreement.json", OBJECT), _read(folder / "asked.json", OBJECT)
@@ -209,7 +208,7 @@ def told(folder: Path, metrics: Metrics, heuristic: str, unit: CostUnit) -> dict
         **_areas(folder, unit),
         **{f"cost/{unit}": value for unit, value in metrics["cost"].items()},
         **effort,
-        **(scalars(agreed, heuristic) if agreed else {}),
+        **(agreement_scalars(agreed, heuristic) if agreed else {}),
         **(query_scalars(counted) if counted else {}),
         **_oracle(folder),
     }
@@ -239,8 +238,8 @@ def _areas(folder: Path, unit: CostUnit) -> dict[str, float]:
 
 def _oracle(folder: Path) -> dict[str, float]:
     """How many true facts an oracle selector was told before it asked; nothing for the honest."""
-    told = _read(folder / "truths_read.json", NUMBER)
-    return {"oracle/truths_read": float(told)} if told else {}
+    round_scalars = _read(folder / "truths_read.json", NUMBER)
+    return {"oracle/truths_read": float(round_scalars)} if round_scalars else {}
 
 
 def _efforts(folder: Path) -> dict[str, float]:

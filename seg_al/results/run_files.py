@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seg_al.recording.agreement import scalars as agreement_scalars
+from seg_al.recording.agreement import agreement_scalars
 from seg_al.recording.checksums import DIFFERENT, checksum, checksums_in
 from seg_al.recording.metric_declarations import declared_in
-from seg_al.recording.query_statistics import scalars as query_scalars
+from seg_al.recording.query_statistics import query_scalars
 from seg_al.results.records import Point, Record, choices_of, record_of
 
 AWAY = "move the folder away and run the same command"

@@ -16,7 +16,7 @@ from seg_al.loop import Experiment
 from seg_al.running.checks import check
 from seg_al.running.compute import LocalCompute
 from seg_al.running.groups import GROUPS
-from seg_al.running.identity import first_round
+from seg_al.running.identity import shared_first_round
 from seg_al.running.settings import Settings
 
 Make = Callable[[Mapping[str, Any]], Any]
@@ -52,7 +52,7 @@ def build_experiment(settings: Mapping[str, Any], choices: Mapping[str, str], ma
         trainer=part["trainer"],
         task=part["task"],
         compute=compute,
-        first_round=first_round(settings, compute),
+        first_round=shared_first_round(settings, compute),
         keep_weights=root.keep_weights,
         gallery=root.gallery,
     )

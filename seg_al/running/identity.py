@@ -36,7 +36,7 @@ def place_of(settings: Mapping[str, Any], choices: Mapping[str, str]) -> tuple[P
     return Path(settings["folder"] or Path(settings["runs"]) / f"{name}-{identity_of(decides)[:8]}"), decides
 
 
-def first_round(settings: Mapping[str, Any], compute: LocalCompute) -> FirstRound | None:
+def shared_first_round(settings: Mapping[str, Any], compute: LocalCompute) -> FirstRound | None:
     """Named by all that decides the numbers of round 0, which heuristics and selectors do not."""
     if not settings["share"]:
         return None

@@ -148,12 +148,14 @@ def _wrong_type(value: Any, hint: Any) -> str | None:
     return None
 
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 
 
 def _is_plain(hint: Any) -> bool:
     """Whether the annotation is a word, a number, or a choice of them."""
-    return hint in WORDS or get_origin(hint) is Literal or (_is_choice(hint) and all(map(_is_plain, get_args(hint))))
+    return (
+        hint in TYPE_NAMES or get_origin(hint) is Literal or (_is_choice(hint) and all(map(_is_plain, get_args(hint))))
+    )
 
 
 def _is_choice(hint: Any) -> bool:
@@ -163,7 +165,7 @@ def _is_choice(hint: Any) -> bool:
 def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(str(value) for value in get_args(hint))
-    return " or ".join(_words(one) for one in get_args(hint)) if _is_choice(hint) else WORDS[hint]
+    return " or ".join(_words(one) for one in get_args(hint)) if _is_choice(hint) else TYPE_NAMES[hint]
 
 
 def _suggest(key: str, names: list[str]) -> str:

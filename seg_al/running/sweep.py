@@ -19,7 +19,7 @@ from seg_al.tracking.stopped import STOP_FILE, stop_of
 
 State = Literal["done", "skipped", "awaiting", "failed", "died", "interrupted", "running", "not begun"]
 
-WORDS: dict[State, str] = {
+STATE_WORDS: dict[State, str] = {
     "done": "finished",
     "skipped": "finished before",
     "awaiting": "waiting for a person",
@@ -51,7 +51,7 @@ class Outcome:
     reason: str = ""
 
 
-def none_started(wrong: Mapping[str, str]) -> str:
+def refusal_summary(wrong: Mapping[str, str]) -> str:
     """What is told where jobs cannot run; `wrong` has the words of the first job by the error."""
     rows = "\n\n".join(f"{without_secrets(words)}\n{error}".lstrip() for error, words in wrong.items())
     return f"no job of this sweep was started.\n\n{rows}"
@@ -138,17 +138,17 @@ def succeeded(outcomes: Sequence[Outcome]) -> bool:
     return all(outcome.state in GOOD for outcome in outcomes)
 
 
-def told(outcomes: Sequence[Outcome]) -> str:
+def sweep_summary(outcomes: Sequence[Outcome]) -> str:
     """The end of a sweep in words: how many ended how, then reason and command of each that must be repeated."""
     counts = Counter(outcome.state for outcome in outcomes)
-    parts = [f"{counts[state]} {words}" for state, words in WORDS.items() if counts[state]]
+    parts = [f"{counts[state]} {words}" for state, words in STATE_WORDS.items() if counts[state]]
     seconds = sum(saved_seconds(one.job.folder / "rounds/00") or 0 for one in outcomes if one.state == "done")
     saved = f". Shared first rounds saved {seconds:.1f} s of training" if seconds else ""
     bad = [outcome for outcome in outcomes if outcome.state not in GOOD]
     if not bad:
         whole = f"all finished ({', '.join(parts)})" if not counts["awaiting"] else ", ".join(parts)
         return f"{len(outcomes)} jobs, {whole}{saved}"
-    how = [f"{counts[state]} {words}" for state, words in WORDS.items() if counts[state] and state not in GOOD]
+    how = [f"{counts[state]} {words}" for state, words in STATE_WORDS.items() if counts[state] and state not in GOOD]
     how[0] = how[0].replace(" ", f" of {len(outcomes)} jobs ", 1)
     rest = ", the others are finished" if counts["done"] + counts["skipped"] else ""
     again = "\n\nThe same command again skips what is finished and does the rest."

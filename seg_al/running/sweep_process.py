@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from seg_al.running.launching import Launching, Word
 from seg_al.running.sharing import share_threads, take_gpu
 from seg_al.running.stopping import WORKER, end_workers, listen, raised, work_for
-from seg_al.running.sweep import Sweep, succeeded, told
+from seg_al.running.sweep import Sweep, succeeded, sweep_summary
 from seg_al.running.sweep_start import SweepStart, jobs_of
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class SweepProcess:
             atexit.unregister(self._tell_after_a_launcher_failed)
             outcomes = self._sweep.outcomes()
             if not succeeded(outcomes):
-                sys.exit(f"\nerror: {told(outcomes)}")
-            log.info(told(outcomes))
+                sys.exit(f"\nerror: {sweep_summary(outcomes)}")
+            log.info(sweep_summary(outcomes))
 
     def _stop(self, number: int) -> None:
         """What is raised ends the launcher, and with it joblib's workers."""
@@ -69,4 +69,4 @@ class SweepProcess:
     def _tell_after_a_launcher_failed(self) -> None:
         """Hydra does not call `end` then; the process has its exit code already, which is not 0."""
         if self._sweep is not None:
-            sys.stderr.write(f"\nerror: {told(self._sweep.outcomes())}{self._rest}\n")
+            sys.stderr.write(f"\nerror: {sweep_summary(self._sweep.outcomes())}{self._rest}\n")

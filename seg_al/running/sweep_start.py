@@ -13,7 +13,7 @@ from seg_al.running.folder import writable
 from seg_al.running.groups import Composition
 from seg_al.running.identity import place_of
 from seg_al.running.launching import Word
-from seg_al.running.sweep import Job, Sweep, none_started, split_run
+from seg_al.running.sweep import Job, Sweep, refusal_summary, split_run
 
 MOST_JOBS = 10_000
 """Of one sweep: all are composed before the first starts, some hundreds in a minute."""
@@ -65,7 +65,7 @@ class SweepStart:
                 return Sweep(made, self.notes)
             except ValueError as error:
                 wrong[str(error)] = ""
-        raise ValueError(none_started(wrong))
+        raise ValueError(refusal_summary(wrong))
 
     def _job(
         self, words: tuple[str, ...], jobs: Sequence[tuple[str, ...]], composition: Composition,

@@ -29,10 +29,12 @@ class ClassBalanced:
 
     def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
         assert candidates.descriptors is not None
-        return ranked(balanced(candidates.scores, candidates.descriptors[:, 0].astype(np.int64)), rng)
+        return ranked(weighted_scores(candidates.scores, candidates.descriptors[:, 0].astype(np.int64)), rng)
 
 
-def balanced(scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:  # [M], [M]
+def weighted_scores(
+    scores: npt.NDArray[np.float64], classes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:  # [M], [M]
     """The weighted scores, 0 to 1."""
     spread = np.ptp(scores)
     within = (scores - scores.min()) / spread if spread > 0 else np.ones_like(scores)

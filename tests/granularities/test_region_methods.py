@@ -15,7 +15,7 @@ from seg_al.conformance.synthetic_passes import random_passes
 from seg_al.core import Candidates
 from seg_al.heuristics.ripu import RIPU, RIPUPixel, box_sums
 from seg_al.predictors.class_maps import class_maps_of
-from seg_al.selectors.class_balanced import ClassBalanced, balanced
+from seg_al.selectors.class_balanced import ClassBalanced, weighted_scores
 from seg_al.selectors.descriptors import PredictedClass
 from seg_al.selectors.pixelpick import PixelPick
 
@@ -141,8 +141,8 @@ def test_a_share_outside_of_zero_to_one_is_refused():
 def test_class_balanced_scores_are_the_scaled_score_times_exp_of_minus_the_share():
     scores, classes = np.array([2.0, 4.0, 6.0, 3.0]), np.array([0, 0, 0, 5])
     wanted = [0, 0.5 * math.exp(-3 / 4), 1.0 * math.exp(-3 / 4), 0.25 * math.exp(-1 / 4)]
-    assert balanced(scores, classes).tolist() == pytest.approx(wanted)
-    assert balanced(np.ones(4), classes).tolist() == pytest.approx([math.exp(-3 / 4)] * 3 + [math.exp(-1 / 4)])
+    assert weighted_scores(scores, classes).tolist() == pytest.approx(wanted)
+    assert weighted_scores(np.ones(4), classes).tolist() == pytest.approx([math.exp(-3 / 4)] * 3 + [math.exp(-1 / 4)])
 
 
 def test_a_rare_class_overtakes_a_slightly_higher_score_and_equal_scores_ask_the_rarest_first():

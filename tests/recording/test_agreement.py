@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from seg_al.recording.agreement import agreement, scalars
+from seg_al.recording.agreement import agreement, agreement_scalars
 from seg_al.recording.agreement_figure import agreement_figure, nothing_to_compare
 
 RNG = np.random.default_rng(11)
@@ -137,7 +137,7 @@ def test_scores_that_are_all_equal_have_no_order_and_give_null() -> None:
     assert found["spearman"] == {"random": {"random": None, "bald": None}, "bald": {"random": None, "bald": 1.0}}
     assert found["overlap"] == found["spearman"]
     assert found["stability"][0] == {"passes": 1, "kendall": None, "overlap": None}
-    assert scalars(found, "bald") == {"stability/kendall_at_5": 1.0}
+    assert agreement_scalars(found, "bald") == {"stability/kendall_at_5": 1.0}
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
@@ -154,7 +154,7 @@ def test_one_unit_and_nothing_asked_give_null_and_everything_asked_gives_one() -
 def test_the_tracker_gets_the_chosen_heuristic_s_comparisons_as_floats() -> None:
     scores = table(1, bald=[3.0, 2.0, 1.0], entropy=[3.0, 1.0, 2.0], margin=[1.0, 2.0, 3.0])
     found = agreement(scores, "entropy", by_passes(scores, k2=[3.0, 2.0, 1.0], k8=[3.0, 1.0, 2.0]))
-    assert scalars(found, "entropy") == {
+    assert agreement_scalars(found, "entropy") == {
         "agreement/bald_spearman": pytest.approx(0.5),
         "agreement/margin_spearman": pytest.approx(-0.5),
         "agreement/bald_overlap": 1.0,

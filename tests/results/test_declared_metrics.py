@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from scripts.benchmark_results import store, write_folders
 from seg_al.core import Metric
 from seg_al.recording.metric_declarations import DECLARATIONS, NOTE, declare, declared_in
-from seg_al.recording.recorder import told
+from seg_al.recording.recorder import round_scalars
 from seg_al.results.figures import curves_figure
 from seg_al.results.metrics import class_metrics
 from seg_al.results.panel_figures import per_class_figure
@@ -123,7 +123,7 @@ def test_every_check_and_every_figure_of_the_report_can_be_made(runs: Path) -> N
 def test_a_tracker_is_told_the_area_under_the_curve_of_what_declares_it(runs: Path) -> None:
     place = runs / "glas-unet-bald-run0" / "rounds" / "01"
     values = [json.loads((place.parent / name / "metrics.json").read_text())["metrics"][ERROR] for name in ("00", "01")]
-    found = told(place, json.loads((place / "metrics.json").read_text()), "bald", "images")
+    found = round_scalars(place, json.loads((place / "metrics.json").read_text()), "bald", "images")
     assert found["test/count_error_area"] == pytest.approx(sum(values) / 2)
     assert [name for name in found if name.endswith("_area")] == ["test/count_error_area"]
 

@@ -30,7 +30,7 @@ from seg_al.running.groups import GROUPS
 from seg_al.running.identity import place_of
 from seg_al.running.sharing import free_gpu, take_gpu, threads_each, visible_gpus
 from seg_al.running.spelling import mistakes, remedies, suggestions
-from seg_al.running.sweep import Job, Sweep, note_refusal, split_run, succeeded, told
+from seg_al.running.sweep import Job, Sweep, note_refusal, split_run, succeeded, sweep_summary
 from seg_al.tracking.signals import Signalled
 from seg_al.tracking.stopped import STOP_FILE, noted, stop_of
 
@@ -125,7 +125,7 @@ def test_the_summary_tells_from_the_folders_what_became_of_each_job(tmp_path: Pa
         "before": "skipped", "done": "done", "failed": "failed", "killed": "died", "signalled": "interrupted",
         "person": "awaiting", "busy": "running", "never": "not begun", "stale": "not begun", "refused": "not begun",
     }  # fmt: skip
-    text = told(outcomes)
+    text = sweep_summary(outcomes)
     assert text.startswith(
         "1 of 10 jobs failed, 1 died, 1 interrupted, 1 still running in another process, 3 not begun"
     )
@@ -140,7 +140,7 @@ def test_the_summary_tells_from_the_folders_what_became_of_each_job(tmp_path: Pa
     assert not succeeded(outcomes)
     good = [one for one in outcomes if states[one.job.folder.name] in ("skipped", "done", "awaiting")]
     assert succeeded(good)
-    assert told(good).startswith("3 jobs, 1 finished, 1 finished before, 1 waiting for a person")
+    assert sweep_summary(good).startswith("3 jobs, 1 finished, 1 finished before, 1 waiting for a person")
 
 
 def test_what_stopped_a_run_stands_in_its_folder_until_it_begins_again(tmp_path: Path) -> None:
@@ -199,15 +199,17 @@ def test_a_launcher_that_is_not_installed_names_its_extra() -> None:
     ],
     ids=["unclosed", "indented", "twice", "no text", "right"],
 )  # fmt: skip
-def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(content: str, told: str, tmp_path: Path) -> None:
+def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(
+    content: str, sweep_summary: str, tmp_path: Path
+) -> None:
     path = tmp_path / "trainer/mine.yaml"
     path.parent.mkdir()
     path.write_text(content)
     for words, study in ((["trainer=quick,mine"], None), ([], "trainer/mine")):
         found = mistakes(words, run.CONF, GROUPS, str(tmp_path), study)
-        assert found.startswith(str(path) if told else "")
-        assert told in found
-        assert bool(found) == bool(told)
+        assert found.startswith(str(path) if sweep_summary else "")
+        assert sweep_summary in found
+        assert bool(found) == bool(sweep_summary)
         assert "\n" not in found
 
 

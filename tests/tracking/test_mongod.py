@@ -111,7 +111,7 @@ def test_a_port_in_use_is_named_with_its_remedy(folder: Path, mongod: str) -> No
         port = other.getsockname()[1]
         answer = script("up", "--folder", folder, "--port", str(port))
     assert answer.returncode == 1
-    assert f"port {port} is taken by another program; choose another --port" in answer.stderr
+    assert f"port {port} is taken by another program; choose another one: --port" in answer.stderr
     answer = script("up", "--folder", folder, "--port", mongod.rpartition(":")[2])
     assert "another mongod" in answer.stderr
 

@@ -24,6 +24,7 @@ from bson import ObjectId
 from conftest import free_port
 from pymongo import MongoClient
 
+from seg_al.tracking.local_port import require_free
 from seg_al.tracking.mongod import launch
 from seg_al.tracking.omniboard.node import Node, cache_folder, find_node, install, packages_folder
 from seg_al.tracking.omniboard.service import (
@@ -33,7 +34,7 @@ from seg_al.tracking.omniboard.service import (
     Patience,
     database_url,
     end,
-    require_free,
+    omniboard_on,
     serve,
 )
 from seg_al.tracking.server import Server
@@ -201,7 +202,7 @@ def test_it_listens_on_loopback_and_answers_no_page_of_another_site(node: Node, 
         assert get(board.port, "/", Origin="null")[0] == 403
         assert get(board.port, "/", Host="elsewhere.org")[0] == 403
         with pytest.raises(ValueError, match="is taken by another program"):
-            require_free(board.port)
+            require_free(board.port, omniboard_on)
         with (tmp_path / "second.log").open("wb") as output:
             second = board.launch(output)
             assert second.wait(20) == PORT_IN_USE  # and not another port, in silence

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import re
-import socket
 import subprocess
 import threading
 import time
@@ -22,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from seg_al.tracking.local_port import HOST, require_free, taken
 from seg_al.tracking.omniboard.node import Node
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ APP = Path(__file__).parent / "omniboard_app"
 UNNEEDED = ("node_modules/omniboard/web/node_modules",)
 """Sources of its pages, which nothing reads: 315 of 530 MB."""
 ENTRY = Path("node_modules", "omniboard", "dist", "start.js")
-HOST = "127.0.0.1"
 PORT_IN_USE = 98
 """Exit code of preload.js for a port that is in use."""
 
@@ -112,7 +111,7 @@ def serve(
     `reachable` tells whether MongoDB answers; until it does, no new start is tried. `ready` is called at each first
     answer. Raises ValueError, with the last error of Omniboard, where it falls too often, or its port is in use.
     """
-    require_free(board.port)
+    require_free(board.port, omniboard_on)
     falls: list[float] = []
     with board.output.open("wb") as output:
         while not stop.is_set():
@@ -148,7 +147,7 @@ def _one_life(
         while not stop.wait(patience.beat if answered else 0.1):
             code = process.poll()
             if code == PORT_IN_USE:
-                raise ValueError(_taken(board.port))
+                raise ValueError(taken(board.port, omniboard_on))
             if code is not None:
                 return f"it ended with exit code {code}: {last_words(board.output)}"
             if board.answers():
@@ -187,30 +186,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def require_free(port: int) -> None:
-    """ValueError where the port is no port, or something listens there already."""
-    if not 0 < port < 65536:
-        raise ValueError(f"--port {port} is not in 1..65535")
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        if os.name != "nt":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port just left is free
-        try:
-            probe.bind((HOST, port))
-        except PermissionError as error:
-            raise ValueError(f"port {port} needs more rights; choose another, such as --port 9000") from error
-        except OSError as error:
-            raise ValueError(_taken(port)) from error
-
-
-def _taken(port: int) -> str:
+def omniboard_on(port: int) -> str:
     """The program that uses the port, as far as it answers."""
     try:
         with urllib.request.urlopen(f"http://{HOST}:{port}/api/v1/databases", timeout=2.0) as response:
             name = json.load(response)[0]["name"]
-        who = f"an Omniboard that shows database {name!r} (http://{HOST}:{port}/sacred)"
+        return f"an Omniboard that shows database {name!r} (http://{HOST}:{port}/sacred)"
     except (OSError, ValueError, LookupError, TypeError):
-        who = "another program"
-    return f"port {port} is taken by {who}; choose another one: --port {port % 65535 + 1}"
+        return "another program"
 
 
 def database_url(url: str, database: str) -> str:
