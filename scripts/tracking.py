@@ -24,7 +24,15 @@ import yaml
 from pymongo.errors import PyMongoError
 from tqdm import tqdm
 
-from seg_al.results.reconcile import bring, differences_of_folder, folders_at, judge, missing_folders, silent, summed
+from seg_al.results.reconcile import (
+    bring,
+    differences_of_folder,
+    end_silent_run,
+    folders_at,
+    missing_folders,
+    shortened,
+    silent_runs,
+)
 from seg_al.tracking.backends import LOCAL_URL
 from seg_al.tracking.server import Document, Server, is_away, prepare
 from seg_al.tracking.storable import URL_VARIABLE
@@ -90,7 +98,7 @@ def check_runs(folders: Sequence[Path], server: Server) -> int:
                 found = [str(error)]
             if found:
                 different += 1
-                tqdm.write("\n".join([f"{folder}:", *(f"  {one}" for one in summed(found))]))
+                tqdm.write("\n".join([f"{folder}:", *(f"  {one}" for one in shortened(found))]))
         gone = list(missing_folders(database, folders))
     print(*gone, sep="\n", end="\n" if gone else "")
     if not different and not gone:
@@ -103,8 +111,10 @@ def check_runs(folders: Sequence[Path], server: Server) -> int:
 
 def repair_runs(server: Server, seconds: float, elsewhere: bool) -> int:
     with server.connected() as database:
-        runs: list[Document] = silent(database, seconds)
-        repairs = [judge(run, database, elsewhere) for run in tqdm(runs, desc="repair", unit="run", disable=None)]
+        runs: list[Document] = silent_runs(database, seconds)
+        repairs = [
+            end_silent_run(run, database, elsewhere) for run in tqdm(runs, desc="repair", unit="run", disable=None)
+        ]
     for repair in repairs:
         print(f"run {repair.number} ({repair.folder}) {repair.words}")
     ended = sum(repair.died for repair in repairs)

@@ -34,7 +34,7 @@ def declare(folder: Path, metrics: Sequence[Metric]) -> None:
 
 
 def declared_in(folder: Path) -> tuple[Metric, ...] | None:
-    """What the run's task declared; None for a run of before. Raises ValueError for a file that was damaged."""
+    """What the run's task declared; None for an older run. Raises ValueError for a file that was damaged."""
     path = folder / DECLARATIONS
     if not path.exists():
         return None

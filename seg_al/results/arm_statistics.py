@@ -87,10 +87,10 @@ def comparisons(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], alpha: f
 
     Columns: label, baseline, n (pairs), difference with its t interval low and high; effect (Hedges' g of the
     paired differences) with effect_low and effect_high; wilcoxon and t (two-sided p), wilcoxon_holm and t_holm;
-    attainable (the smallest wilcoxon_holm that n pairs can give beside the other tests as they are); more_runs (that
-    a star would take at least; 0: n can carry one); star (wilcoxon_holm <= alpha); runs_needed (pairs for 80 % power,
+    attainable (the smallest wilcoxon_holm that n pairs can have while the other tests stay); more_runs (that a
+    star would take at least; 0: n can carry one); star (wilcoxon_holm <= alpha); runs_needed (pairs for 80 % power,
     were the observed effect true; NaN where it is none). Fewer than 2 common runs are no test and no part of the
-    family; what they lack is told for the family that they would be part of.
+    family; their more_runs counts for the family that they would be part of.
     """
     by_arm = {str(label): rows.set_index("run")["score"] for label, rows in scores.groupby("label", sort=False)}
     rows = [_compared(by_arm[label], by_arm[baseline]) for label, baseline in pairs]
@@ -102,12 +102,12 @@ def comparisons(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], alpha: f
         table[f"{test}_holm"] = np.nan
         if tested.any():
             table.loc[tested, f"{test}_holm"] = multipletests(table.loc[tested, test], alpha, method="holm")[1]
-    found: Floats = table["wilcoxon"].to_numpy(np.float64)
-    others = [np.delete(found, row) for row in range(len(table))]
-    beside = [p[~np.isnan(p)] if there else np.nan_to_num(p, nan=1.0) for p, there in zip(others, tested, strict=True)]
+    p_values: Floats = table["wilcoxon"].to_numpy(np.float64)
+    others = [np.delete(p_values, row) for row in range(len(table))]
+    other_p = [p[~np.isnan(p)] if there else np.nan_to_num(p, nan=1.0) for p, there in zip(others, tested, strict=True)]
     counts = [int(n) for n in table["n"]]
-    table["attainable"] = [smallest_p(n, p) if n else math.nan for n, p in zip(counts, beside, strict=True)]
-    table["more_runs"] = [more_for_a_star(n, p, alpha) for n, p in zip(counts, beside, strict=True)]
+    table["attainable"] = [smallest_p(n, p) if n else math.nan for n, p in zip(counts, other_p, strict=True)]
+    table["more_runs"] = [more_for_a_star(n, p, alpha) for n, p in zip(counts, other_p, strict=True)]
     table["star"] = table["wilcoxon_holm"] <= alpha
     needed = [runs_needed(d, alpha) for d in table.pop("standardised")]
     return table.assign(runs_needed=needed)
@@ -116,8 +116,8 @@ def comparisons(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], alpha: f
 ROW = ["n", "difference", "low", "high", "effect", "effect_low", "effect_high", "standardised", "wilcoxon", "t"]
 
 
-def _compared(one: pd.Series[float], other: pd.Series[float]) -> list[float]:
-    gains: Floats = np.asarray((one - other.reindex(one.index)).dropna(), dtype=np.float64)
+def _compared(scores: pd.Series[float], others: pd.Series[float]) -> list[float]:
+    gains: Floats = np.asarray((scores - others.reindex(scores.index)).dropna(), dtype=np.float64)
     n = len(gains)
     if n < 2:
         return [n, float(gains.mean()) if n else math.nan, *[math.nan] * (len(ROW) - 2)]
@@ -166,8 +166,8 @@ def hedges_g(standardised: float, n: int) -> tuple[float, float, float]:
     return bias * standardised, bias * low, bias * high
 
 
-def smallest_p(n: int, others: Floats) -> float:  # others: [tests beside this one]
-    """The smallest two-sided Wilcoxon p that n pairs can give, after Holm's correction beside the other tests' p.
+def smallest_p(n: int, others: Floats) -> float:  # others: [other tests]
+    """The smallest two-sided Wilcoxon p that n pairs can give, after Holm's correction with those of the other tests.
 
     Only this one's of the corrected p; statsmodels gives all of them, but collects garbage at every call, 0.1 s each.
     """

@@ -1,4 +1,4 @@
-"""What tells the arms of a comparison apart, and what keeps them from being comparable.
+"""How the arms of a comparison differ, and what makes them hard to compare.
 
 An arm is every run that differs in nothing but `run`. Arms are named by `arm_names`, and `missing` names the runs
 that an arm lacks or that are not like the others.
@@ -22,7 +22,7 @@ A_THOUSANDTH = 0.001
 REPETITION = ("run", "seed")
 """Names, at any depth, that say which repetition a run is."""
 CIRCUMSTANCE = (*FREE, "identity")
-"""Top-level settings that do not decide the numbers of a round, and so never tell two arms apart."""
+"""Top-level settings that do not decide the numbers of a round, so that two arms never differ in them alone."""
 
 
 def as_typed(value: object) -> str:
@@ -36,7 +36,7 @@ def readable_cost(value: float) -> str:
 
 
 def arm_names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What tells each run's arm apart: its heuristic, and every other setting in which the arms differ.
+    """The name of each run's arm: its heuristic, and every other setting in which the arms differ.
 
     A detail ("model.width") counts only where it splits what the names before it leave together, so that the
     details that come with another choice, or repeat a top-level value, are not spelled out.
@@ -88,11 +88,11 @@ def missing(table: pd.DataFrame, cost: CostUnit = "images", metric: str | None =
             key = (str(rows["label"].iloc[0]), int(rows["run"].iloc[0]), str(identity))
             grids[key] = tuple(sorted(costs.tolist()))
         notes += _missing_runs(grids) + _unfinished(arms) + _early_ends(grids, cost) + _unequal(grids, cost)
-    asked = table if metric is None else table[table["metric"] == metric]
+    measured = table if metric is None else table[table["metric"] == metric]
     runs = table.drop_duplicates("identity")
-    absent = runs[~runs["identity"].isin(asked["identity"])].groupby("label", sort=False)["run"]
+    absent = runs[~runs["identity"].isin(measured["identity"])].groupby("label", sort=False)["run"]
     notes += [f"{label}: {_runs(set(own))} without {metric}" for label, own in absent]
-    holes = asked.loc[asked["value"].isna(), ["label", "metric"]].value_counts(sort=False).reset_index()
+    holes = measured.loc[measured["value"].isna(), ["label", "metric"]].value_counts(sort=False).reset_index()
     return notes + [
         f"{row['label']}: {row['metric']} is NaN in {row['count']} evaluations" for row in holes.to_dict("records")
     ]

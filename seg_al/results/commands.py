@@ -33,8 +33,8 @@ BARE = re.compile(r"(?!(?:true|false|null|nan|inf)$)[a-z_/][\w./-]*", re.IGNOREC
 def command(study: Study, label: str, changed: Mapping[str, object]) -> str:
     """The command of an arm's runs with some options or values changed, whose details are then those of the option.
 
-    Several, joined by &&, where other settings go with the run, such as a split's file. A key that an option has and
-    the runs had removed cannot be told from a record: run.py then names it and starts nothing.
+    Several, joined by &&, where other settings go with the run, such as a split's file. A record
+    does not show that a key of an option was removed: run.py then names the key and starts nothing.
     """
     numbers: dict[tuple[str, str], set[int]] = {}
     for record in study.of(label):

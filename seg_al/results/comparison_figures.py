@@ -43,8 +43,8 @@ GREY = "light grey: the arm's own heuristic, or one that had no scores in that r
 def savings_figure(savings: pd.DataFrame, styles: Mapping[str, Style], cost: CostUnit) -> Figure | None:
     """The share of random's labels that each arm needs, with bootstrap intervals; None where nothing is known.
 
-    An arrow to the right: the arm does not get there, what is drawn is the least that it needs. To the left: random
-    does not, and it is the most.
+    An arrow to the right: the arm does not reach the goal, and the arrow stands at the least that it needs. To the
+    left: random does not reach it, and the arrow stands at the most.
     """
     known = savings["share"].notna() | savings["bound"].notna()
     rows = savings[known & (savings["at_start"] != 1)]
@@ -63,7 +63,7 @@ def savings_figure(savings: pd.DataFrame, styles: Mapping[str, Style], cost: Cos
         if savings.index[index] in rows.index:
             _interval(axes, row, place, styles[row["label"]], right)
         else:
-            text += ": at the start" if row["at_start"] == 1 else ": neither gets there" if row["n"] else ": no pair"
+            text += ": at the start" if row["at_start"] == 1 else ": neither reaches it" if row["n"] else ": no pair"
         axes.annotate(
             text, (0, place), xytext=(3, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
             fontsize=SMALL - 1, va="center", color="#444444",
@@ -124,12 +124,12 @@ def _pair_names(rows: pd.DataFrame, letters: int) -> list[str]:
     return [("\n" if len(one) + 1 + len(two) > letters else " ").join((one, two)) for one, two in names]
 
 
-def penalties_figure(found: pd.DataFrame) -> Figure | None:
+def penalties_figure(penalties: pd.DataFrame) -> Figure | None:
     """The pairwise penalty matrix as a heat map with its numbers; None where nothing could be tested."""
-    if found["share"].isna().all():
+    if penalties["share"].isna().all():
         return None
-    labels = list(dict.fromkeys(found["label"]))
-    matrix = found.pivot(index="label", columns="other", values="share").reindex(index=labels, columns=labels)
+    labels = list(dict.fromkeys(penalties["label"]))
+    matrix = penalties.pivot(index="label", columns="other", values="share").reindex(index=labels, columns=labels)
     names, left, high = row_names(labels, 20)
     cell = max(0.3, min(0.6, (PAGE - 2) / len(labels)))  # at least a number's width
     width = max(COLUMN, cell * len(labels) + max(1.6, left))
@@ -140,7 +140,7 @@ def penalties_figure(found: pd.DataFrame) -> Figure | None:
     lost = matrix.mean(axis=0)
     axes.set_xticks(range(len(labels)), [f"{text}\n{lost[x]:.2f}" for x, text in zip(labels, columns, strict=True)])
     axes.tick_params(axis="x", rotation=rotation)
-    title = f"share of {int(found['rounds'].iloc[0])} rounds in which the row beats the column\n"
+    title = f"share of {int(penalties['rounds'].iloc[0])} rounds in which the row beats the column\n"
     title += "(paired t-test at 5 %; by chance 0.025)"
     under = "under each column: the mean share of rounds that it lost"
     figure.set_figheight(figure.get_figheight() + say(axes, width - left, title, under, SMALL))
@@ -176,7 +176,7 @@ def _heat(axes: Axes, values: npt.NDArray[np.float64], rows: Sequence[str], numb
 def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style], cost: CostUnit) -> Figure:
     """The mean rank over the runs at every cost, and of the whole curve with its interval."""
     count = ranks.table["label"].nunique()
-    names, beside, high = row_names(ranks.table["label"], 24)
+    names, width, high = row_names(ranks.table["label"], 24)
     figure = Figure(figsize=(PAGE, max(2.3, 0.6 + high * count)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
     mean_lines(left, rounds.rename(columns={"rank": "mean"}), styles, opacity=0.0)
@@ -197,7 +197,7 @@ def ranks_figure(rounds: pd.DataFrame, ranks: Ranks, styles: Mapping[str, Style]
     p = "< 0.001" if ranks.friedman < 0.001 else f"= {ranks.friedman:.3f}"
     tests = f"critical difference {ranks.critical:.2f} (Nemenyi), Friedman p {p}"
     tests = "" if math.isnan(ranks.critical) else tests
-    further = say(right, (PAGE - beside - 0.7) / 2.3, tests, f"mean rank of the whole curve, {ranks.n} runs")
+    further = say(right, (PAGE - width - 0.7) / 2.3, tests, f"mean rank of the whole curve, {ranks.n} runs")
     further += legend(figure, styles, {label: label for label in dict.fromkeys(rounds["label"])})
     figure.set_figheight(figure.get_figheight() + further)
     return figure

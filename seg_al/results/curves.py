@@ -94,7 +94,7 @@ def differences(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> 
 def baseline_of(table: pd.DataFrame, label: str) -> str | None:
     """The random arm that differs from `label` in heuristic and selector alone, else the dataset's only random arm.
 
-    A selector of its own (core-set, an oracle's) is no random choice, whatever heuristic stands beside it.
+    An arm with another selector (core-set, an oracle) does not choose at random, whatever its heuristic is.
     """
     arms = arms_of(table)
     own = arms[arms["label"] == label].iloc[0]

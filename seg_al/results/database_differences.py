@@ -1,4 +1,4 @@
-"""What a database tells of a run otherwise than its folder does."""
+"""How a run in the database differs from its folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seg_al.tracking.run_document import MetricColumns, TrackedRun
 
 
 def differences_from_folder(run: TrackedRun, mirror: Mirror) -> list[str]:
-    """What the database tells otherwise than the folder, a sentence each; empty where it tells the same."""
+    """How the run in the database differs from its folder, one sentence each; empty where it does not."""
     found = mirror.database["runs"].find_one({"meta.uid": run.uid})
     if found is None:
         return ["the run is not in the database"]

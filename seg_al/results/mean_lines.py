@@ -59,7 +59,7 @@ def own_pieces(place: int, sharing: int) -> dict[str, Any]:
 
 
 def _band(axes: Axes, rows: pd.DataFrame, style: Style, opacity: float) -> None:
-    """With a fine edge, so that bands tell apart where they overlap."""
+    """With a fine edge, so that bands that overlap can still be seen apart."""
     axes.fill_between(rows["cost"], rows["low"], rows["high"], color=style.colour, alpha=opacity, linewidth=0, zorder=2)
     for edge in ("low", "high"):
         axes.plot(rows["cost"], rows[edge], color=style.colour, linewidth=0.6, linestyle=":", alpha=0.7, zorder=2)

@@ -27,16 +27,16 @@ class Declarations:
 
 
 def declarations_of(declared: Iterable[tuple[Metric, ...] | None]) -> Declarations:
-    """Those of all runs together; None: a run of before. Of two that differ the last counts, and the log says so."""
-    found: dict[str, Metric] = {}
+    """Those of all runs; None: an older run, without any. Of two that differ the last counts, and the log says so."""
+    by_name: dict[str, Metric] = {}
     different: dict[str, None] = {}
     for metrics in declared:
         for metric in EVERY if metrics is None else metrics:
-            if found.setdefault(metric.name, metric) != metric:
-                different[metric.name], found[metric.name] = None, metric
+            if by_name.setdefault(metric.name, metric) != metric:
+                different[metric.name], by_name[metric.name] = None, metric
     for name in different:
         log.warning("the runs declare %s differently; what the newest says counts", name)
-    return Declarations(tuple(found.values()))
+    return Declarations(tuple(by_name.values()))
 
 
 def metric_of(table: pd.DataFrame, number: str) -> Metric:

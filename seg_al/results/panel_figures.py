@@ -1,4 +1,4 @@
-"""Figures of curves beside the learning curves: classes, costs, effort, asked classes, passes."""
+"""Figures of small panels: classes, costs, effort, the classes that were asked about, passes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from seg_al.results.metrics import class_metrics, metric_of, unit_of
 MOST_CLASSES = 12
 """Classes of one figure, a small panel each."""
 SHARE_OF_CLASS = "asked/share_"
-"""Begins the name of a class's share of the asked pixels."""
+"""What the name of a class's share of the asked pixels begins with."""
 
 
 def per_class_figure(table: pd.DataFrame, metric: str, cost: CostUnit) -> Figure | None:

@@ -19,7 +19,7 @@ class Check:
     claim: str
     """What a sound study can say."""
     verdict: Verdict
-    """Whether this one can; "unknown": its records do not tell."""
+    """Whether this one can; "unknown": its records do not say."""
     because: str
     """One sentence with the figures; of the unknown, also where to look."""
     command: str | None = None

@@ -1,7 +1,7 @@
 """The known pitfalls of active-learning studies, checked against what a study's configs and results say.
 
 The list follows Kottke et al. 2017, realistic-al (arXiv 2301.10625), nnActive (arXiv 2511.19183), Mittal et al.
-(arXiv 1912.05361, 2302.04075) and what went wrong in published code. A check that the records cannot answer says so,
+(arXiv 1912.05361, 2302.04075) and what went wrong in published code. Where the records do not say, the check says so,
 and where to look.
 """
 
@@ -188,7 +188,7 @@ def _collapsed(study: Study, metric: str, cost: CostUnit) -> Check:
 
 
 def _tied(study: Study) -> str:
-    """Which rounds asked by equal scores, of arms with a heuristic that looks; empty where none did."""
+    """A sentence with the rounds in which all scores of a heuristic were equal; empty where there are none."""
     rows = study.table[(study.table["metric"] == TIED) & (study.table["value"] > 0)]
     by_run = {
         (str(label), run): [f"{number:g}" for number in own["round"]]
@@ -198,7 +198,7 @@ def _tied(study: Study) -> str:
     if not by_run:
         return ""
     rounds = ", ".join(f"{label} run {run} (round {' and '.join(own)})" for (label, run), own in by_run.items())
-    return f"All scores were equal, so that chance asked and not the heuristic, in {rounds}."
+    return f"All scores were equal, so that chance chose and not the heuristic, in {rounds}."
 
 
 def _counts_all(study: Study, metric: str) -> Iterator[Check]:
@@ -234,8 +234,8 @@ def _breadth(asking: Sequence[Record]) -> Iterator[Check]:
 
 def _redundancy(asking: Sequence[Record]) -> Check:
     text = (
-        f"No record tells. Look how many images of dataset={values(asking, 'dataset')} are near-duplicates, such as "
-        "frames of a video or patches of a slide: published pools are curated, and on redundant ones other methods win "
+        f"No record says this. Look how many images of dataset={values(asking, 'dataset')} are near-duplicates, such "
+        "as frames of a video or patches of a slide: published pools are curated, and on redundant ones other methods win "
         "(arXiv 2302.04075)."
     )
     return Check("The pool is as redundant as what will be labelled in earnest", "unknown", text)

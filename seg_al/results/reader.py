@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 SERVER_WAIT = 3000  # milliseconds until a MongoDB that does not answer is an error
 COST = "cost/"
-"""Prefix of the scalars that tell a round's costs to the tracker."""
+"""What the names of a round's costs begin with in the tracker."""
 
 
 def read_folders(paths: Sequence[Path | str], where: Where | None = None) -> pd.DataFrame:
@@ -90,7 +90,7 @@ def _below(path: Path, above: frozenset[Path]) -> Iterator[Path]:
 def mongo_study(url: str, database: str, where: Where | None = None) -> Study:
     """The same from what Sacred wrote; of one identity the newest complete run, else the newest.
 
-    A round is known by its step, the labelled images; other costs are NaN where the tracker was not told of them.
+    A round is known by its step, the labelled images; other costs are NaN where the tracker does not have them.
     Raises ValueError if no server answers or if no run that asks remains.
     """
     import pymongo

@@ -1,4 +1,4 @@
-"""Run folders and MongoDB, made to tell the same afterwards: import, comparison, and the end of runs that died."""
+"""Run folders and MongoDB brought to the same state: import, comparison, and the end of runs that died."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from seg_al.tracking.server import Document
 
 @dataclass(frozen=True)
 class Repair:
-    """What was found of a run that says RUNNING and has been silent."""
+    """What was done about a run that says RUNNING and has been silent."""
 
     number: int
     folder: str
@@ -53,13 +53,13 @@ def bring(folder: Path, database: Database[Document]) -> BringReport:
 
 
 def differences_of_folder(folder: Path, database: Database[Document]) -> list[str]:
-    """What the database tells otherwise than the folder; a folder without a mark was never brought anywhere."""
+    """How the run in the database differs from its folder; a folder without a mark was never imported."""
     if not (folder / MARK).exists():
         return ["the run is not in the database"]
     return differences_from_folder(read_tracked_run(folder), Mirror(database))
 
 
-def summed(differences: Sequence[str], most: int = 3) -> list[str]:
+def shortened(differences: Sequence[str], most: int = 3) -> list[str]:
     """The differences of a run as people read them: more than `most` metrics, or artifacts, are summed in one line."""
     rest = list(differences)
     for kind in ("metric", "artifact"):
@@ -71,16 +71,16 @@ def summed(differences: Sequence[str], most: int = 3) -> list[str]:
     return rest
 
 
-def silent(database: Database[Document], seconds: float) -> list[dict[str, Any]]:
-    """Runs of this harness that say RUNNING and have told nothing for so long."""
+def silent_runs(database: Database[Document], seconds: float) -> list[dict[str, Any]]:
+    """Runs of this harness that say RUNNING and have written nothing for so long."""
     since = datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(seconds=seconds)
     old = {"$or": [{"heartbeat": {"$lt": since}}, {"heartbeat": None, "start_time": {"$lt": since}}]}
     wanted = {"status": "RUNNING", "meta.uid": {"$exists": True}, **old}
     return list(database["runs"].find(wanted, {"meta": 1, "heartbeat": 1, "start_time": 1, "host.hostname": 1}))
 
 
-def judge(run: Document, database: Database[Document], elsewhere: bool) -> Repair:
-    """Ends a silent run as its folder tells, with all that the database lacks of it.
+def end_silent_run(run: Document, database: Database[Document], elsewhere: bool) -> Repair:
+    """Ends a silent run with the status that its folder shows, and adds what the database lacks of it.
 
     Where the folder is not on this machine nothing proves its death: it ends as DIED only if `elsewhere`.
     """

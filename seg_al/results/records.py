@@ -1,4 +1,4 @@
-"""Runs as they were found: their settings, and what was measured at each evaluation."""
+"""Runs as they were read: their settings, and what was measured at each evaluation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Record:
-    """One run as it was found."""
+    """One run as it was read."""
 
     source: str
     identity: str
@@ -41,7 +41,7 @@ class Record:
     written: float
     """When it was last written, seconds since 1970; of two equal copies the newer one counts."""
     metrics: tuple[Metric, ...] | None = None
-    """What its task declares; None: a run of before tasks did."""
+    """What its task declares; None: an older run, which declares none."""
 
     @property
     def rank(self) -> tuple[bool, int, float]:

@@ -1,4 +1,4 @@
-"""One self-contained page about a study: what it found, whether it may say so, and how to repeat it."""
+"""One self-contained page about a study: its findings, whether its runs can carry them, and how to repeat it."""
 
 from __future__ import annotations
 
@@ -150,10 +150,10 @@ def _nothing_compared(study: Study, metric: str) -> str:
     arms = arms_of(study.table)
     randoms = list(arms.loc[is_random(arms), "label"])
     if not randoms:
-        return "There is no random arm: nothing here tells whether asking beats chance."
+        return "There is no random arm: nothing here shows whether asking beats chance."
     if set(study.arms) <= set(randoms):
         return f"{', '.join(randoms)}: there is no other arm to compare with it."
-    return f"No arm and its random arm both have {metric}: nothing here tells whether asking beats chance."
+    return f"No arm and its random arm both have {metric}: nothing here shows whether asking beats chance."
 
 
 def _difference(row: dict[Any, Any], metric: str) -> str:
@@ -214,8 +214,8 @@ MAIN_NOTE = (
 )
 SAVING_NOTE = (
     "On mean curves, with 95 % bootstrap intervals over paired runs, widened for few runs. > and <: one of the two "
-    "never gets there. In simulations these intervals hold the truth in 0.92 to 0.98 of studies with 5 or more pairs, "
-    "but in only 0.78 to 0.89 of those with 3."
+    "never reaches the goal. In simulations these intervals hold the truth in 0.92 to 0.98 of studies with 5 or more "
+    "pairs, but in only 0.78 to 0.89 of those with 3."
 )
 TEST_NOTE = (
     "Paired by run. Differences with 95 % t intervals; g: Hedges' effect size of the paired differences. The table is "

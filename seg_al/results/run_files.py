@@ -75,7 +75,7 @@ def _rounds(path: str) -> dict[str, dict[str, Any]]:
 
 
 def _point(path: str, name: str, entry: Mapping[str, Any], heuristic: str) -> Point:
-    """One round's metrics with all else that the tracker is told of it."""
+    """One round's metrics with everything else that the tracker gets of it."""
     with _named(f"rounds/{name}/metrics.json"):
         cost, values = _numbers(entry["cost"], "cost"), _numbers(entry["metrics"], "metrics")
     if math.isnan(cost.get("images", math.nan)):
@@ -105,7 +105,7 @@ def _numbers(values: object, what: str) -> dict[str, float]:
 
 
 def _truths_read(path: str, name: str, sums: Mapping[str, str]) -> float:
-    """How many true labels an oracle selector was told; 0 for the honest."""
+    """How many true labels an oracle selector read; 0 for the honest."""
     value = _json(path, name, sums)
     if value is None:
         return 0.0

@@ -58,7 +58,7 @@ def metric_from(arguments: argparse.Namespace, study: Study) -> str:
 
 
 def require_writable(folder: Path) -> None:
-    """Makes the folder that --out names; told before hours of drawing. Raises ValueError."""
+    """Makes the folder that --out names, so that an error comes before hours of drawing. Raises ValueError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
@@ -74,17 +74,17 @@ def existing(patterns: Sequence[str]) -> list[Path]:
         found = sorted(glob.glob(pattern)) if glob.has_magic(pattern) else [pattern]
         if not found:
             raise ValueError(f"nothing is called {pattern}: give run folders, or the folder that holds them")
-        # a glob may catch files beside the run folders
+        # a glob may also match files
         paths += [Path(name) for name in found if Path(name).is_dir() or not glob.has_magic(pattern)]
     return paths
 
 
 def filters(words: Sequence[str]) -> dict[str, list[str]]:
     """{"heuristic": ["bald", "random"]} of "heuristic=bald,random"; ValueError for another form."""
-    found: dict[str, list[str]] = {}
+    allowed: dict[str, list[str]] = {}
     for word in words:
         name, sign, values = word.partition("=")
         if not (name and sign and values):
             raise ValueError(f"--where {word}: write NAME=VALUE or NAME=A,B, such as heuristic=bald,random")
-        found.setdefault(name, []).extend(values.split(","))
-    return found
+        allowed.setdefault(name, []).extend(values.split(","))
+    return allowed

@@ -46,7 +46,7 @@ class StudyFigure:
     caption: str
 
     def inline(self) -> str:
-        """The picture as a data URI, for a page without files beside it."""
+        """The picture as a data URI, for a page that is one file."""
         FigureCanvasAgg(self.figure)
         buffer = io.BytesIO()
         without_formulas(self.figure).savefig(buffer, format="png", dpi=200, metadata={"Software": None})
@@ -113,7 +113,7 @@ CURVES_CAPTION = (
 SAVING_CAPTION = (
     "Label saving: the share of random's labels that an arm needs to reach 90, 95 and 100 % of the reference score, on "
     "mean curves joined by straight lines; bars are 95 % bootstrap intervals over paired runs. Open arrows are bounds, "
-    "where one of the two does not get there."
+    "where one of the two does not reach the goal."
 )
 GAINS_CAPTION = (
     "The paired difference in the mean height of the learning curve (area by width), with 95 % t intervals where there "

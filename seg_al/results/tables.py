@@ -96,10 +96,10 @@ def main_shown(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     return shown
 
 
-def savings_shown(found: pd.DataFrame) -> pd.DataFrame:
+def savings_shown(savings: pd.DataFrame) -> pd.DataFrame:
     """`savings` for a reader: a row per arm, a column per target, in % of random's labels."""
     cells = []
-    for row in found.to_dict("records"):
+    for row in savings.to_dict("records"):
         if row["at_start"] == 1:
             cells.append("at start")
         elif math.isfinite(row["share"]):
@@ -108,7 +108,7 @@ def savings_shown(found: pd.DataFrame) -> pd.DataFrame:
             cells.append(f"{'>' if math.isinf(row['share']) else '<'} {100 * row['bound']:.0f}{saving_interval(row)}")
         else:
             cells.append("not reached by both" if row["n"] else "no common run")
-    wide = found.assign(cell=cells, column=[f"{target:.0%}".replace("%", " %") for target in found["target"]])
+    wide = savings.assign(cell=cells, column=[f"{target:.0%}".replace("%", " %") for target in savings["target"]])
     columns = list(dict.fromkeys(wide["column"]))
     order = list(dict.fromkeys(wide["label"]))
     return (
@@ -119,10 +119,10 @@ def savings_shown(found: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def comparisons_shown(found: pd.DataFrame) -> pd.DataFrame:
+def comparisons_shown(compared: pd.DataFrame) -> pd.DataFrame:
     """`comparisons` for a reader."""
     rows = []
-    for row in found.to_dict("records"):
+    for row in compared.to_dict("records"):
         rows.append(
             {
                 "arm": row["label"],
@@ -170,10 +170,10 @@ def _p(value: float) -> str:
     return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def penalties_shown(found: pd.DataFrame) -> pd.DataFrame:
+def penalties_shown(penalties: pd.DataFrame) -> pd.DataFrame:
     """`penalties` for a reader: a row and a column per arm, in % of the rounds."""
-    cells = found.assign(cell=[_number(100 * share, 0) for share in found["share"]])
-    order = list(dict.fromkeys(found["label"]))
+    cells = penalties.assign(cell=[_number(100 * share, 0) for share in penalties["share"]])
+    order = list(dict.fromkeys(penalties["label"]))
     wide = cells.pivot(index="label", columns="other", values="cell").reindex(index=order, columns=order)
     return wide.fillna("").rename_axis("better than", axis=0).rename_axis(None, axis=1).reset_index()
 

@@ -62,13 +62,13 @@ def _test_is_unseen(asking: Sequence[Record]) -> Check:
         if all(setting_of(record, "trainer.validation.keep") in ("val", "last") for record in asking)
         else "unknown",
         "Checkpoints are chosen by " + values(asking, "trainer.validation.keep") + "; the harness scores no test "
-        "image for a query. Whether a person tuned on the test set, no record tells.",
+        "image for a query. No record says whether a person tuned on the test set.",
     )
 
 
 def _tuned(asking: Sequence[Record], first: float) -> Check:
     text = (
-        f"No record tells how trainer={values(asking, 'trainer')} came about. Look whether its learning rate, steps "
+        f"No record says how trainer={values(asking, 'trainer')} was chosen. Look whether its learning rate, steps "
         f"and augmentation were chosen on val, for random too, with as few as {readable_cost(first)} labelled images: "
         "what suits the whole pool need not suit where curves begin (arXiv 2301.10625)."
     )

@@ -101,7 +101,7 @@ def test_a_round_whose_scores_all_tie_is_no_question_of_its_heuristic() -> None:
     found = check_of([*runs[:3], with_metrics(runs[3], {TIED: 1.0})], "collapsed")
     assert (found.verdict, found.because) == (
         "no",
-        "All scores were equal, so that chance asked and not the heuristic, in maskal run 1 (round 1).",
+        "All scores were equal, so that chance chose and not the heuristic, in maskal run 1 (round 1).",
     )
     both = check_of([*runs[:2], with_metrics(runs[2], {TIED: 1.0, "test/dice": 0.1}), runs[3]], "collapsed")
     assert "below half of its arm's median: maskal run 0" in both.because

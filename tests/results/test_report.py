@@ -154,7 +154,7 @@ def test_a_missing_baseline_is_named_with_the_command_that_makes_it(copied: Path
     assert full.command is not None
     assert "rounds=1 initial=all" in full.command
     assert findings_of(study, "test/dice", "images") == [
-        "There is no random arm: nothing here tells whether asking beats chance."
+        "There is no random arm: nothing here shows whether asking beats chance."
     ]
 
 
@@ -295,7 +295,7 @@ def test_what_was_not_compared_is_told_for_what_it_is(copied: Path) -> None:
     for path in without.glob("*-random-*/rounds/*/metrics.json"):
         path.write_text(path.read_text().replace('"test/ap"', '"test/dice"'))
     findings = findings_of(folder_study([without]), "test/ap", "images")
-    assert findings[0] == "No arm and its random arm both have test/ap: nothing here tells whether asking beats chance."
+    assert findings[0] == "No arm and its random arm both have test/ap: nothing here shows whether asking beats chance."
     keep(copied, "random")
     findings = findings_of(folder_study([copied]), "test/dice", "images")
     assert findings == ["random: there is no other arm to compare with it."]
