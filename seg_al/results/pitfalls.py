@@ -234,8 +234,8 @@ def _breadth(asking: Sequence[Record]) -> Iterator[Check]:
 
 def _redundancy(asking: Sequence[Record]) -> Check:
     text = (
-        f"No record says this. Look how many images of dataset={values(asking, 'dataset')} are near-duplicates, such "
-        "as frames of a video or patches of a slide: published pools are curated, and on redundant ones other methods win "
+        f"No record says this. Look how many images of dataset={values(asking, 'dataset')} are near-duplicates, as are "
+        "frames of a video or patches of a slide: published pools are curated, and on redundant ones other methods win "
         "(arXiv 2302.04075)."
     )
     return Check("The pool is as redundant as what will be labelled in earnest", "unknown", text)
