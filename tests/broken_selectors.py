@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from seg_al.core import Candidates, Ranking, Scene
-from seg_al.selectors.descriptors import Descriptor, MeanFeature
+from seg_al.core import Candidates, Descriptor, Evidence, Ranking, Scene
+from seg_al.selectors.descriptors import MeanFeature
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Right:
 class Noisy:
     """A descriptor that draws."""
 
-    needs_features = False
+    reads: ClassVar[tuple[type[Evidence], ...]] = ()
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
 
     def __call__(self, scene: Scene, ids: torch.Tensor, count: int) -> torch.Tensor:
@@ -41,7 +41,7 @@ class Noisy:
 class NotANumber:
     """A descriptor that divides by zero."""
 
-    needs_features = False
+    reads: ClassVar[tuple[type[Evidence], ...]] = ()
 
     def __call__(self, scene: Scene, ids: torch.Tensor, count: int) -> torch.Tensor:
         return torch.full((count, 2), torch.nan)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from bare_dataset import BareDataset
 from skimage.io import imread
 from skimage.measure import label
 
@@ -27,7 +28,7 @@ OBJECTS = InstanceSegmentation(BestMatch(0.5, False, 0), 0.3, 3, 0.5, False, Non
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(BareDataset):
     """Targets by name, and which of them are val and test."""
 
     targets: dict[str, Target]
@@ -35,8 +36,6 @@ class Drawn:
     tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     background: int | None = 0
     classes: tuple[str, ...] = ("plain", "defect")
-
-    pool: tuple[str, ...] = ()
 
     def objects(self, name: str) -> npt.NDArray[np.int32]:
         found: npt.NDArray[np.int32] = label(self.targets[name] == 1).astype(np.int32)

@@ -602,4 +602,6 @@ def test_the_metric_that_is_named_judges(metric: Literal["dice", "miou"]) -> Non
     hits = confusion.diagonal()
     expected = {"dice": np.mean(dices), "miou": np.mean(hits / (confusion.sum(0) + confusion.sum(1) - hits))}
     assert expected["dice"] != pytest.approx(expected["miou"], abs=0.01)
-    assert Judge(SemanticSegmentation(False, False), Judged(), CPU, metric)(model) == pytest.approx(expected[metric])
+    task = SemanticSegmentation(False, False)
+    (named,) = (one for one in task.metrics if one.name == metric)
+    assert Judge(task, Judged(), CPU, named)(model) == pytest.approx(expected[metric])
