@@ -7,7 +7,7 @@
     SEG_AL_MONGO_URL='mongodb://me:secret@host/?authSource=admin' python scripts/omniboard.py
 
 It listens on 127.0.0.1 only, since whoever reaches it may delete runs. From elsewhere: ssh -L 9000:127.0.0.1:9000 HOST.
-It is started again when it ends or hangs, until Ctrl-C. Columns of the table are added once; then they are yours.
+It is started again when it ends or hangs, until Ctrl-C. Columns are added at its start, once; then they are yours.
 Give a password by SEG_AL_MONGO_URL: others can read a command line.
 """
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from experiments import ROOT
+from seg_al.results.reader import folder_study
 
 FILES = Path(__file__).parent / "counting"
 
@@ -57,3 +58,6 @@ def test_counting_runs_three_rounds_and_asks_where_its_ensemble_disagrees(tmp_pa
         else:
             assert (chosen == 1).all()
     assert (run / "rounds" / "01" / "gallery.png").exists()
+    study = folder_study([run])
+    assert study.headlines[0] == "test/error"
+    assert (study.metric("test/error").better, study.metric("test/error").unit) == ("lower", "dots")
