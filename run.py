@@ -1,6 +1,6 @@
-"""Composes an experiment with Hydra, runs it in its folder and lets Sacred watch: `python run.py --help`.
+"""Composes an experiment with Hydra, runs it in its folder and tracks it with Sacred: `python run.py --help`.
 
-The one module that knows Hydra. What takes seconds to import is imported where a run begins: a config that does not
+The only module that knows Hydra. Slow imports stand where a run begins, so that a config that does not
 compose, or is only shown, need not wait for it.
 """
 
@@ -33,11 +33,11 @@ from seg_al.running.spelling import mistakes, remedies, words_of_hydra
 
 CONF = Path(__file__).parent / "conf"
 TRACES = "HYDRA_FULL_ERROR"
-"""Set to 1, Hydra raises what goes wrong, instead of showing it and ending."""
+"""With the value 1, Hydra raises its exceptions instead of printing them and ending."""
 
 
 def made(node: Mapping[str, Any]) -> Any:
-    """What the node's `_target_` makes; a ValueError of its own comes out as it is, without Hydra's wrapping."""
+    """The object that the node's `_target_` makes; a ValueError is raised as it is, without Hydra's wrapping."""
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
@@ -93,7 +93,7 @@ def words_of(config: DictConfig, loader: ConfigLoader) -> Iterator[Word]:
 
 
 class CheckSweep(Callback):
-    """Hands Hydra's events on; see seg_al.running.sweep_process."""
+    """Passes Hydra's events on to seg_al.running.sweep_process."""
 
     def __init__(self) -> None:
         from seg_al.running.sweep_process import SweepProcess
@@ -127,7 +127,7 @@ def main(cfg: DictConfig) -> float | None:
 
 
 def program() -> None:
-    """What `python run.py WORDS` does: runs, or ends with an error in a few words."""
+    """Runs `python run.py WORDS`, or ends with an error in a few words."""
     if wrong := mistakes(sys.argv[1:], CONF, GROUPS, *study_of(sys.argv)):
         sys.exit(f"\nerror: {wrong}")
     whole = os.environ.setdefault(TRACES, "kept") == "1"  # a person who wants to see the traceback
@@ -139,7 +139,7 @@ def program() -> None:
             raise
         unread = error.override if isinstance(error, OverrideParseException) else None
         sys.exit("\n".join([f"\nerror: {words_of_hydra(error, unread)}", *remedies(sys.argv[1:], CONF, GROUPS)]))
-    except KeyboardInterrupt as stop:  # what became of a sweep is told as its process ends
+    except KeyboardInterrupt as stop:  # the end of the process reports on the sweep
         from seg_al.running.stopping import number_of
 
         sys.exit(128 + number_of(stop))

@@ -32,7 +32,7 @@ from seg_al.datasets.file_listing import Listing
 from seg_al.datasets.file_patterns import MatchedFile, Partners, Pattern, named, partners
 from seg_al.datasets.files.header import read_header
 from seg_al.datasets.files.rules import FileReading
-from seg_al.datasets.folder_checks import shortened
+from seg_al.datasets.folder_checks import first_few
 from seg_al.datasets.folder_splits import Parts, Wanted, draw_parts
 
 
@@ -122,7 +122,7 @@ def _job(options: argparse.Namespace) -> Job:
     images, twice = named(Pattern(options.images).find(listing))
     listing.refuse_strange()
     if twice:
-        raise ValueError(f"several images have one name: {shortened(twice)}; put {{name}} where the paths differ")
+        raise ValueError(f"several images have one name: {first_few(twice)}; put {{name}} where the paths differ")
     if not images:
         raise ValueError(f"no image fits --images {options.images} below {options.root}")
     shapes = _shapes(options, images, categories)
@@ -169,7 +169,7 @@ def _shapes(
         else:
             shapes[name] = partial(_of_labels, own[0])
     if wrong:
-        raise ValueError(f"{len(wrong)} images do not have one file each: {shortened(wrong)}")
+        raise ValueError(f"{len(wrong)} images do not have one file each: {first_few(wrong)}")
     if not any(pairs.of_image.values()):
         raise ValueError(f"no file fits {pattern} below {root}")
     _refuse_lone(pairs, pattern)
@@ -183,7 +183,7 @@ def _of_labels(path: Path, size: tuple[int, int], losses: Losses) -> list[CodedO
 def _refuse_lone(pairs: Partners, pattern: str) -> None:
     lone = sorted(file for file in pairs.lone())
     if lone:
-        print(f"warning: {len(lone)} files of {pattern} belong to no image: {shortened(lone)}", file=sys.stderr)
+        print(f"warning: {len(lone)} files of {pattern} belong to no image: {first_few(lone)}", file=sys.stderr)
 
 
 def _splits(options: argparse.Namespace, images: Mapping[str, MatchedFile]) -> dict[str, list[str]]:
@@ -239,7 +239,7 @@ def _tell(losses: Losses, tolerance: float) -> None:
         ("objects are of no --category and are left out", losses.without_class),
     ):
         if those:
-            print(f"warning: {len(those)} {text}: {shortened(those)}", file=sys.stderr)
+            print(f"warning: {len(those)} {text}: {first_few(those)}", file=sys.stderr)
     if losses.agreement:
         print(f"polygons (tolerance {tolerance:g} pixels) agree with their masks at a mean IoU of "
               f"{np.mean(losses.agreement):.4f}, at least {min(losses.agreement):.4f}")  # fmt: skip

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from seg_al.datasets.folder_checks import EXAMPLES, shortened
+from seg_al.datasets.folder_checks import EXAMPLES, first_few
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Notes:
     def __str__(self) -> str:
         rows = []
         for kind, count in self.counts.items():
-            named = shortened(self.examples[kind])
+            named = first_few(self.examples[kind])
             more = f"; and {count - EXAMPLES:,} more" if count > EXAMPLES else ""
             if count:
                 rows.append(f"  - {kind} ({count:,}): {named}{more}")

@@ -29,8 +29,8 @@ from seg_al.datasets.folder_checks import (
     check_files,
     check_values,
     files_of,
+    first_few,
     same_files,
-    shortened,
     too_long,
 )
 from seg_al.datasets.folder_splits import By, Parts, SplitValues, Wanted, draw_parts, named_parts
@@ -145,7 +145,7 @@ class FolderDataset:
         missing = [name for name in names if key not in self.frames[name].fields]
         if missing:
             raise ValueError(
-                f"{len(missing)} images have no {key}: {shortened(missing)}; give each a row in dataset.table"
+                f"{len(missing)} images have no {key}: {first_few(missing)}; give each a row in dataset.table"
             )
         return {name: self.frames[name].fields[key] for name in names}
 
@@ -278,7 +278,7 @@ def _without_void(dataset: FolderDataset, parts: Parts, counts: Mapping[Page, Pi
                 "labels of official test sets are often held back: choose another split"
             )
         if void and key == "train":
-            log.warning("%d images are all void and leave the pool: %s", len(void), shortened(void, 20))
+            log.warning("%d images are all void and leave the pool: %s", len(void), first_few(void, 20))
             left = replace(parts, train=parts.train - set(void))
     return left
 

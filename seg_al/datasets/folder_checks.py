@@ -89,7 +89,7 @@ class Problems:
             )
 
 
-def shortened(entries: Sequence[str], most: int = EXAMPLES) -> str:
+def first_few(entries: Sequence[str], most: int = EXAMPLES) -> str:
     more = f"; and {len(entries) - most:,} more" if len(entries) > most else ""
     return "; ".join(entries[:most]) + more
 
@@ -109,7 +109,7 @@ class Files:
         fields = self.masks.lone()
         lone = [file for file in fields if file not in images and fields[file].get("split") in (None, *splits)]
         if lone:
-            log.warning("%d masks without an image are left out: %s", len(lone), shortened(lone))
+            log.warning("%d masks without an image are left out: %s", len(lone), first_few(lone))
 
 
 def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
@@ -124,7 +124,7 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     masks = partners(Pattern(patterns["masks"]), listing, found)
     objects = partners(Pattern(patterns["objects"]), listing, found) if "objects" in patterns else None
     if listing.circles:
-        circles = shortened(sorted(listing.circles))
+        circles = first_few(sorted(listing.circles))
         log.warning("links that lead back to a folder around them are not followed: %s", circles)
     listing.refuse_strange()
     others = {
@@ -132,7 +132,7 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     }  # a wide pattern such as {name}.* also finds masks that lie beside their images
     images = [image for image in found if image.file not in others]
     if not images:
-        inside = shortened(sorted(path.name for path in root.iterdir()), 10) or "nothing"
+        inside = first_few(sorted(path.name for path in root.iterdir()), 10) or "nothing"
         raise ValueError(f"no image fits dataset.images={patterns['images']} below {root}, which holds: {inside}")
     return Files(images, masks, objects, listing)
 
@@ -226,7 +226,7 @@ def _few(outside: list[str]) -> list[str]:
     if len(outside) <= MANY:
         return outside
     return [
-        f"{len(outside)} values, such as {shortened(outside, 3)}; masks with soft edges hold such shades: save them "
+        f"{len(outside)} values, such as {first_few(outside, 3)}; masks with soft edges hold such shades: save them "
         'without smoothing, or name ranges, such as [foreground, ">=128"], or set dataset.nearest'
     ]
 
@@ -264,7 +264,7 @@ def check_values(
             images[value].append(name)
         checked[name] = replace(frame, has_void=any(table.class_of(value) in (IGNORE, None) for value in own))
     outside = [
-        f"{table.show(value)}: {pixels[value]:,} pixels in {len(names)} images ({shortened(names, 2)})"
+        f"{table.show(value)}: {pixels[value]:,} pixels in {len(names)} images ({first_few(names, 2)})"
         for value, names in sorted(images.items())
         if table.class_of(value) is None
     ]

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from seg_al.datasets.file_patterns import MatchedFile
-from seg_al.datasets.folder_checks import shortened
+from seg_al.datasets.folder_checks import first_few
 from seg_al.datasets.image_names import Names
 from seg_al.datasets.splits import drawn, text_of
 from seg_al.randomness import numpy_rng
@@ -179,7 +179,7 @@ def _refuse_straddling(parts: Parts, wanted: Wanted, groups: Mapping[str, str]) 
     if twice:
         raise ValueError(
             f"{len(twice)} groups of dataset.group={wanted.group} are in two splits, so that what is trained on is "
-            f"measured: {shortened(twice)}; draw val and test as numbers, or set dataset.group=null"
+            f"measured: {first_few(twice)}; draw val and test as numbers, or set dataset.group=null"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from seg_al.datasets.file_patterns import MatchedFile
-from seg_al.datasets.folder_checks import shortened
+from seg_al.datasets.folder_checks import first_few
 from seg_al.datasets.image_names import Names
 from seg_al.datasets.splits import csv_cells
 
@@ -38,11 +38,11 @@ def with_table(images: Mapping[str, MatchedFile], path: Path) -> dict[str, Match
             row = {key: cell.strip() for key, cell in zip(columns[1:], cells[1:], strict=True)}
             found[name] = replace(images[name], fields={**row, **images[name].fields})
         if len(fitting) > 1:
-            problems.append(f"line {number}: {cells[0]} fits several images ({shortened(fitting, 2)})")
+            problems.append(f"line {number}: {cells[0]} fits several images ({first_few(fitting, 2)})")
     if not places and not problems:
         problems.append("no row is of an image; the first column must name them")
     if problems:
-        raise ValueError(f"the table {path} cannot be used ({len(problems)}): {shortened(problems)}")
+        raise ValueError(f"the table {path} cannot be used ({len(problems)}): {first_few(problems)}")
     return found
 
 

@@ -24,7 +24,7 @@ from seg_al.datasets.files.json_file import read_annotations
 from seg_al.datasets.files.percentiles import window_of
 from seg_al.datasets.files.rules import FileReading
 from seg_al.datasets.files.window import numbers_of, percentiles_of
-from seg_al.datasets.folder_checks import shortened
+from seg_al.datasets.folder_checks import first_few
 from seg_al.datasets.folder_splits import By, SplitValues, Wanted
 from seg_al.datasets.object_dataset import ObjectDataset, filled, split_up
 from seg_al.tasks.objects.objects import Instances
@@ -118,7 +118,7 @@ def _found(root: Path, images: str, findings: Findings) -> dict[str, MatchedFile
     listing.refuse_strange()
     findings.stop.extend("name of several images; say with dataset.images which ending is meant", twice)
     if not found:
-        inside = shortened(sorted(path.name for path in root.iterdir()), 10) or "nothing"
+        inside = first_few(sorted(path.name for path in root.iterdir()), 10) or "nothing"
         raise ValueError(f"no image fits dataset.images={images} below {root}, which holds: {inside}")
     return found
 
@@ -217,7 +217,7 @@ def _classes(
     if not count and not findings.stop.counts:
         raise ValueError("no shape with an area is drawn, so there are no classes; draw some, or list dataset.classes")
     if len(count) > MOST_CATEGORIES:
-        findings.stop.add(f"more than {MOST_CATEGORIES} labels", f"{len(count)}: {shortened(sorted(count))}")
+        findings.stop.add(f"more than {MOST_CATEGORIES} labels", f"{len(count)}: {first_few(sorted(count))}")
     log.info("classes by the labels that are drawn: %s", ", ".join(sorted(count)))
     return tuple(sorted(count))
 

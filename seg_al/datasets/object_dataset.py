@@ -19,7 +19,7 @@ from seg_al.datasets.files.percentiles import window_of
 from seg_al.datasets.files.pixels import read_picture
 from seg_al.datasets.files.resize import resized
 from seg_al.datasets.files.window import ValueWindow
-from seg_al.datasets.folder_checks import shortened
+from seg_al.datasets.folder_checks import first_few
 from seg_al.datasets.folder_splits import Wanted
 from seg_al.datasets.picture_kind import kind_of
 from seg_al.tasks.objects.objects import Instances, class_map, object_map
@@ -135,7 +135,7 @@ def _check_splits(dataset: ObjectDataset, splits: Splits, boxes: int) -> None:
         )
     names = [name for name in splits.pool if len(dataset.objects_of[name]) == 0]
     if names:
-        log.info("%d pool images have no object and stay as background: %s", len(names), shortened(names))
+        log.info("%d pool images have no object and stay as background: %s", len(names), first_few(names))
 
 
 def filled(instances: Instances, labels: Sequence[str], scale: float, findings: Findings) -> Instances:

@@ -1,4 +1,4 @@
-"""What would fail, or mean nothing, hours after an experiment was started; each problem names its config keys."""
+"""Finds, before an experiment starts, what would fail or make it meaningless hours later; problems name their keys."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from seg_al.selectors.clasp import ClaspPE
 from seg_al.selectors.foreground import RandomForeground
 
 TRIED = 8
-"""Images that are cut before a run to see whether a budget buys a unit of them."""
+"""Number of images that are cut into units before a run, to see whether a budget buys one."""
 
 
 def check(experiment: Experiment) -> None:
-    """Raises ValueError, naming the keys, for what would fail or mean nothing hours later."""
+    """Raises ValueError, naming the keys, for what would fail or be meaningless hours later."""
     if problems := problems_of(experiment):
         raise ValueError("this experiment cannot run:\n" + "\n".join(f"  - {problem}" for problem in problems))
 
 
 def problems_of(experiment: Experiment) -> list[str]:
-    """One sentence for each, with its remedy; none for an experiment that can run."""
+    """A sentence with its remedy for each problem; none for an experiment that can run."""
     problems = [*_of_budget(experiment), *_of_passes(experiment), *_of_class_ids(experiment)]
     batch, devices = experiment.trainer.batch_size, experiment.compute.devices
     if batch % devices:
@@ -115,7 +115,7 @@ def _of_budget(experiment: Experiment) -> list[str]:
         rest = names
     else:
         count = len(names) if initial == "all" else initial
-        first = experiment.start.known(names, count, experiment.run) or names[:count]  # else any will do
+        first = experiment.start.known(names, count, experiment.run) or names[:count]  # otherwise any image will do
         rest = [name for name in names if name not in set(first)]
     if experiment.budget.amount <= 0:
         problems.append(f"budget={experiment.budget.amount:g}: a round must be able to ask for something")
@@ -127,7 +127,7 @@ def _of_budget(experiment: Experiment) -> list[str]:
 def _unaffordable(experiment: Experiment, names: Sequence[str]) -> list[str]:
     """What is wrong if the named images cannot take one budget."""
     budget, pool = experiment.budget, Pool(names, experiment.dataset)
-    if budget.unit == "regions":  # how many there are is known when an image is cut
+    if budget.unit == "regions":  # the number of units is known only when an image is cut
         return []
     if budget.per == "pool":
         left, where = pool.left(budget.unit), f"are left of the pool after initial={experiment.initial}"
@@ -142,7 +142,7 @@ def _unaffordable(experiment: Experiment, names: Sequence[str]) -> list[str]:
 
 
 def _too_small(experiment: Experiment, names: Sequence[str]) -> list[str]:
-    """What is wrong if a budget buys no unit of the named images; the smallest of them tell, before any training."""
+    """What is wrong if a budget buys no unit of the named images; the smallest of them decide, before any training."""
     budget, pool = experiment.budget, Pool(names, experiment.dataset)
     smallest = sorted(names, key=pool.askable_area)[:TRIED]
     whole = 1.0 if budget.unit == "regions" else min((pool.left_of(name, budget.unit) for name in smallest), default=0)

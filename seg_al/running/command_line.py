@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def study_of(argv: Sequence[str]) -> tuple[str | None, str | None]:
-    """The folder and the name of the config that a command line gives by Hydra's options."""
+    """The folder and the name of the config that Hydra's options name on a command line."""
     parser = ArgumentParser(add_help=False)
     for option in (("-cd", "--config-dir"), ("-cn", "--config-name")):
         parser.add_argument(*option)

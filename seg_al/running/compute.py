@@ -1,4 +1,4 @@
-"""Where tensors live and in which precision networks run: chosen by the machine unless the config says otherwise."""
+"""The device of tensors and the precision of networks: chosen by the machine, unless the config states them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LocalCompute:
-    """A device, a precision and how many of the first train together."""
+    """A device, a precision, and the number of devices that train together."""
 
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["auto", "float32", "bfloat16", "float16"]
@@ -84,14 +84,14 @@ class LocalCompute:
         return replace(self, precision=precision)
 
     def claim_threads(self, processes: int = 1) -> None:
-        """Holds this process to its share of the processor: that of the run, which so many `processes` divide."""
+        """Limits this process to its share of the processor: that of the run, divided by `processes`."""
         if self.threads != "auto":
             torch.set_num_threads(max(1, self.threads // processes))
 
     def fabric(self) -> Fabric:
         """Lightning Fabric for one training; imported here, because it takes seconds that a refused config need not.
 
-        It is told its environment: left to guess, it takes a Slurm job's processes for its own, and warns of srun.
+        It gets its environment stated: by its own guess, it would take the processes of a Slurm job, and warn of srun.
         """
         from lightning_fabric import Fabric
 
@@ -118,7 +118,7 @@ class LocalCompute:
         return torch.from_numpy(np.array(image)).to(self.torch_device).permute(2, 0, 1)[None]
 
     def place(self, model: AnyNetwork) -> AnyNetwork:
-        """The model on the device, with channels last in memory, which convolutions are faster with on either kind."""
+        """The model on the device, with channels last in memory, which makes convolutions faster on CPU and GPU."""
         assert isinstance(model, nn.Module)
         return model.to(self.torch_device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 

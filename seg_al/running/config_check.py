@@ -1,4 +1,4 @@
-"""Whether a composed config can be meant: its groups, the kinds of its values, and its texts."""
+"""Checks a composed config: its groups, the kinds of its values, and its texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seg_al.tracking.storable import URL_VARIABLE
 def require_right(settings: Mapping[str, Any]) -> None:
     """Raises ValueError naming every key whose value does not fit."""
     if absent := [group for group in GROUPS if group not in settings]:
-        raise ValueError(f"{' and '.join(absent)} stands nowhere in the config; choose one, as in {absent[0]}=OPTION")
+        raise ValueError(f"{' and '.join(absent)} is missing in the config; choose one, as in {absent[0]}=OPTION")
     values = {key: value for key, value in settings.items() if key not in GROUPS}
     wrong = [*problems({key: settings[key] for key in GROUPS}, roles=ROLES)]
     wrong += problems({**values, "_target_": "seg_al.running.settings.Settings"})

@@ -1,4 +1,4 @@
-"""What a run ran on and with: commit, versions, machine."""
+"""The environment of a run: commit, versions, machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = (
 
 
 def environment() -> dict[str, str | dict[str, str]]:
-    """Plain values for the record; "unknown" where a fact cannot be had."""
+    """Plain values for the record; "unknown" where one cannot be found out."""
     return {
         "commit": _git("rev-parse", "HEAD"),
         "uncommitted_changes": _git("status", "--porcelain", "--untracked-files=no") or "none",
@@ -26,7 +26,7 @@ def environment() -> dict[str, str | dict[str, str]]:
 
 
 def code_digest() -> str:
-    """A hash of the package's source, so that what one version made is not taken for another's."""
+    """A hash of the package's source, so that results of one version are not used by another."""
     root = Path(__file__).parent.parent
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(root.rglob("*.py")):

@@ -1,4 +1,4 @@
-"""The folder of a run: named by what the run is, claimed by one process at a time, refused to another config."""
+"""The folder of a run: named by its settings, used by one process at a time, refused to another config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from seg_al.recording.files import write_json
 from seg_al.running.groups import flat
 
 NEEDED_MIB = 256
-"""Free disk below which a run does not begin: weights of two rounds, pictures and files of an average experiment."""
+"""Free disk that a run needs to begin: weights of two rounds, pictures and files of an average experiment."""
 ABSENT = "(absent)"
 
 
@@ -28,7 +28,7 @@ def identity_of(settings: Mapping[str, Any]) -> str:
 
 
 def writable(folder: Path) -> None:
-    """Makes the folder. Raises ValueError where nothing can be written into it, or not enough."""
+    """Makes the folder. Raises ValueError where it cannot be written, or its disk is too full."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
@@ -52,7 +52,7 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
     another identity (naming the keys), is held by another process, cannot be written, or has no room left.
     """
     writable(folder)
-    _require_ours(folder)  # before a lock is left in it
+    _require_ours(folder)  # before a lock file is written into it
     lock = FileLock(folder / ".lock", blocking=False)
     try:
         lock.acquire()
@@ -64,7 +64,7 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
         yield
         if not (folder / "config.json").exists():
             raise ValueError(
-                f"{folder} was removed while the run went on, and what is there now is not all of it: remove it, and "
+                f"{folder} was removed while the run was working, and is no longer complete: remove it, and "
                 "run the same command again"
             )
     finally:
@@ -72,7 +72,7 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
 
 
 def _require_ours(folder: Path) -> None:
-    """Raises ValueError for a folder that holds something, and no run."""
+    """Raises ValueError for a folder that holds files but no run."""
     others = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     if others and not (folder / "config.json").exists():
         raise ValueError(
@@ -83,7 +83,7 @@ def _require_ours(folder: Path) -> None:
 
 @contextmanager
 def gone_if_refused(folder: Path, new: bool) -> Iterator[None]:
-    """Removes a `new` folder, held by this process, if what is inside raises ValueError before a round has begun."""
+    """Removes a `new` folder of this process if the block raises ValueError before a round has begun."""
     try:
         yield
     except ValueError:
@@ -93,7 +93,7 @@ def gone_if_refused(folder: Path, new: bool) -> Iterator[None]:
 
 
 def _keep(path: Path, record: Mapping[str, Any]) -> None:
-    """Writes the config unless it stands there already, so that looking into a finished run leaves it untouched."""
+    """Writes the config unless it is written already, so that a finished run stays unchanged."""
     if not path.exists() or json.loads(path.read_text()) != json.loads(json.dumps(record)):
         write_json(path, record)
 

@@ -1,4 +1,4 @@
-"""What a config is made of, for those who ask before anything heavy is imported."""
+"""The groups of a config and its composition; imports nothing that takes long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUPS = (
 
 @dataclass(frozen=True)
 class Composition:
-    """A config as it was composed."""
+    """A composed config."""
 
     choices: Mapping[str, str]
     """The option of each group."""

@@ -1,4 +1,4 @@
-"""Which settings decide which numbers: they name the folder of a run, and its first round."""
+"""The settings that decide the numbers of a run, which name its folder, and those that decide its first round."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FREE = (
     "rounds", "runs", "folder", "tracking", "device", "workers", "threads", "gpus", "cache", "gallery",
     "keep_weights", "share", "tags", "notes",
 )  # fmt: skip
-"""Settings that do not decide the numbers of a round: a run keeps its folder when they change."""
+"""Settings that do not decide the numbers of a round; a run keeps its folder when they change."""
 
 
-def place_of(settings: Mapping[str, Any], choices: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
+def folder_of_run(settings: Mapping[str, Any], choices: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
     """The folder of the run, and the settings that decide its numbers, which name it.
 
     Raises ValueError for an option that is no plain name, as it would put the folder elsewhere.
@@ -37,7 +37,7 @@ def place_of(settings: Mapping[str, Any], choices: Mapping[str, str]) -> tuple[P
 
 
 def shared_first_round(settings: Mapping[str, Any], compute: LocalCompute) -> FirstRound | None:
-    """Named by all that decides the numbers of round 0, which heuristics and selectors do not."""
+    """The shared first round, named by all that decides the numbers of round 0, without heuristic and selector."""
     if not settings["share"]:
         return None
     later = {"heuristic", "selector", "scoring", "subset"}

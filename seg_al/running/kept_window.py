@@ -1,4 +1,4 @@
-"""The window of a run's images as its folder keeps it: drawn in the first start, the same in every later one."""
+"""Keeps the window of a run's images in its folder: computed at the first start, and used by every later one."""
 
 from __future__ import annotations
 

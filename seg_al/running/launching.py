@@ -1,4 +1,4 @@
-"""How Hydra starts the jobs of a command: by which launcher, and which sweeper chooses them."""
+"""The launcher that starts the jobs of a command, and the sweeper that chooses them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ LEAST = {
     "timeout_min": 1, "cpus_per_task": 1, "array_parallelism": 1, "tasks_per_node": 1, "nodes": 1, "gpus_per_node": 0,
     "max_num_timeout": 0, "signal_delay_s": 0, "mem_gb": 1,
 }  # fmt: skip
-"""Of the values of a launcher."""
+"""Least values of a launcher's settings."""
 
 
 @dataclass(frozen=True)
 class Launching:
     launcher: Mapping[str, Any]
-    """The values of Hydra's, as those of the `sweeper`."""
+    """The settings of Hydra's launcher; `sweeper` has those of its sweeper."""
     sweeper: Mapping[str, Any]
     swept: bool
-    """Whether there is a sweep; else the launcher starts nothing."""
+    """Whether the command is a sweep; otherwise the launcher starts nothing."""
     notes: Path
-    """A folder for what the jobs of a sweep leave for its summary."""
+    """A folder for notes that the jobs of a sweep write for its summary."""
 
     @property
     def by_product(self) -> bool:
@@ -41,12 +41,12 @@ class Launching:
         return str(self.launcher["_target_"]).endswith(f".{name}")
 
     def require_values(self) -> None:
-        """Raises ValueError for values that neither may have, also where they start nothing."""
+        """Raises ValueError for values that are never allowed, even where nothing is started."""
         if wrong := self._wrong_values():
             raise ValueError("\n".join(wrong))
 
     def require_startable(self) -> None:
-        """Raises ValueError for what keeps jobs from being started, a line each with its remedy."""
+        """Raises ValueError with a line and a remedy for everything that keeps jobs from starting."""
         wrong = self._wrong_values()
         if self.starts_with("SlurmLauncher") and not (which("sbatch") and which("srun")):
             wrong.append(
@@ -62,7 +62,7 @@ class Launching:
             for key, least in LEAST.items()
             if isinstance(self.launcher.get(key), int | float) and self.launcher[key] < least
         ]
-        from joblib.parallel import BACKENDS  # type: ignore[import-untyped]  # not where a config is only shown
+        from joblib.parallel import BACKENDS  # type: ignore[import-untyped]  # imported late: not needed where a config is only shown
 
         backend = self.launcher.get("backend")
         if backend not in (None, *BACKENDS):
@@ -76,7 +76,7 @@ class Launching:
 
 @dataclass(frozen=True)
 class Word:
-    """A word of the command line, which gives a key one value, or several in turn."""
+    """A word of the command line that gives a key one value, or several, one after the other."""
 
     typed: str
     key: str
@@ -87,7 +87,7 @@ class Word:
 
     @property
     def count(self) -> float:
-        """How many values; infinite where they never end. A range is counted, not made."""
+        """The number of values; infinite where they never end. A range is counted without making it."""
         if self.bounds is None:
             return len(list(self.values()))
         start, stop, step = (float(number) for number in self.bounds)

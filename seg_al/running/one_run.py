@@ -1,4 +1,4 @@
-"""One run in its folder: claimed, built, tracked, resumed; and what a person is told when it ends before its time."""
+"""One run in its folder: claims it, builds the experiment, tracks and resumes it, and explains an early end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seg_al.recording.stages import finished
 from seg_al.running.environment import environment
 from seg_al.running.folder import claimed, gone_if_refused, identity_of
 from seg_al.running.groups import Composition
-from seg_al.running.identity import place_of
+from seg_al.running.identity import folder_of_run
 from seg_al.running.kept_window import keep_window, with_kept_window
 from seg_al.running.launching import Launching
 from seg_al.running.sharing import require_gpu
@@ -34,7 +34,7 @@ Make = Callable[[Mapping[str, Any]], Any]
 def run_job(composition: Composition, make: Make, conf: Path, launching: Launching) -> float | None:
     """The run of a composed config, alone or as a job of a sweep. Exits with an error in words where it is alone.
 
-    A job of a sweep leaves for its summary why it was refused, and the sweep goes on.
+    A job of a sweep writes for the summary why it was refused, and the sweep continues.
     """
     alone = not launching.swept
     if alone:
@@ -50,11 +50,11 @@ def run_job(composition: Composition, make: Make, conf: Path, launching: Launchi
         if alone or not launching.by_product:
             raise
         log.error("failed: %s", error, exc_info=not isinstance(error, ValueError))
-        note_refusal(launching.notes, place_of(composition.settings, composition.choices)[0], error)
-        return None  # the sweep goes on, and ends with a summary from the disk
+        note_refusal(launching.notes, folder_of_run(composition.settings, composition.choices)[0], error)
+        return None  # the sweep continues, and ends with a summary from the disk
     except KeyboardInterrupt as stop:
         if alone:
-            folder, _ = place_of(composition.settings, composition.choices)
+            folder, _ = folder_of_run(composition.settings, composition.choices)
             sys.stderr.write(f"\n{words_of(stop, folder)}\n")
         raise
 
@@ -64,16 +64,16 @@ def perform(
 ) -> float | None:
     """Runs or resumes the experiment in its folder, unless it is finished.
 
-    `alone`: no sweep has asked the tracking's server, so ask it; later it may be away without harm.
+    `alone`: asks the server of the tracking, which otherwise the sweep has done; later it may be away without harm.
     """
-    folder, decides = place_of(settings, choices)
+    folder, decides = folder_of_run(settings, choices)
     config = {"choices": dict(choices), **settings, "tracking": choices["tracking"]}
     new = not os.path.exists(folder)  # also where the name is too long for a file system
     with claimed(folder, config, decides), gone_if_refused(folder, new):
         if finished(folder, settings["rounds"]):
             log.info("%s is finished already", folder)
             return None
-        from seg_al.running.building import (  # seconds that a run which is finished need not wait
+        from seg_al.running.building import (  # takes seconds, which a finished run need not wait
             build_experiment,
             compute_of,
         )

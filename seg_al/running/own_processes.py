@@ -1,4 +1,4 @@
-"""Where one training's processes come from: this one starts them all, whatever the machine's environment suggests."""
+"""Makes this process start all processes of a training, whatever the environment of the machine suggests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 
 class OwnProcesses(LightningEnvironment):
-    """Reads nothing of what Slurm, torchrun or a cluster's profile says of other processes."""
+    """Ignores what Slurm, torchrun or a cluster's profile states about other processes."""
 
     creates_processes_externally = False
     main_address = "127.0.0.1"
@@ -17,7 +17,7 @@ class OwnProcesses(LightningEnvironment):
 
     @property
     def main_port(self) -> int:
-        """A free port of this machine, found once: runs beside each other need ports of their own."""
+        """A free port of this machine, found once, because runs side by side need different ports."""
         if self._port is None:
             self._port = find_free_network_port()
         return self._port

@@ -1,6 +1,6 @@
-"""What a group of conf/, or an argument of an option, may be: told by classes and annotations, before any call.
+"""What may be made for a group of conf/ or an argument of an option, read from annotations before any call.
 
-A config is data that names code. What is called is what promises to be a part of an experiment, not whatever can be.
+A config is data that names code. Only code that is declared as a part of an experiment is called.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from seg_al.trainers.trainer import Trainer
 
 
 class Tracking(Protocol):
-    """A way to show a run; those of this project are in tracking/ways.py."""
+    """Where a run is tracked; those of this project are in tracking/backends.py."""
 
     def check(self) -> None:
-        """Raises ValueError where a run cannot begin."""
+        """Raises ValueError where the server refuses a run."""
         ...
 
     def record(
@@ -34,13 +34,13 @@ class Tracking(Protocol):
 
 @dataclass(frozen=True)
 class Role:
-    """What a node of the config is made for."""
+    """What the object of a config node must be."""
 
     kinds: tuple[Any, ...]
-    """Classes and protocols, one of which what it makes must be; all of several `both`."""
+    """Classes and protocols, one of which the object must be; with `both` all of them."""
     both: bool = False
     later: bool = False
-    """Whether it is made once the rest of its arguments is given, which `_partial_: true` says."""
+    """Whether it is made later, when its other arguments are known, as `_partial_: true` says."""
 
 
 ROLES: Mapping[str, Role] = {
@@ -59,7 +59,7 @@ ROLES: Mapping[str, Role] = {
 
 
 def role_of(hint: Any) -> Role:
-    """What an argument with this annotation may be; nothing where it has none, as nothing can be told of it then."""
+    """What an argument with this annotation may be; None without one, since then nothing is known."""
     union = get_origin(hint) in (Union, UnionType)
     hints = [one for one in (get_args(hint) if union else (hint,)) if one is not type(None)]
     if get_origin(hint) is Callable or str(hint).startswith("collections.abc.Callable"):
@@ -69,7 +69,7 @@ def role_of(hint: Any) -> Role:
 
 
 def misfit(target: Callable[..., Any], role: Role) -> str | None:
-    """What the target lacks to be made for the role; it is not called."""
+    """What the target lacks for the role; it is not called."""
     made = target if inspect.isclass(target) else get_type_hints(target).get("return")
     if not inspect.isclass(made):
         return "does not say what it returns; annotate it, as in def read_mine(...) -> Dataset"
@@ -96,7 +96,7 @@ def _lacking(made: type[Any], kind: type[Any]) -> str | None:
 
 
 def _called_otherwise(made: type[Any], kind: type[Any]) -> str | None:
-    """Whether objects of the one cannot be called as those of the other are."""
+    """Whether objects of one class cannot be called like those of the other."""
     wanted = [*inspect.signature(kind.__call__).parameters][1:]
     try:
         inspect.signature(made.__call__).bind(None, *wanted)
@@ -110,7 +110,7 @@ def _is_protocol(kind: type[Any]) -> bool:
 
 
 def _members(kind: type[Any]) -> set[str]:
-    """The names that a protocol asks for, those of its parents included."""
+    """The names that a protocol and its parents require."""
     own = [one for one in kind.__mro__ if _is_protocol(one)]
     names = {name for one in own for name in (*vars(one), *vars(one).get("__annotations__", {}))}
     return {name for name in names if not name.startswith("_") or name == "__call__"}

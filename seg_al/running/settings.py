@@ -1,4 +1,4 @@
-"""The single values at the root of the config, with their types; what they mean stands in conf/config.yaml."""
+"""The values at the root of the config, with their types; conf/config.yaml says what they mean."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RANGES = {
     "gallery": (0, inf),
     "devices": (1, 1024),
     "workers": (0, 1024),
-    "threads": (1, 1024),  # PyTorch is killed where it gets too few
+    "threads": (1, 1024),  # with too few, PyTorch is killed
     "cache": (0, inf),
 }
-"""The least and the most that a value may be, where it is a number."""
+"""The least and the largest value of settings that are numbers."""
 
 
 @dataclass(frozen=True)

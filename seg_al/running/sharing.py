@@ -1,4 +1,4 @@
-"""Runs beside each other on one machine: how many CPU threads each takes, and which GPU."""
+"""Divides CPU threads and GPUs among runs side by side on one machine."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from seg_al.running.launching import Launching
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 1.0
-"""Between two looks for a GPU that has become free."""
+"""Seconds between two searches for a free GPU."""
 
 
 def threads_each(cores: int, at_once: int) -> int:
-    """The share of the cores of each of so many runs, at least one."""
+    """The cores of each of `runs` runs, at least one."""
     return max(1, cores // at_once)
 
 
 def share_threads(launching: Launching, jobs: int) -> int:
-    """Gives processes that this one starts their CPU threads by OMP_NUM_THREADS, unless it is set already.
+    """Sets OMP_NUM_THREADS for the processes that this one starts, unless it is set already.
 
-    `jobs` is how many there are; 0: nobody knows. Returns how many run at once.
+    `jobs` is the number of jobs; 0: unknown. Returns how many run at once.
     """
     at_once = 1
     if launching.starts_with("JoblibLauncher"):
         at_once = min(effective_n_jobs(launching.launcher["n_jobs"]), jobs or sys.maxsize)
-    elif launching.starts_with("LocalLauncher"):  # submitit starts all
+    elif launching.starts_with("LocalLauncher"):  # submitit starts all at once
         at_once = launching.most_at_once or jobs or 1
     given = launching.launcher.get("cpus_per_task")
     threads = given or (threads_each(cpu_count(), at_once) if at_once > 1 else None)
@@ -48,7 +48,7 @@ def share_threads(launching: Launching, jobs: int) -> int:
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """The names CUDA_VISIBLE_DEVICES gives them, or the numbers of all; asks no driver that would then be fixed."""
+    """The GPUs' names in CUDA_VISIBLE_DEVICES, or the numbers of all; found without starting CUDA."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return tuple(str(number) for number in range(torch.cuda.device_count()))
@@ -56,13 +56,13 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def require_gpu() -> None:
-    """Raises ValueError where gpus=one_each finds none on this machine."""
+    """Raises ValueError for gpus=one_each on a machine without a GPU."""
     if not visible_gpus():
         raise ValueError("gpus=one_each, but this machine shows no GPU; use gpus=shared, and device=cpu or device=auto")
 
 
 def free_gpu(gpus: Sequence[str], folder: Path) -> tuple[str, FileLock]:
-    """The first of the GPUs that no living process holds, and the lock by which this one holds it; waits for one."""
+    """Waits for a GPU that no living process holds; returns its name and the lock that holds it."""
     folder.mkdir(parents=True, exist_ok=True)
     told = False
     while True:
@@ -81,7 +81,7 @@ def free_gpu(gpus: Sequence[str], folder: Path) -> tuple[str, FileLock]:
 
 @cache
 def take_gpu() -> tuple[str, FileLock] | None:
-    """Holds a GPU of its own for this process until it ends; call it before CUDA is used. None: there is no GPU."""
+    """Takes a GPU for this process until it ends; call it before CUDA is used. None: there is no GPU."""
     gpus = visible_gpus()
     if not gpus:
         return None

@@ -1,4 +1,4 @@
-"""Checks settings against the constructors that they are meant for, before anything is built."""
+"""Checks settings against the arguments of the classes and functions that they name, before anything is built."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TARGET, PARTIAL = "_target_", "_partial_"
 def problems(settings: Mapping[str, Any], path: str = "", roles: Mapping[str, Role] | None = None) -> Iterator[str]:
     """What is wrong with nested settings that name a `_target_`: unknown, missing or ill-typed values, by key.
 
-    `roles` says what the values under some keys must make. Modules are imported for that, but nothing is called.
+    `roles` says what the values of some keys must make. Modules are imported, but nothing is called.
     """
     if TARGET in settings:
         yield from _of_node(settings, path.removesuffix("."), None)
@@ -52,7 +52,7 @@ def _of_node(settings: Mapping[str, Any], path: str, role: Role | None) -> Itera
         target = _found(settings[TARGET])
         hints, _ = _hints(target), inspect.signature(target)
         wrong = role and (misfit(target, role) or _timing(settings, role, prefix))
-    except Exception as error:  # importing a module of the user's own may raise anything
+    except Exception as error:  # a module of the user's own may raise any exception
         yield f"{prefix}{TARGET}={settings[TARGET]} cannot be imported: {error or type(error).__name__}"
         return
     if wrong:
@@ -65,7 +65,7 @@ def _of_node(settings: Mapping[str, Any], path: str, role: Role | None) -> Itera
 
 
 def _nodes(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What Hydra would make of a value: each outermost node with a `_target_`, however deep in lists and mappings."""
+    """The outermost nodes with a `_target_` in a value, at any depth of lists and mappings."""
     if isinstance(value, Mapping) and TARGET in value:
         yield path, value
     elif isinstance(value, Mapping):
@@ -87,7 +87,7 @@ def _found(target: Any) -> Callable[..., Any]:
         raise ValueError("the name of a class or function is needed, such as seg_al.heuristics.bald.BALD")
     module, _, name = target.rpartition(".")
     if module.partition(".")[0] in (*sys.stdlib_module_names, "builtins"):
-        raise ValueError("it is of Python itself, and no part of an experiment; name a class of seg_al or of your own")
+        raise ValueError("it is part of Python itself, not of an experiment; name a class of seg_al or one of your own")
     found: Callable[..., Any] = getattr(import_module(module), name)
     if not callable(found):
         raise ValueError(f"it is no class or function, but {type(found).__name__}")
@@ -95,7 +95,7 @@ def _found(target: Any) -> Callable[..., Any]:
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
-    """Of a dataclass by the class, so that inherited fields are read in their own modules."""
+    """Annotations of a dataclass, each read in the module of the class that has the field."""
     return get_type_hints(_annotated(target))
 
 
@@ -104,7 +104,7 @@ def _annotated(target: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _ranges(target: Callable[..., Any]) -> dict[str, list[Range]]:
-    """The numbers that arguments may be, by name; of optimizers those that PyTorch states in no annotation."""
+    """Ranges of arguments by name; those of optimizers are ours, since PyTorch's annotations state none."""
     hints = get_type_hints(_annotated(target), include_extras=True)
     ranges = {key: ranges_in(hint) for key, hint in hints.items()}
     if inspect.isclass(target) and issubclass(target, Optimizer):
@@ -131,11 +131,11 @@ def _against(
 
 
 def _wrong_type(value: Any, hint: Any) -> str | None:
-    """A sentence where a plain value does not fit the annotation; what is built from a `_target_` checks itself."""
+    """A sentence where a plain value does not fit the annotation; nodes with a `_target_` are checked apart."""
     if any(_nodes(value, "")):
         return None
     value = tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value
-    if isinstance(value, bool) and _is_plain(hint) and bool not in (hint, *get_args(hint)):  # to Python it is a number
+    if isinstance(value, bool) and _is_plain(hint) and bool not in (hint, *get_args(hint)):  # a number to Python
         return f"{_words(hint)} is needed, not {str(value).lower()}"
     if not isinstance(value, list | tuple) and get_origin(hint) in (list, tuple, Sequence):
         return f"a list is needed, as in [{value}]"

@@ -1,4 +1,4 @@
-"""What was meant by a command line that does not compose, and how to mend it; Hydra only says how to add words."""
+"""Explains a command line that does not compose, with a remedy; Hydra only says how to add words."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ EXTRAS = {
     "slurm": ("hydra_submitit_launcher", "slurm"),
     "local_processes": ("hydra_submitit_launcher", "slurm"),
 }
-"""The plugin of Hydra that a launcher in conf/ stands on, and the extra of this project that brings it."""
+"""Hydra's plugin for each launcher in conf/, and the extra of this project that installs it."""
 
 
 def option_of(path: Path, group: str) -> dict[str, Any]:
-    """The values of an option's file; one that brings options of other groups has its own under the group's name."""
+    """The values of an option's file; one that also chooses other groups has its values under its group's name."""
     content: dict[str, Any] = yaml.safe_load(path.read_text())
     return content[group] if "defaults" in content else content
 
 
 def remedies(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
-    """Sentences about words with which the config could not be composed."""
+    """A sentence for each word with which the config could not be composed."""
     for word in words:
         key, _, name = word.partition("=")
         plugin, extra = EXTRAS.get(name, ("", ""))
@@ -39,7 +39,7 @@ def remedies(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterato
 
 
 def suggestions(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
-    """A sentence per key of KEY=VALUE that is near one of conf/config.yaml, a group, or a value of a chosen option."""
+    """A sentence per unknown key of KEY=VALUE that resembles one of conf/config.yaml, a group or a chosen option."""
     known = set(flat(yaml.safe_load((conf / "config.yaml").read_text()))) | {*groups}
     for group in groups:
         options = (option_of(path, group) for path in _chosen(words, conf, group))
@@ -53,7 +53,7 @@ def suggestions(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iter
 
 
 def _chosen(words: Sequence[str], conf: Path, group: str) -> list[Path]:
-    """The options that the words choose in a group; else its default and what chosen options bring; all in a study."""
+    """The options that the words choose in a group; else its default and those of chosen options; all in a study."""
     every = sorted((conf / group).glob("*.yaml"))
     if any(word.startswith(("-cn", "--config-name")) for word in words):
         return every
@@ -75,9 +75,9 @@ def _defaults(conf: Path) -> dict[str, Any]:
 
 
 def words_of_hydra(error: Exception, word: str | None) -> str:
-    """What Hydra or OmegaConf say is wrong, without their search paths, hints for programmers and kinds of objects.
+    """The error message of Hydra or OmegaConf, without search paths, hints for programmers and types of objects.
 
-    `word` is what was typed and could not be read; None: all words could.
+    `word` is the typed word that could not be read; None: all words could be read.
     """
     if isinstance(error, RecursionError):
         return "a config holds itself: look for a file that its own list of defaults names"
@@ -87,19 +87,19 @@ def words_of_hydra(error: Exception, word: str | None) -> str:
     return "\n".join(line for line in lines if line and not line.startswith(hints))
 
 
-def mistakes(words: Sequence[str], conf: Path, groups: Sequence[str], place: str | None, study: str | None) -> str:
-    """What Hydra would answer with a traceback, a sentence each: groups without an option, and mistakes of YAML.
+def mistakes(words: Sequence[str], conf: Path, groups: Sequence[str], folder: str | None, study: str | None) -> str:
+    """A sentence for each mistake that Hydra answers with a traceback: groups without an option, and errors of YAML.
 
-    Of YAML in the files that the words name. `place` and `study` are the folder and the name of a config beside conf/.
+    YAML is read in the files that the words name. `folder` and `study`: folder and name of a config outside conf/.
     """
     if wrong := "\n".join(_without_option(words, conf, groups)):
         return wrong
-    folders = [conf, *([Path(place)] if place else [])]
+    folders = [conf, *([Path(folder)] if folder else [])]
     names = [study.removesuffix(".yaml")] if study else []
     for word in words:
         key, _, values = word.partition("=")
         names += [f"{key}/{value}" for value in values.split(",") if value]
-    paths = (folder / f"{name}.yaml" for folder in folders for name in names)
+    paths = (each / f"{name}.yaml" for each in folders for name in names)
     return "\n".join(filter(None, (_mistake(path) for path in paths if path.is_file())))
 
 
@@ -131,13 +131,13 @@ def _mistake(path: Path) -> str:
 
 
 MOST_VALUES = 100_000
-"""Of one file, each alias (*NAME) counted as all that it repeats: a short file can hold billions."""
+"""Values in one file, where each alias (*NAME) counts as all that it repeats: a short file can hold billions."""
 
 
 def _size(node: yaml.Node, known: dict[int, float]) -> float:
     """The values that the node stands for, infinite where it holds itself; each node is visited once."""
     if id(node) not in known:
-        known[id(node)] = math.inf  # until all below it is counted
+        known[id(node)] = math.inf  # until all values below it are counted
         below = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else []
         below = node.value if isinstance(node, yaml.SequenceNode) else below
         known[id(node)] = 1 + sum(_size(one, known) for one in below)

@@ -1,4 +1,4 @@
-"""Signals to a run, or to a sweep with its workers: each run stops in order, and no process is left behind."""
+"""Handles signals to a run, or to a sweep with its workers: each run stops in order, and no process is left."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from seg_al.tracking.signals import CALM_SECONDS, STATUSES, signalled
 log = logging.getLogger(__name__)
 
 WORKER = "LokyProcess"
-"""How joblib's names of its processes begin."""
+"""The beginning of the names of joblib's processes."""
 LOOK_SECONDS = 1.0
-"""Between two looks of a worker whether its sweep is still there."""
+"""Seconds between two checks of a worker whether its sweep still lives."""
 
 
 def listen(act: Callable[[int], None]) -> None:
@@ -35,7 +35,7 @@ def listen(act: Callable[[int], None]) -> None:
 
     def handle(number: int, frame: object) -> None:
         nonlocal last
-        if os.getpid() != owner:  # a forked worker has inherited this handler: the signal means what it meant
+        if os.getpid() != owner:  # a forked worker has inherited this handler: restore the earlier one
             signal.signal(number, before[number])
             os.kill(os.getpid(), number)
         elif time.monotonic() - last > CALM_SECONDS:
@@ -44,7 +44,7 @@ def listen(act: Callable[[int], None]) -> None:
 
     if threading.current_thread() is threading.main_thread():
         for name in STATUSES:
-            number = getattr(signal, name, None)  # Windows lacks some
+            number = getattr(signal, name, None)  # some do not exist on Windows
             if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 before[number] = signal.signal(number, handle)
 
@@ -59,13 +59,13 @@ def number_of(stop: KeyboardInterrupt) -> int:
 
 
 def words_of(stop: KeyboardInterrupt, folder: Path) -> str:
-    """What a person is told whose run in the folder was stopped."""
+    """The message for a run that was stopped."""
     done = sum(1 for _ in folder.glob("rounds/*/metrics.json"))
     return f"stopped by {signal.Signals(number_of(stop)).name} in round {done}; the same command goes on"
 
 
 def end_workers(number: int, folders: Sequence[Path]) -> None:
-    """Hands a signal on to joblib's workers, and waits until they have let the folders go, for CALM_SECONDS at most.
+    """Sends a signal to joblib's workers, and waits until they have left the folders, for CALM_SECONDS at most.
 
     Joblib itself kills its workers as soon as anything is raised.
     """
@@ -96,7 +96,7 @@ class Worker:
 
     @contextmanager
     def job(self) -> Iterator[None]:
-        """What is inside can be stopped by a signal; then the process only waits for the end of the sweep."""
+        """A signal can stop the block; then the process only waits for the end of the sweep."""
         self._in_job = True
         try:
             if self._signal is not None:
@@ -117,7 +117,7 @@ class Worker:
             os.kill(self._sweep, number)
         while self._sweep_lives():
             time.sleep(0.05)
-        os._exit(128 + number)  # nobody is left who would take what is raised
+        os._exit(128 + number)  # nothing is left that would catch an exception
 
     def _sweep_lives(self) -> bool:
         return os.getppid() == self._sweep

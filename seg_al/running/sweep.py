@@ -1,4 +1,4 @@
-"""What became of the jobs of a sweep, told from their folders: they may have run in other processes, and died there."""
+"""Reports how the jobs of a sweep ended, from their folders, since they may have died in other processes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def refusal_summary(wrong: Mapping[str, str]) -> str:
-    """What is told where jobs cannot run; `wrong` has the words of the first job by the error."""
+    """The message where jobs cannot run; `wrong` has for each error the words of the first job."""
     rows = "\n\n".join(f"{without_secrets(words)}\n{error}".lstrip() for error, words in wrong.items())
     return f"no job of this sweep was started.\n\n{rows}"
 
@@ -66,25 +66,25 @@ def split_run(words: Sequence[str]) -> tuple[tuple[str, ...], int | None]:
     return tuple(word for word in words if word not in runs), int(found[1])
 
 
-def note_refusal(place: Path, folder: Path, error: Exception) -> None:
-    """Leaves for the summary why a job has failed, which its folder cannot tell where it was refused that."""
+def note_refusal(notes: Path, folder: Path, error: Exception) -> None:
+    """Writes for the summary why a job has failed: a job that was refused its folder cannot write there."""
     with suppress(OSError):  # a full disk must not hide the error
-        _refusal(place, folder).write_text(str(error))
+        _refusal(notes, folder).write_text(str(error))
 
 
-def _refusal(place: Path, folder: Path) -> Path:
-    return place / f"{folder.name}.refused"
+def _refusal(notes: Path, folder: Path) -> Path:
+    return notes / f"{folder.name}.refused"
 
 
 class Sweep:
-    """Made when a sweep begins; raises ValueError for two jobs that are one run.
+    """The jobs of a sweep, made when it begins; raises ValueError for two jobs that are one run.
 
-    `place` is a folder for notes of the jobs, in whatever process they are.
+    `notes` is a folder for notes of the jobs, which may run in any process.
     """
 
-    def __init__(self, jobs: Sequence[Job], place: Path) -> None:
+    def __init__(self, jobs: Sequence[Job], notes: Path) -> None:
         self.jobs = tuple(jobs)
-        self._place = place
+        self._notes = notes
         first: dict[Path, Job] = {}
         for job in jobs:
             other = first.setdefault(job.folder, job)
@@ -96,13 +96,13 @@ class Sweep:
         self._skipped = {job.folder for job in jobs if finished(job.folder, job.rounds)}
         self._touched = {job.folder: _touched(job.folder) for job in jobs}
         for job in jobs:
-            _refusal(place, job.folder).unlink(missing_ok=True)
+            _refusal(notes, job.folder).unlink(missing_ok=True)
 
     def outcomes(self) -> list[Outcome]:
         return [self._outcome_or_damage(job) for job in self.jobs]
 
     def _outcome_or_damage(self, job: Job) -> Outcome:
-        """A damaged file of one run hides no other's end."""
+        """The outcome of each job; a damaged file of one run does not hide the others."""
         try:
             return self._outcome(job)
         except ValueError as error:
@@ -110,7 +110,7 @@ class Sweep:
 
     def _outcome(self, job: Job) -> Outcome:
         folder = job.folder
-        refusal = _refusal(self._place, folder)
+        refusal = _refusal(self._notes, folder)
         if finished(folder, job.rounds) and not (refusal.exists() and folder in self._skipped):  # as another run
             return Outcome(job, "skipped" if folder in self._skipped else "done")
         begun = _touched(folder) != self._touched[folder]
@@ -122,9 +122,7 @@ class Sweep:
         if stop is None:
             with suppress(ValueError, OSError):
                 mark_dead(folder)
-            return Outcome(
-                job, "died", f"killed, or memory or disk ran out; the last it did stands in {folder}/run.log"
-            )
+            return Outcome(job, "died", f"killed, or memory or disk ran out; {folder}/run.log has its last lines")
         return Outcome(job, stop.how, stop.reason.removeprefix("Signalled: "))
 
 
@@ -139,7 +137,7 @@ def succeeded(outcomes: Sequence[Outcome]) -> bool:
 
 
 def sweep_summary(outcomes: Sequence[Outcome]) -> str:
-    """The end of a sweep in words: how many ended how, then reason and command of each that must be repeated."""
+    """The summary of a sweep: how many jobs ended how, then the reason and the command of each to be repeated."""
     counts = Counter(outcome.state for outcome in outcomes)
     parts = [f"{counts[state]} {words}" for state, words in STATE_WORDS.items() if counts[state]]
     seconds = sum(saved_seconds(one.job.folder / "rounds/00") or 0 for one in outcomes if one.state == "done")

@@ -1,4 +1,4 @@
-"""The process in which a sweep begins and ends, and what its workers, in processes of their own, do for it."""
+"""The start and the end of a sweep in its own process, and the start of its jobs in theirs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 
 class SweepProcess:
-    """Checks every job before the first one starts, and tells at the end what became of each; exits where one fails.
+    """Checks every job before the first one starts, and reports at the end how each ended; exits where one failed.
 
-    Copies of it go with the jobs to the workers.
+    The workers get copies of it with their jobs.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class SweepProcess:
         except ValueError as error:
             sys.exit(f"\nerror: {error}")
         if launching.starts_with("SlurmLauncher") or launching.starts_with("LocalLauncher"):
-            self._rest = "\nWhat was given to submitit goes on, or has yet to begin."
+            self._rest = "\nJobs that submitit has are still running, or still waiting to start."
         folders = (str(start.conf.parent), os.environ.get("PYTHONPATH"))
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
         return share_threads(launching, len(self._sweep.jobs) if self._sweep else 0)
@@ -62,7 +62,7 @@ class SweepProcess:
             log.info(sweep_summary(outcomes))
 
     def _stop(self, number: int) -> None:
-        """What is raised ends the launcher, and with it joblib's workers."""
+        """Raises an exception that ends the launcher, and with it joblib's workers."""
         end_workers(number, [] if self._sweep is None else [one.folder for one in self._sweep.jobs])
         raised(number)
 

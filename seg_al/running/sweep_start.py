@@ -1,4 +1,4 @@
-"""Before the first job of a sweep starts: which jobs there are, and whether each of them can run."""
+"""Lists the jobs of a sweep and checks whether each can run, before the first one starts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from seg_al.running.folder import writable
 from seg_al.running.groups import Composition
-from seg_al.running.identity import place_of
+from seg_al.running.identity import folder_of_run
 from seg_al.running.launching import Word
 from seg_al.running.sweep import Job, Sweep, refusal_summary, split_run
 
 MOST_JOBS = 10_000
-"""Of one sweep: all are composed before the first starts, some hundreds in a minute."""
+"""Most jobs of one sweep, which are all composed before the first starts, some hundreds in a minute."""
 
 
 def jobs_of(words: Sequence[Word]) -> list[tuple[str, ...]]:
@@ -38,7 +38,7 @@ class SweepStart:
     """Builds each distinct experiment once; the runs of one differ in nothing but the seed."""
 
     compose: Callable[[Sequence[str]], Composition]
-    """Of the words of a job. Raises ValueError where they do not compose."""
+    """The composed config of a job's words. Raises ValueError where they do not compose."""
     repeat: Callable[[Sequence[str]], tuple[str, ...]]
     """The command that runs a job with these words alone."""
     make: Callable[[Mapping[str, Any]], Any]
@@ -72,7 +72,7 @@ class SweepStart:
         run: Mapping[str, int], checked: set[str],
     ) -> Job:  # fmt: skip
         from seg_al.running.building import (
-            build_experiment,  # seconds that a single run which is finished need not wait
+            build_experiment,  # takes seconds, which a single finished run need not wait
         )
 
         settings, choices = composition.with_values(run), composition.choices
@@ -82,6 +82,6 @@ class SweepStart:
             self.make(settings["tracking"]).check()
             build_experiment(settings, choices, self.make, self.conf)
             checked.add(key)
-        folder, _ = place_of(settings, choices)
+        folder, _ = folder_of_run(settings, choices)
         name = tuple(word for word in words if any(word not in other for other in jobs))
         return Job(self.repeat(words), name or words, folder, settings["rounds"])

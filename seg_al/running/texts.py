@@ -1,4 +1,4 @@
-"""What no text of a config may hold: a password, which would be written into files, or a ~ that nobody expands."""
+"""Refuses texts in a config with a password, which would be written into files, or a ~, which is not expanded."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ TYPED = (
     ("model.width=???", "model.width has no value"),
     ("'run=${budget'", "run=${budget: mismatched input"),
     ("model._target_=seg_al.core", "it is no class or function, but module"),
-    ("heuristic._target_=builtins.eval", "it is of Python itself, and no part of an experiment"),
+    ("heuristic._target_=builtins.eval", "it is part of Python itself, not of an experiment"),
     ("heuristic._target_=seg_al.core.nothing", "module 'seg_al.core' has no attribute 'nothing'"),
     ("trainer._target_=", "trainer._target_= cannot be imported"),
     ("budget=true", "budget=True: a number is needed, not true"),

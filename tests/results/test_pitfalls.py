@@ -18,7 +18,7 @@ from seg_al.results.pitfall_check import Check
 from seg_al.results.pitfalls import TIED, checklist
 from seg_al.results.records import Point, Record, record_of
 from seg_al.results.study import Study, study_of_records
-from seg_al.running.identity import place_of
+from seg_al.running.identity import folder_of_run
 
 BASE = {
     "dataset": "glas", "model": "unet", "selector": "top", "trainer": "sgd", "run": 0, "initial": 4, "budget": 2,
@@ -220,7 +220,7 @@ def study_composed(*words: str) -> tuple[Study, str]:
     """A run as run.py would record it, with an arm beside it that a full-data run needs, and its folder."""
     cfg, choices = composed(*words)
     settings = run.plain(cfg)
-    folder, decides = place_of(settings, choices)
+    folder, decides = folder_of_run(settings, choices)
     config = {"choices": dict(choices), **settings, "tracking": choices["tracking"], "decides": decides}
     points = [Point(0, {"images": 2.0}, {"test/dice": 0.5})]
     made = record_of("here", config, points, True, 0.0, folder.name)

@@ -127,7 +127,7 @@ def test_a_folder_that_is_removed_while_it_is_held_is_no_whole_run(tmp_path: Pat
             shutil.rmtree(folder)
             folder.mkdir()
 
-    with pytest.raises(ValueError, match="was removed while the run went on"):
+    with pytest.raises(ValueError, match="was removed while the run was working"):
         removed(tmp_path / "run")
 
 

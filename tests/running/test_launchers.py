@@ -27,7 +27,7 @@ from seg_al.core import AwaitingAnnotation
 from seg_al.recording.files import write_json
 from seg_al.running.command_line import repeated
 from seg_al.running.groups import GROUPS
-from seg_al.running.identity import place_of
+from seg_al.running.identity import folder_of_run
 from seg_al.running.sharing import free_gpu, take_gpu, threads_each, visible_gpus
 from seg_al.running.spelling import mistakes, remedies, suggestions
 from seg_al.running.sweep import Job, Sweep, note_refusal, split_run, succeeded, sweep_summary
@@ -285,7 +285,7 @@ def test_submitit_jobs_that_are_preempted_raise_or_die(data: Path, tmp_path: Pat
     folders = {}
     for rate, name in rates.items():
         cfg, choices = composed(*words, f"trainer.optimizer.lr={rate}")
-        folders[name] = tmp_path / place_of(run.plain(cfg), choices)[0]
+        folders[name] = tmp_path / folder_of_run(run.plain(cfg), choices)[0]
     swept = (*words, f"trainer.optimizer.lr={','.join(rates)}")
     with sweeping(tmp_path, *swept, "hydra/launcher=local_processes") as process:
         signals = {"preempted": signal.SIGUSR2, "killed": signal.SIGKILL}

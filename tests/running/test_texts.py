@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments import composed, perform, tiny
-from seg_al.running.identity import place_of
+from seg_al.running.identity import folder_of_run
 from seg_al.tracking.secrets import holds_secret, without_secrets
 
 SECRETS = (
@@ -72,7 +72,7 @@ def test_a_tilde_that_no_shell_expanded_is_refused_with_its_key(key: str, data: 
 def test_an_option_with_a_path_does_not_put_the_run_elsewhere(option: str) -> None:
     _, choices = composed()
     with pytest.raises(ValueError, match="without a path"):
-        place_of({"run": 0, "runs": "runs", "folder": None}, {**choices, "dataset": option})
+        folder_of_run({"run": 0, "runs": "runs", "folder": None}, {**choices, "dataset": option})
 
 
 @pytest.mark.parametrize("kind", ["empty", "text", "folder", "fifo", "device", "list"])
