@@ -31,8 +31,6 @@ from seg_al.results.curves import as_text, differences, differences_as_text, poi
 from seg_al.results.mean_lines import BANDED, banded, mean_lines
 from seg_al.results.metrics import metric_of, unit_of
 
-__all__ = ["Drawing", "curves_figure", "draw", "learning_curves"]
-
 
 @dataclass(frozen=True)
 class Drawing:
@@ -48,7 +46,8 @@ def draw(table: pd.DataFrame, metric: str, cost: CostUnit, stem: Path) -> Drawin
     Writes <stem>.png, <stem>.pdf, <stem>.csv and, where there is a random arm, <stem>_difference.csv.
     """
     means, gains = table_of(table, metric, cost), differences(table, metric, cost)
-    paths = [*learning_curves(table, metric, cost, stem), stem.with_name(stem.name + ".csv")]
+    notes = missing(table, cost, metric)
+    paths = [*save(curves_figure(table, metric, cost, notes), stem), stem.with_name(stem.name + ".csv")]
     means.to_csv(paths[-1], index=False)
     lines = [f"{figure_title(table, metric)}: mean ± sd (runs)", as_text(means, cost)]
     lines += [f"{label}: {score:.4f} (mean of {n} full-data runs)" for label, score, n in ceilings(table, metric)]
@@ -56,14 +55,9 @@ def draw(table: pd.DataFrame, metric: str, cost: CostUnit, stem: Path) -> Drawin
         paths.append(stem.with_name(stem.name + "_difference.csv"))
         gains.to_csv(paths[-1], index=False)
         lines += ["", "Last round, paired by run:", *differences_as_text(gains, cost)]
-    if notes := missing(table, cost, metric):
+    if notes:
         lines += ["", "Not equal, or missing:", *(f"  {note}" for note in notes)]
     return Drawing("\n".join([*lines, "", *(str(path) for path in paths)]), tuple(paths))
-
-
-def learning_curves(table: pd.DataFrame, metric: str, cost: CostUnit, path_stem: Path) -> tuple[Path, Path]:
-    """Writes `curves_figure` with its notes; returns <stem>.png and <stem>.pdf."""
-    return save(curves_figure(table, metric, cost, missing(table, cost, metric)), path_stem)
 
 
 def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Sequence[str]) -> Figure:

@@ -18,7 +18,7 @@ from seg_al.core import COST_UNITS, CostUnit
 from seg_al.results.arm_statistics import pairs_for_a_star
 from seg_al.results.arms import as_typed, missing
 from seg_al.results.commands import ceiling_command, random_command
-from seg_al.results.curves import LEVEL, baseline_of, curves_of, points_of
+from seg_al.results.curves import LEVEL, arms_of, baseline_of, curves_of, is_random, points_of
 from seg_al.results.pitfall_check import Check, values
 from seg_al.results.records import Record
 from seg_al.results.study import Study
@@ -53,16 +53,13 @@ def checklist(study: Study, metric: str, cost: CostUnit) -> list[Check]:
 
 
 def _random_arm(study: Study) -> Check:
-    lacking = [label for label in study.arms if baseline_of(study.table, label) is None and not _chance(study, label)]
+    arms = arms_of(study.table)
+    by_chance = set(arms.loc[is_random(arms), "label"])
+    lacking = [label for label in study.arms if baseline_of(study.table, label) is None and label not in by_chance]
     claim = "Every arm has a random arm to be compared with"
     if not lacking:
         return Check(claim, "yes", "The table of arms names the random arm of each.")
     return Check(claim, "no", f"No random arm for {', '.join(lacking)}.", random_command(study, lacking[0]))
-
-
-def _chance(study: Study, label: str) -> bool:
-    settings = study.of(label)[0].settings
-    return settings["heuristic"] == "random" and settings.get("selector") in (None, "top")
 
 
 def _ceiling(study: Study, metric: str) -> Check:

@@ -14,33 +14,18 @@ from datetime import timezone
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from seg_al.measuring.curve import AREA
 from seg_al.measuring.declarations import EVERY
 from seg_al.recording.metric_declarations import NOTE, metrics_of
-from seg_al.results.arms import missing
 from seg_al.results.records import Point, Record, record_of
 from seg_al.results.run_files import number, read_run
 from seg_al.results.study import Study, Where, study_of_records
-
-__all__ = ["folder_study", "missing", "mongo_study", "read_folders", "read_mongo", "run_folders"]
 
 log = logging.getLogger(__name__)
 
 SERVER_WAIT = 3000  # milliseconds until a MongoDB that does not answer is an error
 COST = "cost/"
 """What the names of a round's costs begin with in the tracker."""
-
-
-def read_folders(paths: Sequence[Path | str], where: Where | None = None) -> pd.DataFrame:
-    """The table of `folder_study`."""
-    return folder_study(paths, where).table
-
-
-def read_mongo(url: str, database: str, where: Where | None = None) -> pd.DataFrame:
-    """The table of `mongo_study`."""
-    return mongo_study(url, database, where).table
 
 
 def folder_study(paths: Sequence[Path | str], where: Where | None = None) -> Study:

@@ -17,7 +17,6 @@ from seg_al.core import CostUnit
 from seg_al.results.arm_statistics import ALPHA, areas, detectable, finals
 from seg_al.results.arms import as_typed, missing
 from seg_al.results.commands import command
-from seg_al.results.comparable import check_comparable
 from seg_al.results.curves import arms_of, baseline_of, is_random
 from seg_al.results.curves import table_of as means_of
 from seg_al.results.pitfall_check import Check
@@ -56,14 +55,14 @@ def write_report(study: Study, metric: str, cost: CostUnit, path: Path) -> list[
 
     Raises ValueError where the study has no such metric or cost, or its arms are not comparable.
     """
-    check_comparable(study)
+    study.require_comparable()
     findings = findings_of(study, metric, cost)
     checks = checklist(study, metric, cost)
     page = (
         _environment()
         .from_string(TEMPLATE.read_text(encoding="utf-8"))
         .render(
-            title=page_title(study, metric),
+            title=" · ".join([*dataset_and_model(study), metric]),
             lead=lead_of(study, metric, cost),
             place=study.place,
             metric=metric,
@@ -108,19 +107,17 @@ def _mark(check: Check) -> str:
     return {"yes": "✓", "no": "✗", "unknown": "?"}[check.verdict]
 
 
-def page_title(study: Study, metric: str) -> str:
-    """Dataset, model and metric."""
-    names = [", ".join(sorted({as_typed(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
-    return " · ".join([*names, metric])
+def dataset_and_model(study: Study) -> list[str]:
+    return [", ".join(sorted({as_typed(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
 
 
 def lead_of(study: Study, metric: str, cost: CostUnit) -> str:
     """What was compared, in a sentence."""
-    names = [", ".join(sorted({as_typed(r.settings.get(key)) for r in study.records})) for key in ("dataset", "model")]
+    dataset, model = dataset_and_model(study)
     runs = len([record for record in study.records if not record.ceiling])
     arms = "; ".join(study.arms[:FEW]) + (f" and {len(study.arms) - FEW} more" if len(study.arms) > FEW else "")
     what = f"Compares {arms}" if len(study.arms) > 1 else f"One arm, {arms}"
-    how = f"{runs} {'run' if runs == 1 else 'runs'} of {names[1]} on {names[0]}"
+    how = f"{runs} {'run' if runs == 1 else 'runs'} of {model} on {dataset}"
     return f"{what}: {how}, scored by {metric} over the labelled {cost}."
 
 

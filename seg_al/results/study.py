@@ -47,6 +47,15 @@ class Study:
         """The metric behind a number such as "test/error"."""
         return metric_of(self.table, number)
 
+    def require_comparable(self) -> None:
+        """Raises ValueError where arms are of several datasets: no area, test or rank means anything across them."""
+        names = sorted({str(record.settings.get("dataset")) for record in self.records if not record.ceiling})
+        if len(names) > 1:
+            raise ValueError(
+                f"the arms are of {len(names)} datasets, {', '.join(names)}, whose scores say nothing of each other: "
+                f"choose one, such as --where dataset={names[0]}; plot_curves.py draws all"
+            )
+
     @property
     def headlines(self) -> tuple[str, ...]:
         """What is compared where nobody says what: the first metric of each run's task on test."""

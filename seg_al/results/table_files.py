@@ -10,7 +10,6 @@ import pandas as pd
 
 from seg_al.core import CostUnit
 from seg_al.results.arm_statistics import areas, finals, summary
-from seg_al.results.comparable import check_comparable
 from seg_al.results.curves import table_of
 from seg_al.results.metrics import class_metrics
 from seg_al.results.ranks import aligned_arms, mean_ranks, penalties
@@ -40,7 +39,7 @@ def write_tables(study: Study, metric: str, cost: CostUnit, folder: Path) -> lis
 
     Raises ValueError where there is no such metric or cost, or the arms are not comparable.
     """
-    check_comparable(study)
+    study.require_comparable()
     makers = (_scores, _classes, _tests, _savings, _order)
     made = [table for make in makers for table in make(study, metric, cost)]
     folder.mkdir(parents=True, exist_ok=True)

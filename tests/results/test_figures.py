@@ -14,7 +14,7 @@ from seg_al.core import Metric
 from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.results.arm_styles import styles_of
 from seg_al.results.curves import as_text, baseline_of, differences, table_of
-from seg_al.results.figures import draw, learning_curves
+from seg_al.results.figures import draw
 
 RNG = np.random.default_rng(7)
 VALUES = {label: RNG.uniform(0.5, 0.9, size=(5, 4)) for label in ("random", "bald")}  # [run, round]
@@ -185,9 +185,9 @@ def test_the_figure_and_its_tables_are_written_and_repeat_byte_for_byte(tmp_path
 
 
 def test_gaps_stand_in_the_figure_itself(tmp_path: Path) -> None:
-    plain, _ = learning_curves(table_from(VALUES), "test/dice", "images", tmp_path / "plain")
+    plain = draw(table_from(VALUES), "test/dice", "images", tmp_path / "plain").paths[0]
     short = {**VALUES, "bald": VALUES["bald"][:3]}
-    noted, _ = learning_curves(table_from(short), "test/dice", "images", tmp_path / "noted")
+    noted = draw(table_from(short), "test/dice", "images", tmp_path / "noted").paths[0]
 
     def red(path: Path) -> int:  # pixels of the caption's own colour
         colour = np.array([0x8A, 0x1C, 0x00]) / 255

@@ -16,8 +16,8 @@ import pytest
 
 from seg_al.core import COST_UNITS
 from seg_al.recording.files import METRICS, write_record
-from seg_al.results.arms import arm_names
-from seg_al.results.reader import folder_study, missing, read_folders, read_mongo
+from seg_al.results.arms import arm_names, missing
+from seg_al.results.reader import folder_study, mongo_study
 
 ROOT = Path(__file__).parents[2]
 CHOICES = {
@@ -66,7 +66,7 @@ def write_run(
 
 def test_a_folder_becomes_one_row_per_round_and_metric(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "bald", 3, [0.5, 0.6, 0.7])
-    table = read_folders([tmp_path])
+    table = folder_study([tmp_path]).table
     assert len(table) == 3 * 2
     assert table["identity"].unique() == [f"{folder.name[-8:]}01234567"]
     last = table[(table["round"] == 2) & (table["metric"] == "val/dice")].iloc[0]
@@ -80,9 +80,9 @@ def test_labels_name_every_setting_in_which_arms_differ_and_no_other(tmp_path: P
     for run in (0, 1):
         for passes in (5, 20):
             write_run(tmp_path, "bald", run, [0.5], mc_iters=passes, predictor={"passes": passes})
-    table = read_folders([tmp_path])
+    table = folder_study([tmp_path]).table
     assert list(table["label"].unique()) == ["bald, mc_iters=5", "bald, mc_iters=20"]  # as numbers
-    kept = read_folders([tmp_path], {"mc_iters": ["5"]})
+    kept = folder_study([tmp_path], {"mc_iters": ["5"]}).table
     assert list(kept["label"].unique()) == ["bald"]
     assert len(kept) == len(table) / 2
 
@@ -116,7 +116,7 @@ def test_a_lacking_an_early_and_an_unfinished_run_are_named(tmp_path: Path) -> N
         write_run(tmp_path, "random", run, [0.5, 0.6, 0.7])
     write_run(tmp_path, "bald", 0, [0.5, 0.6, 0.7])
     write_run(tmp_path, "bald", 2, [0.5, 0.6], finished=False)
-    assert missing(read_folders([tmp_path])) == [
+    assert missing(folder_study([tmp_path]).table) == [
         "bald: lacks run 1, which others have",
         "bald: run 2 unfinished",
         "bald: run 2 ended after 2 of 3 evaluations, at 6 images",
@@ -126,10 +126,10 @@ def test_a_lacking_an_early_and_an_unfinished_run_are_named(tmp_path: Path) -> N
 def test_unequal_costs_between_arms_and_between_runs_are_named(tmp_path: Path) -> None:
     write_run(tmp_path, "random", 0, [0.5, 0.6, 0.7])
     write_run(tmp_path, "bald", 0, [0.5, 0.6, 0.7], step=3)
-    assert missing(read_folders([tmp_path])) == ["bald: evaluated at 4, 7, 10 images, but random at 4, 6, 8"]
+    assert missing(folder_study([tmp_path]).table) == ["bald: evaluated at 4, 7, 10 images, but random at 4, 6, 8"]
     write_run(tmp_path / "other", "bald", 1, [0.5, 0.6, 0.7])
     write_run(tmp_path / "other", "bald", 2, [0.5, 0.6, 0.7])
-    table = read_folders([tmp_path / "other"])
+    table = folder_study([tmp_path / "other"]).table
     assert missing(table) == []
     assert missing(table, "pixels") == ["bald: pixels of a round differ between runs; drawn at their mean"]
 
@@ -138,21 +138,21 @@ def test_a_missing_value_is_named_and_not_a_zero(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "bald", 0, [0.5, 0.6])
     path = folder / "rounds" / "01" / "metrics.json"
     path.write_text(path.read_text().replace("0.6", "NaN"))
-    assert missing(read_folders([tmp_path])) == ["bald: test/dice is NaN in 1 evaluations"]
-    assert missing(read_folders([tmp_path]), metric="val/dice") == []
+    assert missing(folder_study([tmp_path]).table) == ["bald: test/dice is NaN in 1 evaluations"]
+    assert missing(folder_study([tmp_path]).table, metric="val/dice") == []
 
 
 def test_a_run_without_the_metric_is_named_and_not_left_out(tmp_path: Path) -> None:
     write_run(tmp_path, "random", 0, [0.5])
     path = write_run(tmp_path, "bald", 0, [0.5]) / "rounds" / "00" / "metrics.json"
     path.write_text(path.read_text().replace("test/dice", "test/iou"))
-    assert missing(read_folders([tmp_path]), metric="test/dice") == ["bald: run 0 without test/dice"]
+    assert missing(folder_study([tmp_path]).table, metric="test/dice") == ["bald: run 0 without test/dice"]
 
 
 def test_effort_is_read_beside_the_metrics(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "bald", 0, [0.5])
     (folder / "rounds" / "00" / "effort.json").write_text('{"train_seconds": 2.5, "train_peak_mib": null}')
-    table = read_folders([tmp_path]).set_index("metric")
+    table = folder_study([tmp_path]).table.set_index("metric")
     assert table.loc["effort/train_seconds", "value"] == 2.5
     assert pd.isna(table.loc["effort/train_peak_mib", "value"])
 
@@ -161,7 +161,7 @@ def test_a_finished_run_that_is_being_extended_is_unfinished(tmp_path: Path) -> 
     folder = write_run(tmp_path, "bald", 0, [0.5, 0.6])
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "rounds": 3}))
-    assert missing(read_folders([tmp_path])) == ["bald: run 0 unfinished"]
+    assert missing(folder_study([tmp_path]).table) == ["bald: run 0 unfinished"]
 
 
 def test_broken_folders_are_named_and_foreign_ones_ignored(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_broken_folders_are_named_and_foreign_ones_ignored(tmp_path: Path) -> No
     (fresh / "config.json").write_text(json.dumps(config_of("bald", 4)))
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "readme.txt").write_text("not a run")
-    table = read_folders([tmp_path])
+    table = folder_study([tmp_path]).table
     assert list(table["run"].unique()) == [0]
     problems = "\n".join(missing(table))
     assert f"{half}: rounds/00/metrics.json is not whole JSON" in problems
@@ -223,7 +223,7 @@ def test_an_odd_file_of_a_round_is_named_and_keeps_no_other_run_from_being_read(
     odd = write_run(tmp_path, "bald", 0, [0.5, 0.6])
     write_run(tmp_path, "bald", 1, [0.5, 0.6])
     (odd / "rounds" / "01" / name).write_text(content)
-    table = read_folders([tmp_path])
+    table = folder_study([tmp_path]).table
     assert list(table["run"].unique()) == [1]
     (found,) = table.attrs["problems"]
     assert re.search(rf"^{re.escape(str(odd))}: rounds/01/.*{problem}", found)
@@ -243,7 +243,7 @@ def test_an_odd_config_is_named_and_keeps_no_other_run_from_being_read(
     path = write_run(tmp_path, "bald", 0, [0.5]) / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     write_run(tmp_path, "bald", 1, [0.5])
-    table = read_folders([tmp_path])
+    table = folder_study([tmp_path]).table
     assert list(table["run"].unique()) == [1]
     assert problem in table.attrs["problems"][0]
 
@@ -252,14 +252,14 @@ def test_a_folder_among_the_rounds_that_is_none_is_named(tmp_path: Path) -> None
     folder = write_run(tmp_path, "bald", 0, [0.5, 0.6])
     write_run(tmp_path, "bald", 1, [0.5, 0.6])
     (folder / "rounds" / "01").rename(folder / "rounds" / "01.bak")
-    (problem,) = read_folders([tmp_path]).attrs["problems"]
+    (problem,) = folder_study([tmp_path]).table.attrs["problems"]
     assert problem == f"{folder}: rounds/01.bak is no round, whose names are numbers; move it out of the run"
 
 
 def test_a_run_found_twice_counts_once_and_the_finished_copy_wins(tmp_path: Path) -> None:
     write_run(tmp_path / "copy", "bald", 0, [0.1, 0.2], finished=False)
     folder = write_run(tmp_path / "original", "bald", 0, [0.5, 0.6])
-    table = read_folders([tmp_path, folder, folder])
+    table = folder_study([tmp_path, folder, folder]).table
     assert list(table[table["metric"] == "test/dice"]["value"]) == [0.5, 0.6]
     assert missing(table) == []
 
@@ -269,9 +269,9 @@ def test_of_two_complete_copies_the_newer_counts(tmp_path: Path) -> None:
     new = write_run(tmp_path / "z", "bald", 0, [0.5, 0.6])
     for seconds, folder in ((2000, old), (1000, new)):
         os.utime(folder / "rounds" / "01" / "metrics.json", (seconds, seconds))
-    assert read_folders([tmp_path]).query("metric == 'test/dice'")["value"].tolist() == [0.1, 0.2]
+    assert folder_study([tmp_path]).table.query("metric == 'test/dice'")["value"].tolist() == [0.1, 0.2]
     os.utime(new / "rounds" / "01" / "metrics.json", (3000, 3000))
-    assert read_folders([tmp_path]).query("metric == 'test/dice'")["value"].tolist() == [0.5, 0.6]
+    assert folder_study([tmp_path]).table.query("metric == 'test/dice'")["value"].tolist() == [0.5, 0.6]
 
 
 def test_every_recorded_cost_becomes_a_column(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_every_recorded_cost_becomes_a_column(tmp_path: Path) -> None:
     entry = json.loads(path.read_text())
     entry["cost"] |= {"clicks": 36, "vertices": 720.0}
     path.write_text(json.dumps(entry))
-    row = read_folders([tmp_path]).iloc[0]
+    row = folder_study([tmp_path]).table.iloc[0]
     assert [row[unit] for unit in COST_UNITS] == [4, 4000, 4, 36, 720]
 
 
@@ -326,12 +326,12 @@ def test_a_filter_without_match_says_what_is_there(tmp_path: Path) -> None:
     write_run(tmp_path, "bald", 0, [0.5])
     write_run(tmp_path, "random", 1, [0.5])
     with pytest.raises(ValueError, match=r"no run matches heuristic=entropy(.|\n)*heuristic: bald, random"):
-        read_folders([tmp_path], {"heuristic": ["entropy"]})
+        folder_study([tmp_path], {"heuristic": ["entropy"]})
     with pytest.raises(ValueError, match=r"no run has a setting 'heuristics'; there are .*heuristic, "):
-        read_folders([tmp_path], {"heuristics": ["bald"]})
+        folder_study([tmp_path], {"heuristics": ["bald"]})
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no run with results"):
-        read_folders([tmp_path / "empty"])
+        folder_study([tmp_path / "empty"])
 
 
 def test_the_script_draws_prints_and_fails_with_a_sentence(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_mongodb_and_folders_give_the_same_table(tmp_path: Path, mongod: str) ->
     for run in (0, 1):
         write_run(tmp_path, "random", run, [0.5, 0.6, 0.7])
         write_run(tmp_path, "bald", run, [0.5, 0.65 + run / 10, 0.75])
-    folders = read_folders([tmp_path])
+    folders = folder_study([tmp_path]).table
     with pymongo.MongoClient[dict[str, Any]](mongod) as client:
         database = client["test_results"]
         runs = [rows for _, rows in folders.groupby("identity")]
@@ -394,9 +394,9 @@ def test_mongodb_and_folders_give_the_same_table(tmp_path: Path, mongod: str) ->
         store(database, 6, runs[1], "COMPLETED", shift=0.125)  # newer and complete: it counts
         database["runs"].insert_one({"_id": 7, "config": {"lr": 1}, "status": "COMPLETED"})  # another project's
         try:
-            table = read_mongo(mongod, "test_results")
+            table = mongo_study(mongod, "test_results").table
             with pytest.raises(ValueError, match=r"no run matches run=9(.|\n)*run: 0, 1"):
-                read_mongo(mongod, "test_results", {"run": ["9"]})
+                mongo_study(mongod, "test_results", {"run": ["9"]})
         finally:
             client.drop_database("test_results")
     expected = folders.copy()
@@ -409,7 +409,7 @@ def test_mongodb_and_folders_give_the_same_table(tmp_path: Path, mongod: str) ->
 
 def test_a_mongodb_that_is_down_is_an_error_without_its_password() -> None:
     with pytest.raises(ValueError, match=r"MongoDB at 127\.0\.0\.1:9/ does not answer") as caught:
-        read_mongo("mongodb://me:secret@127.0.0.1:9/", "sacred")
+        mongo_study("mongodb://me:secret@127.0.0.1:9/", "sacred")
     assert "secret" not in str(caught.value)
 
 
@@ -419,7 +419,7 @@ def test_links_in_a_loop_and_to_themselves_end(tmp_path: Path) -> None:
     (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "up").symlink_to(tmp_path)
-    assert list(read_folders([tmp_path])["run"].unique()) == [0]
+    assert list(folder_study([tmp_path]).table["run"].unique()) == [0]
 
 
 @pytest.mark.parametrize("content", ["null", "[" * 100_000, "[1]", "3"])
@@ -430,7 +430,7 @@ def test_a_file_of_another_shape_keeps_no_other_run_from_being_read(content: str
         path = odd / name
         whole = path.read_bytes() if path.exists() else None
         path.write_text(content)
-        table = read_folders([tmp_path])
+        table = folder_study([tmp_path]).table
         assert list(table["run"].unique()) == [1]
         (found,) = table.attrs["problems"]
         assert f"{odd}: {name} " in found
@@ -444,8 +444,8 @@ def test_a_changed_digit_of_a_round_is_named(tmp_path: Path) -> None:
     found = json.loads(path.read_text())
     path.unlink()
     write_record(path, found, METRICS)
-    assert sorted(read_folders([tmp_path])["run"].unique()) == [0, 1]
+    assert sorted(folder_study([tmp_path]).table["run"].unique()) == [0, 1]
     path.write_text(path.read_text().replace("0.6", "0.7"))
-    (problem,) = read_folders([tmp_path]).attrs["problems"]
+    (problem,) = folder_study([tmp_path]).table.attrs["problems"]
     assert f"{odd}: rounds/01/metrics.json was changed" in problem
     assert "delete it" in problem

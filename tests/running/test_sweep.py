@@ -9,7 +9,7 @@ import pytest
 from pymongo import MongoClient
 
 from experiments import TINY, command
-from seg_al.results.reader import read_folders, read_mongo
+from seg_al.results.reader import folder_study, mongo_study
 from seg_al.tracking.storable import URL_VARIABLE
 
 pytestmark = pytest.mark.mongo
@@ -57,7 +57,7 @@ def test_every_run_is_complete_in_the_database_with_flat_columns_metrics_and_fil
 def test_the_database_and_the_folders_give_the_same_table(swept: Path, mongod: str) -> None:
     columns = ["heuristic", "run", "images", "metric", "value", "complete", "identity"]
     tables = []
-    for table in (read_folders([swept]), read_mongo(mongod, DATABASE)):
+    for table in (folder_study([swept]).table, mongo_study(mongod, DATABASE).table):
         quality = table[table["metric"].str.startswith(("test", "val"))]
         tables.append(quality[columns].sort_values(columns).reset_index(drop=True))
     assert len(tables[0]) > 4 * 3 * 10
@@ -65,7 +65,7 @@ def test_the_database_and_the_folders_give_the_same_table(swept: Path, mongod: s
 
 
 def test_runs_of_one_number_start_in_one_point(swept: Path) -> None:
-    table = read_folders([swept])
+    table = folder_study([swept]).table
     first = table[(table["metric"] == "test/dice") & (table["images"] == 2)].pivot(
         index="run", columns="heuristic", values="value"
     )
