@@ -1,4 +1,4 @@
-"""The nouns of the harness and the protocols that its parts keep. Read this first, then loop.py.
+"""The data types of the harness and the protocols of its parts. Read this first, then loop.py.
 
 Axes, everywhere: K passes, C classes, H W pixels, U units of an image, M candidates, D features, B batch.
 Images are known by name. A score says how much a question is wanted: higher = more wanted.
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from typing_extensions import TypeVar  # that of Python 3.13, whose defaults spare writing Model[Any, Any]
+from typing_extensions import TypeVar  # that of Python 3.13, with defaults, so that Model stands for Model[Any, Any]
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -29,10 +29,10 @@ CLASSES = "classes"
 """The fact that lists the ids of the classes in a unit, such as "1,3"."""
 
 CostUnit = Literal["images", "pixels", "regions", "clicks", "vertices"]
-"""What labels cost, all of it billed: shares of images, pixels, questions, mouse clicks, corners of polygons."""
+"""Units in which labels are billed: shares of images, pixels, questions, mouse clicks, corners of polygons."""
 COST_UNITS: tuple[CostUnit, ...] = get_args(CostUnit)
 BudgetUnit = Literal["images", "pixels", "regions"]
-"""The units whose price is known before the answer, so that a budget can be spent in them."""
+"""Units whose price is known before the answer, in which a budget can be stated."""
 
 ByteImage = npt.NDArray[np.uint8]
 BoolMask = npt.NDArray[np.bool_]
@@ -50,7 +50,7 @@ class Budget:
     amount: float
     unit: BudgetUnit
     per: Literal["pool", "image"]
-    """Whether it is for the whole pool, or the same for each image of it."""
+    """Whether it is for the whole pool, or for each image of it."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Region:
 
     @classmethod
     def of_pixels(cls, size: tuple[int, int], pixels: npt.NDArray[np.intp]) -> Region:  # [area], ascending
-        """The pixels at these places of the row-major order."""
+        """The pixels at these positions of the row-major order."""
         if len(pixels) == 0:
             return cls(size, ())
         breaks = np.flatnonzero(np.diff(pixels) > 1)
@@ -118,18 +118,18 @@ class Query:
     image: str
     region: Region
     why: str
-    """Why it is asked, for a reader: "initial", or its rank, heuristic and score."""
+    """Why it is asked, in words: "initial", or its rank, heuristic and score."""
     score: float | None = None
     """The heuristic's score of the unit; None for the initial draw."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became known by one query, and what that took besides pixels."""
+    """What became known by one query, and what it cost besides pixels."""
 
     image: str
     region: Region
-    """The pixels that are known now: those that were asked about, or fewer, or more."""
+    """The pixels that became known: those that were asked about, or fewer, or more."""
     clicks: int
     """Choices of a class: one per piece of the answer."""
     vertices: int
@@ -149,7 +149,7 @@ class Candidates:
     known: npt.NDArray[np.float32] | None = None
     """[L, D], the same descriptor of what is labelled already; None unless the selector asks for it."""
     truth: tuple[str, ...] | None = None
-    """[M], the true fact that an oracle selector named; reading it is counted and recorded."""
+    """[M], the true fact that an oracle selector reads, which is counted and recorded."""
     round: int = 0
     """Number of the round that asks, from 1; selectors with a schedule read it."""
 
@@ -157,9 +157,9 @@ class Candidates:
         return len(self.images)
 
     def take(self, positions: npt.NDArray[np.intp]) -> Candidates:
-        """These rows, in this order."""
+        """The candidates in these rows, in this order."""
         rows, images, truth = positions.tolist(), self.images, self.truth
-        one_image = len(set(images)) == 1  # there may be millions of pixels of it
+        one_image = len(set(images)) == 1  # one image may have millions of pixels as candidates
         return replace(
             self,
             images=images[: len(rows)] if one_image else tuple(images[row] for row in rows),
@@ -172,7 +172,7 @@ class Candidates:
 
 
 class Images(Protocol):
-    """What a query may see of the pool: names, sizes and pixels; no truth is in reach."""
+    """The part of the pool that a query may see: names, sizes and pixels, but no truth."""
 
     def image(self, name: str) -> ByteImage: ...  # [H, W, 3]
     def size(self, name: str) -> tuple[int, int]: ...  # H, W
@@ -180,7 +180,7 @@ class Images(Protocol):
 
 
 class Dataset(Images, Protocol):
-    """Named images, split by name; what is true of them, each task states for itself. Tuples of names are sorted."""
+    """Named images, split by name; each task states in a protocol which truth it reads. Tuples of names are sorted."""
 
     @property
     def classes(self) -> tuple[str, ...]: ...  # C names, in the order of their ids
@@ -223,15 +223,15 @@ class Network(Protocol):
 
 AnyNetwork = TypeVar("AnyNetwork", bound=Network)
 ModelState = TypeVar("ModelState", default=Any)
-"""What a model makes of images, and only the model itself reads."""
+"""What a model encodes images into, and only the model itself reads."""
 Decoded = TypeVar("Decoded", covariant=True, default=Any)
-"""What a model puts out: logits [B, C, H, W], or what else its task reads, B of them."""
+"""The output of a model: logits [B, C, H, W], or another type that its task reads, for B images."""
 
 
 class Model(Network, Protocol[ModelState, Decoded]):
     """A torch.nn.Module cut at its first dropout: encode is deterministic, decode holds all dropout.
 
-    The audit proves it before a budget is spent. What else a model may have stands in the protocols below.
+    The audit proves it before a budget is spent. Optional abilities of models are the protocols below.
     """
 
     def encode(self, images: Tensor) -> ModelState: ...  # [B, 3, H, W] in 0..1
@@ -242,7 +242,7 @@ class Model(Network, Protocol[ModelState, Decoded]):
 
 @runtime_checkable
 class GivesFeatures(Protocol):
-    """A model whose features describe images, for selectors that seek what is unlike; dropout is off."""
+    """A model whose features describe images, for selectors of diverse units; dropout is off."""
 
     def embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The deepest features [B, D, h, w], and the input of the classifier [B, D, h, w], of images [B, 3, H, W]."""
@@ -251,7 +251,7 @@ class GivesFeatures(Protocol):
 
 @runtime_checkable
 class HasEncoder(Protocol):
-    """A model that says which weights a pretrained file may have given, so that they can learn at their own rate."""
+    """A model that names the weights which a pretrained file may give, so that they can learn at their own rate."""
 
     def encoder_parameters(self) -> Iterable[nn.Parameter]: ...
 
@@ -298,18 +298,18 @@ class ModelFactory(Protocol):
 
 
 class Evidence(Protocol):
-    """One kind of what may be known of an image before it is asked about; a class for each kind."""
+    """One kind of knowledge about an image before it is asked about; a class for each kind."""
 
     called: ClassVar[str]
     """The kind in a message, such as "class maps"."""
 
     @property
-    def passes(self) -> int: ...  # that it was made of; 0: it needs none
+    def passes(self) -> int: ...  # that it was made from; 0: it needs none
 
 
 @dataclass(frozen=True)
 class Nothing:
-    """What a heuristic reads that looks at no image, as random does."""
+    """The kind for heuristics that use no image, as random does."""
 
     size: tuple[int, int]
     called: ClassVar[str] = "nothing"
@@ -321,7 +321,7 @@ Kind = TypeVar("Kind", bound=Evidence)
 
 @dataclass(frozen=True)
 class EvidenceSet:
-    """All that is known of one image, at most one of each kind."""
+    """The evidence about one image, at most one of each kind."""
 
     size: tuple[int, int]
     """H and W of the image."""
@@ -338,14 +338,14 @@ class EvidenceSet:
         if kind is Nothing:
             return kind(self.size)  # type: ignore[call-arg]
         there = ", ".join(one.called for one in self.kinds) or "nothing"
-        raise ValueError(f"{kind.called} are asked for, but what there is of the image is {there}")
+        raise ValueError(f"{kind.called} are asked for, but the evidence of the image is {there}")
 
     def also(self, *kinds: Evidence) -> EvidenceSet:
         return EvidenceSet(self.size, (*self.kinds, *kinds))
 
     @property
     def passes(self) -> int:
-        """The most that any kind was made of."""
+        """The largest number of passes of any kind."""
         return max((one.passes for one in self.kinds), default=0)
 
 
@@ -367,21 +367,21 @@ class Heuristic(Protocol[Read]):
 
 @dataclass(frozen=True)
 class Painted:
-    """What a heuristic says of one image; a task may add scores of its own to it."""
+    """The scores of a heuristic for one image; a task may add scores of its own."""
 
     map: Tensor  # [H, W]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One image as it is cut into units, and as a unit of it is described."""
+    """One image for cutting it into units and describing them."""
 
     name: str
     image: Callable[[], ByteImage]
-    """Decodes the picture [H, W, 3], for those who look at it."""
+    """Decodes the image [H, W, 3] when it is called."""
     within: Tensor  # [H, W] bool, the pixels that are cut; all others belong to no unit
     evidence: EvidenceSet
-    score_map: Tensor | None  # [H, W], of the heuristic that asks; None where it looks at nothing
+    score_map: Tensor | None  # [H, W], of the heuristic that asks; None where it uses no image
     rng: np.random.Generator
     """Drawn from `run`, the round and the name."""
 
@@ -395,7 +395,7 @@ class Granularity(Protocol):
 
     @property
     def reads(self) -> type[Evidence] | Literal["image", "scores"]:
-        """What the cut depends on: the picture at most; the score map, if there is one; or a kind of evidence."""
+        """What the cut depends on: the image at most; the score map, if there is one; or a kind of evidence."""
         ...
 
     @property
@@ -413,45 +413,45 @@ class Granularity(Protocol):
 
 
 class Descriptor(Protocol):
-    """What a selector may know of a unit beyond its score: one vector, made while its image is at hand."""
+    """Describes units for a selector by one vector each, made while the image is in memory."""
 
     @property
-    def reads(self) -> tuple[type[Evidence], ...]: ...  # the kinds that it needs; none: the picture is enough
+    def reads(self) -> tuple[type[Evidence], ...]: ...  # the kinds that it needs; none: the image is enough
     def __call__(self, scene: Scene, ids: Tensor, count: int) -> Tensor:
         """Describes the units 0..count-1 of ids [H, W] (-1: in none) by [U, D]; writes to nothing."""
         ...
 
 
 class Selector(Protocol):
-    """Says in which order candidates are wanted; asking/spending.py buys them one by one."""
+    """Puts candidates in the order in which they are wanted; asking/spending.py buys them one by one."""
 
     @property
-    def descriptor(self) -> Descriptor | None: ...  # what it must know of a unit beyond its score
+    def descriptor(self) -> Descriptor | None: ...  # describes units beyond their scores
     @property
     def reads_known(self) -> bool: ...  # whether the labelled set is described too (core-set)
     @property
     def truth(self) -> str | None: ...  # the column of true labels an oracle reads; None: an honest selector
 
     def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> Iterable[int]:
-        """Positions in `candidates`, most wanted first; what is left of the budget goes to the highest scores.
+        """Positions in `candidates`, most wanted first; the rest of the budget goes to the highest scores.
 
-        Rows come shuffled from `run`, so that the first of equals is a fair choice. All that is given is finite, and
+        Rows are shuffled by `run`, so that taking the first in a tie is fair. All given values are finite, and
         the budget, in the unit of the costs and with room for rounding, does not buy all of it; most selectors need
-        no budget. What costs more than is left is passed over, and so is what was named before.
+        no budget. Candidates that cost more than is left, or were named before, are skipped.
         """
         ...
 
 
 Ranking = Callable[[Candidates, float, np.random.Generator], Iterable[int]]
-"""A selector's call."""
+"""The call of a selector, as a function."""
 
 
 @runtime_checkable
 class Narrowing(Protocol):
-    """A selector that tells at a glance which few of millions it may want, so that only they are put in order."""
+    """A selector that can quickly find the few of millions that it may want, so that only they are sorted."""
 
     def narrowed(self, candidates: Candidates, budget: float) -> tuple[npt.NDArray[np.intp], Ranking]:
-        """Their positions, worth the budget, and what ranks them."""
+        """Their positions, enough for the budget, and the values that rank them."""
         ...
 
 
@@ -461,10 +461,10 @@ Revealed = TypeVar("Revealed", covariant=True)
 
 
 class Annotator(Protocol[Revealed]):
-    """Answers queries: the oracle at once, a person by and by (then it raises AwaitingAnnotation)."""
+    """Answers queries: the oracle at once, a person over time (until then it raises AwaitingAnnotation)."""
 
     @property
-    def truths_read(self) -> Mapping[str, set[str]]: ...  # images of which a fact was read unasked, by its name
+    def truths_read(self) -> Mapping[str, set[str]]: ...  # by fact: images of which it was read unasked
     def answer(
         self, queries: Sequence[Query], known: Callable[[str], BoolMask], folder: Path
     ) -> Sequence[Answer]:  # one per query; `known` gives [H, W], what was known of an image before
@@ -481,16 +481,16 @@ class Annotator(Protocol[Revealed]):
 
 @dataclass(frozen=True)
 class Metric:
-    """What a number that a task measures means; it is kept with each run, so that results are read without the task."""
+    """The meaning of a number that a task measures; each run keeps it, so that results are read without the task."""
 
     name: str
-    """Without the split: "error" stands for "test/error", "val/error" and so on."""
+    """The name without the split: "error" for "test/error", "val/error" and so on."""
     better: Literal["higher", "lower"] = "higher"
     lowest: float | None = None
-    """The least that it can be; None: there is no bound."""
+    """The lowest possible value; None: there is no bound."""
     highest: float | None = None
     unit: str = ""
-    """Behind the label of an axis, such as "pixels"; empty: none."""
+    """The unit, such as "pixels", for the label of an axis; empty: none."""
     judges: bool = False
     """Whether its value on val may choose a checkpoint."""
     area: bool = False
@@ -502,7 +502,7 @@ class Metric:
     bound: str = ""
     """The metric that says, where it is recorded, what a perfect prediction gets; empty: the best value."""
     meaning: str = ""
-    """For a reader who would stumble over the number."""
+    """A sentence that explains a number which readers may misunderstand."""
 
     @property
     def sign(self) -> int:
@@ -511,7 +511,7 @@ class Metric:
 
 
 class Viewing(Protocol):
-    """How an image was shown to the network in a pass of test-time augmentation."""
+    """How the image was changed for a pass of test-time augmentation."""
 
     @property
     def rows(self) -> bool: ...  # whether their order is reversed, after the turn was undone
@@ -523,19 +523,19 @@ class Viewing(Protocol):
 
 
 class Sums(Protocol):
-    """Takes passes one by one, in order, and gives what they say together."""
+    """Takes passes one by one, in order, and sums them up as evidence."""
 
     @property
     def passes(self) -> int: ...
-    def add(self, passed: Any) -> None: ...  # one of what its reading gives
+    def add(self, passed: Any) -> None: ...  # a pass, as its reading gives it
     def evidence(self) -> EvidenceSet: ...
 
 
 class Reading(Protocol):
-    """How what a network decodes becomes evidence; only the two of them know what a pass is."""
+    """Turns the output of a network into passes, and passes into evidence."""
 
     def passes(self, decoded: Any, view: Viewing | None, size: tuple[int, int]) -> list[Any]:
-        """The passes of what was decoded, each alone, and brought back from its view to the image of `size`."""
+        """The single passes in decoded output, each brought back from its view to the image of `size`."""
         ...
 
     def sums(self, first: Any, size: tuple[int, int], device: torch.device) -> Sums:
@@ -544,7 +544,7 @@ class Reading(Protocol):
 
 
 class DrawsPasses(Protocol):
-    """Where passes come from: dropout, views, several models."""
+    """Draws passes: by dropout, by views, from several models."""
 
     @property
     def total(self) -> int: ...  # K, over all models
@@ -557,7 +557,7 @@ class DrawsPasses(Protocol):
         reading: Reading,
         watch: Callable[[EvidenceSet], None] | None = None,
     ) -> EvidenceSet:
-        """What the passes over an image [1, 3, H, W] add up to; `watch` is shown it after 2, 4, 8, ... of them."""
+        """The evidence from the passes over an image [1, 3, H, W]; `watch` gets it after 2, 4, 8, ... of them."""
         ...
 
 
@@ -567,34 +567,34 @@ class AskedImage(Generic[Truth]):
 
     image: ByteImage  # [H, W, 3]
     queries: tuple[Query, ...]
-    """Of this image only; they share no pixel."""
+    """The queries of this image, which share no pixel."""
     whole: bool
-    """Whether one query asks for all of the image that is of any class."""
+    """Whether one query asks for the whole image without its void pixels."""
     evidence: EvidenceSet
-    """What the models of the last round saw in it."""
+    """The evidence of the models of the last round."""
     painted: Painted | None
-    """What the heuristic said of it; None: it looks at nothing, as random does."""
+    """The scores of the heuristic; None: it uses no image, as random does."""
     truth: Truth
-    """What is known of it, once the queries are answered."""
+    """What is known of the image after the answers."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the picture of a round tells beside its images."""
+    """The texts and colours of a round's picture."""
 
     classes: tuple[str, ...]
     heuristic: str
     images: int
-    """How many the round asked about, drawn or not."""
+    """The number of images that the round asked about, drawn or not."""
     colours: Sequence[Colour] | None
-    """The data set's own, of its classes; None: it has none."""
+    """The data set's own colours of its classes; None: it has none."""
 
 
 class Task(Protocol[Truth]):
-    """What a label is: how it is revealed and billed, what networks say of it, how good they are, how it looks."""
+    """What a label is: how it is revealed and billed, how networks predict it, and how it is measured and drawn."""
 
     name: ClassVar[str]
-    """What models, losses and augmentations made for it call it."""
+    """The name by which models, losses and augmentations say that they are made for it."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -608,17 +608,17 @@ class Task(Protocol[Truth]):
     def reading(self) -> Reading: ...
 
     def problems(self, dataset: Dataset) -> list[str]:
-        """What keeps the dataset from being used as the config wishes, one sentence each, with its remedy."""
+        """Why the dataset cannot be used as the config asks: sentences with their remedies."""
         ...
 
     def problems_of_answers(self, dataset: Dataset, gives: str) -> list[str]:
-        """What keeps an oracle from answering in the way that `gives` names, as `problems` tells it."""
+        """Why an oracle cannot answer in the way that `gives` names, as `problems`."""
         ...
 
     def answers(
         self, dataset: Dataset, name: str, regions: Sequence[Region], known: BoolMask, gives: str
     ) -> list[Answer]:
-        """The oracle's answers about regions of one image, of which [H, W] was known, and what each took a person."""
+        """The oracle's answers about regions of one image, of which [H, W] was known, with their cost for a person."""
         ...
 
     def reveal(self, dataset: Dataset, name: str, regions: Sequence[Region], gives: str) -> Truth:
@@ -630,7 +630,7 @@ class Task(Protocol[Truth]):
         ...
 
     def amounts(self, truth: Truth, classes: int) -> npt.NDArray[np.int64]:  # [C]
-        """How much of each class it holds, such as pixels."""
+        """The amount of each class in the truth, such as pixels."""
         ...
 
     def paint(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> Painted:
@@ -638,19 +638,19 @@ class Task(Protocol[Truth]):
         ...
 
     def seen(self, models: Sequence[Model], image: Tensor, compute: Compute) -> EvidenceSet:
-        """What the models see in an image [1, 3, H, W] with dropout off: for pictures."""
+        """The evidence of the models for an image [1, 3, H, W] with dropout off, for pictures."""
         ...
 
     def draw(self, asked: Iterable[AskedImage[Truth]], gallery: Gallery, path: Path) -> None:
-        """The images that a round asked about as a PNG, a row for each; they come one by one."""
+        """Draws the images that a round asked about as a PNG, a row for each, from an iterator."""
         ...
 
     def judge(self, model: Model, dataset: Dataset, compute: Compute, metric: str) -> float:
-        """One of the metrics that judge, on val, dropout off."""
+        """A judging metric on val, with dropout off."""
         ...
 
     def constants(self, dataset: Dataset, metric: str) -> Mapping[str, float]:
-        """What one of the metrics that judge gives, on val, to each prediction that looks at no image, by its name."""
+        """The value of a judging metric on val for each constant prediction, by its name."""
         ...
 
     def evaluate(
@@ -670,7 +670,7 @@ class AwaitingAnnotation(Exception):
 
 
 class Tracker(Protocol):
-    """A view of the run for people; the run folder is the record."""
+    """Shows the run to people; the run folder is the record."""
 
     def scalars(self, values: Mapping[str, float], step: float) -> None: ...
     def artifact(self, path: Path, name: str) -> None: ...

@@ -44,16 +44,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that one run of an active-learning experiment is made of; its fields mirror conf/config.yaml."""
+    """All parts of one run of an active-learning experiment; the fields are those of conf/config.yaml."""
 
     run: int
     """The seed of everything: split, initial set, weights, data order, dropout."""
     rounds: int
-    """Trainings, the one on the initial set included."""
+    """Number of trainings, with the one on the initial set."""
     initial: int | Literal["all", "budget"]
     """Whole images in the first labelled set, or one budget of units drawn at random."""
     budget: Budget
-    """What each later round may spend."""
+    """The budget of each later round."""
     dataset: Dataset
     model: ModelFactory
     start: Start
@@ -64,7 +64,7 @@ class Experiment:
     task: Task[Any]
     compute: Compute
     first_round: FirstRound | None
-    """Where runs that begin alike share their first round; None: this run trains its own."""
+    """The first round that runs with the same start share; None: this run trains its own."""
     keep_weights: Literal["last", "all"]
     gallery: int
     """Most asked images that are drawn per round."""
@@ -78,14 +78,14 @@ class Experiment:
         models: Held | None = None
         for number in range(self.rounds):
             if number > 0 and not pool.open:
-                log.warning("round %d: nothing is left to ask; the run ends here", number)
+                log.warning("round %d: nothing is left to ask; the run ends", number)
                 break
             models = self.play(number, pool, models, rounds, recorder)
         write_json(folder / "finished.json", {"rounds": self.rounds})
         return recorder.last(f"test/{self.task.metrics[0].name}")
 
     def play(self, number: int, pool: Pool, models: Held | None, rounds: Rounds, recorder: Recorder) -> Held:
-        """One round. Each stage loads what is on disk or makes it; gives the models that the next round asks with."""
+        """One round, whose stages load their file or make it; returns the models for the queries of the next round."""
         folder, view = rounds.of(number), self.round_view(number, pool, models)
         queries = stage(folder / "queries.jsonl", partial(self.ask, view, folder), QUERIES)()
         answers = self.annotator.answer(queries, pool.known, folder)
@@ -100,13 +100,13 @@ class Experiment:
     def train(
         self, number: int, known: Pool, models: Models | None, folder: Path
     ) -> tuple[Held, Callable[[], Metrics]]:
-        """Trains and evaluates on what is `known`, as stages in the folder; later answers never reach them."""
+        """Trains on `known` and evaluates, as stages in the folder; later answers do not change them."""
         weights = stage(folder / "weights.pt", partial(self.fit, number, known, models), WEIGHTS)
         newer = Held(lambda: self._load(weights()))
         return newer, stage(folder / "metrics.json", partial(self.evaluate, number, known, newer), METRICS, [newer])
 
     def ask(self, view: RoundView, folder: Path) -> list[Query]:
-        """The queries of a round; what is known of the units that they were chosen from lies beside them."""
+        """The queries of a round, from the disk or asked now; the scores of all units are written beside them."""
         if view.round == 0:
             return self._first_queries(view)
         view = ranks_alike(view, self.asking.heuristic)

@@ -1,4 +1,4 @@
-"""Who answers: the simulated annotator, which knows everything and bills all that it is asked."""
+"""The simulated annotator, which knows all labels and bills every answer."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Oracle(Generic[Truth]):
-    """Answers from what the dataset knows, at once. The only way from the pool to its labels."""
+    """Answers at once from the dataset's labels. Labels of the pool are reached only through it."""
 
     dataset: Dataset
     task: Task[Truth]
     gives: str
-    """How it answers: one of what the task allows, such as "true" (tasks/class_labels.py explains those of pixels)."""
+    """How it answers: one of what the task allows, such as "true" (for pixels: tasks/pixels/class_labels.py)."""
     truths_read: dict[str, set[str]] = field(default_factory=dict, init=False)
-    """Images of which a fact was read without a query, by its name: what an oracle selector cost."""
+    """By the name of a fact: images of which it was read without a query, the cost of an oracle selector."""
 
     def __post_init__(self) -> None:
         if problems := self.task.problems_of_answers(self.dataset, self.gives):

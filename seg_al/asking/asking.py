@@ -28,16 +28,16 @@ Place = tuple[str, int]
 """An image and the id of a unit in it."""
 Spent = tuple[list[Query], list[Place], list[UnitTable]]
 AUDITED = 256
-"""Rows and columns of an image on which the network is audited; every layer is in use there."""
+"""Rows and columns of the image for the audit, large enough that every layer works."""
 TRIM_EVERY = 50
-"""Images after which freed memory goes back to the system, so that a larger pool needs no more of it."""
+"""Number of images after which freed memory goes back to the system, so that a larger pool needs no more."""
 INITIAL = "initial"
 """Why the first queries are asked."""
 
 
 @dataclass(frozen=True)
 class RoundQueries:
-    """What a round asks, and what it knows of the units."""
+    """The queries of a round, and the scores of its units."""
 
     queries: list[Query]
     """Most wanted first, image by image where the budget is for each image."""
@@ -46,7 +46,7 @@ class RoundQueries:
     passes: pd.DataFrame | None
     """The chosen heuristic's scores after fewer passes: image, unit, passes, score; None where there were few."""
     truths_read: int
-    """True facts of unlabelled units that an oracle selector was told; 0 for an honest one."""
+    """Number of true facts of unlabelled units that an oracle selector read; 0 for an honest one."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ class Asking:
     name: str
     """The heuristic's name, for the record."""
     also: Mapping[str, Heuristic[Any]]
-    """Heuristics whose scores are recorded as well, by name; they cost no pass."""
+    """Heuristics whose scores are recorded too, by name; they cost no pass."""
     granularity: Granularity
     selector: Selector
     predictor: Predictor
     subset: int | None
-    """Most images that are looked at, drawn from `run` anew each round; None: all."""
+    """Most images that a round scores, drawn from `run` anew each round; None: all."""
     shortlist: int
-    """Most units of an image that are kept for their scores, and as many that are drawn to stand for all."""
+    """Most units of an image that are kept for their scores, and as many that are drawn as a sample of all."""
 
     def __call__(self, round_view: RoundView, annotator: Annotator[Any], budget: Budget) -> RoundQueries:
-        """Spends the budget on what is not known yet. Raises ValueError where no unit can be bought or scored."""
+        """Spends the budget on unknown pixels. Raises ValueError where no unit can be bought or scored."""
         scorer = self.scorer(round_view)
         if scorer.kinds:
             first = round_view.pool.images.image(round_view.pool.open[0])[:AUDITED, :AUDITED]
@@ -101,7 +101,7 @@ class Asking:
             yield name
 
     def _each_image(self, scorer: Scorer, annotator: Annotator[Any], budget: Budget, known: Described | None) -> Spent:
-        """The budget for each image: its selector sees all of its units, then only what is recorded is kept."""
+        """Spends the budget of each image: the selector sees all units of one image at a time."""
         round_view = scorer.round_view
         queries: list[Query] = []
         places: list[Place] = []
@@ -136,7 +136,7 @@ class Asking:
         return queries, places, blocks
 
     def _whole_pool(self, scorer: Scorer, annotator: Annotator[Any], budget: Budget, known: Described | None) -> Spent:
-        """One budget for all images: the selector sees what is kept of each."""
+        """Spends one budget for all images: the selector sees the kept units of each."""
         round_view = scorer.round_view
         blocks: list[UnitTable] = []
         for name in self._names(round_view):
@@ -168,7 +168,7 @@ class Asking:
         return queries, places, blocks
 
     def _warn_of_ties(self, blocks: Sequence[UnitTable], number: int) -> None:
-        """Tells of a round in which the heuristic prefers nothing, so that it asks what random asks."""
+        """Warns of a round in which all scores are equal, so that it asks what random asks."""
         scores = np.concatenate([block.scores[self.name] for block in blocks])
         if len(scores) > 1 and (scores == scores[0]).all():
             log.warning(
@@ -181,7 +181,7 @@ class Asking:
         return Query(name, region, f"{rank} by {self.name} = {score:.4g}", float(score))
 
     def _told(self, block: UnitTable, rows: Iterable[int], ids: IdMap, annotator: Annotator[Any]) -> UnitTable:
-        """The block with what an oracle selector may know of its units, which stand at `rows` in the map of ids."""
+        """The block with the facts that an oracle selector reads about its units, at `rows` in the map of ids."""
         key = self.selector.truth
         if key is None:
             return block
@@ -189,7 +189,7 @@ class Asking:
         return replace(block, truth=tuple(annotator.fact(key, block.image, mask) for mask in masks))
 
     def _known(self, scorer: Scorer) -> Described | None:
-        """What is labelled already, described like the candidates, for a selector that reads it."""
+        """Descriptors of the labelled set, made like those of the candidates, for a selector that reads them."""
         pool = scorer.round_view.pool
         if self.selector.descriptor is None or not self.selector.reads_known or not pool.labelled:
             return None
@@ -198,7 +198,7 @@ class Asking:
 
 
 def _found_again(places: Sequence[Place], scorer: Scorer) -> dict[Place, Region]:
-    """The region of each place."""
+    """The region of each unit."""
     units: dict[str, list[int]] = {}
     for name, unit in places:
         units.setdefault(name, []).append(unit)

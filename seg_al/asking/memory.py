@@ -1,4 +1,4 @@
-"""How the process holds memory."""
+"""Tunes how the process keeps and returns memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def keep_freed_memory(largest: int = GIBIBYTE) -> None:
 
 @contextmanager
 def thrifty(area: int) -> Iterator[None]:
-    """Inside, large blocks go back to the system when freed, for work on images of `area` pixels.
+    """Within the block, large freed pieces of memory go back to the system, for work on images of `area` pixels.
 
     The peak of few very large blocks, as in the query of a street scene, is then no more than what is in use. For
     images of a million pixels and more, whose passes take seconds, a block counts as large from 2 MiB; else from 32.

@@ -1,4 +1,4 @@
-"""What is known: which pixels of which images have been answered, replayed from the answers of all rounds."""
+"""Which pixels of which images are known, computed from the answers of all rounds."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Pool:
         return ~known if askable is None else askable & ~known
 
     def copy(self) -> Pool:
-        """What is known now; later answers leave it as it is."""
+        """A copy of what is known now, which later answers do not change."""
         copy = Pool(self.names, self.images)
         copy._answered = {name: list(regions) for name, regions in self._answered.items()}
         copy._cost = dict(self._cost)
@@ -114,7 +114,7 @@ class Pool:
         return round(self._cost[unit], 6)
 
     def left(self, unit: BudgetUnit) -> float:
-        """What the unknown rest would cost at most: images, pixels, or one region per image."""
+        """The most that the unknown rest can cost: images, pixels, or one region per image."""
         return sum((self.left_of(name, unit) for name in self.open), 0.0)
 
     def left_of(self, name: str, unit: BudgetUnit) -> float:

@@ -1,4 +1,4 @@
-"""A cheaper number format for query passes, taken only where it is measured to rank as the training's format does."""
+"""Uses a cheaper number format for query passes where, as measured, it ranks like the format of the training."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LEAST_TAU = 0.99
 
 
 def ranks_alike(round_view: RoundView, heuristic: Heuristic[Any]) -> RoundView:
-    """The look with the precision that the config wishes for queries, if Kendall's tau of tile scores is at least 0.99.
+    """The view in the precision that the config asks for queries, if Kendall's tau of tile scores is at least 0.99.
 
-    Both formats draw the same passes of the first images that are open. Says what it measured; keeps the look as it is
+    Both formats draw the same passes of the first images that are open. Logs the measurement; keeps the view as it is
     where the ranking differs, or where all scores are equal and there is nothing to rank.
     """
     wish = round_view.compute.scoring

@@ -1,4 +1,4 @@
-"""What a round sees of the pool, and through what: the models of the last round, and their passes."""
+"""The pool as a round sees it: through the models of the last round, and their passes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RoundView:
 
     pool: Pool
     models: Callable[[], Sequence[Model]]
-    """The models of the last round; loaded only if something is looked at."""
+    """The models of the last round; loaded only when evidence needs them."""
     predictor: Predictor
     compute: Compute
     classes: tuple[str, ...]
@@ -33,7 +33,7 @@ class RoundView:
     def evidence(
         self, name: str, kinds: Collection[type[Evidence]], watch: Callable[[EvidenceSet], None] | None = None
     ) -> EvidenceSet:
-        """The kinds that are asked for, and no pass that none of them needs; passes add up to all kinds of the task.
+        """The evidence of the asked kinds; draws only passes that one of them needs, which give all kinds of the task.
 
         Raises ValueError naming the image and the layer where the models put out NaN or infinity, and for a kind that
         nothing here makes.
@@ -52,7 +52,7 @@ class RoundView:
         return evidence
 
     def gives(self, kind: type[Evidence]) -> bool:
-        """Whether there is a way to make this kind of evidence."""
+        """Whether this kind of evidence can be made."""
         return kind in (Nothing, Features, *self.task.kinds)
 
     def rng(self, *what: str) -> np.random.Generator:

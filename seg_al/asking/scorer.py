@@ -1,4 +1,4 @@
-"""Every unit of an image with its scores: look at the image, cut it, join each heuristic's map over the units."""
+"""Scores every unit of an image: gets its evidence, cuts it, and joins each heuristic's map over the units."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Join = Callable[[Tensor, int], npt.NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores the units of the images that one round looks at."""
+    """Scores the units of the images of one round."""
 
     round_view: RoundView
     heuristic: Heuristic[Any]
@@ -75,7 +75,7 @@ class Scorer:
         return block, ids.cpu().numpy()
 
     def known(self, name: str) -> Described | None:
-        """What is labelled of the image already, cut and described like its candidates."""
+        """Descriptors of the labelled part of the image, cut and described like its candidates."""
         scene, _ = self._scene(name, self.round_view.pool.known(name))
         found, ids = self._cut(scene)
         return self._described(scene, ids, len(found))
@@ -90,7 +90,7 @@ class Scorer:
         return {unit: by_row[row] for unit, row in zip(units, rows, strict=True)}
 
     def cheapest(self, name: str, unit: BudgetUnit) -> float | None:
-        """What the image's cheapest unit costs; None where what the models see decides the units, or there are none."""
+        """The cost of the image's cheapest unit; None where evidence decides the units, or there are none."""
         if self.granularity.reads != "image":
             return None
         found, ids = self._small_cut(name, self.round_view.pool.unknown(name))
@@ -105,7 +105,7 @@ class Scorer:
 
     @property
     def kinds(self) -> frozenset[type[Evidence]]:
-        """All that heuristic, granularity and selector read of what models see; a query makes no more."""
+        """The kinds of evidence that heuristic, granularity and selector read; a query makes no others."""
         kinds: set[type[Evidence]] = {self.heuristic.reads, self.granularity.joins} if self._paints else set()
         if not isinstance(self.granularity.reads, str):
             kinds.add(self.granularity.reads)
@@ -115,13 +115,13 @@ class Scorer:
 
     @property
     def _paints(self) -> bool:
-        """Whether the heuristic says anything; else all units are wanted alike."""
+        """Whether the heuristic scores images; otherwise all units have one score."""
         return self.heuristic.min_passes > 0 or self.heuristic.reads is not Nothing
 
     def _scene(
         self, name: str, within: BoolMask, watch: Callable[[EvidenceSet], None] | None = None
     ) -> tuple[Scene, Painted | None]:
-        """The image with what the models see in it, and with what the heuristic says of that."""
+        """The image with its evidence and the scores of the heuristic."""
         unseen = self._unseen(name, within)
         if not self.kinds:
             return unseen, None
@@ -143,7 +143,7 @@ class Scorer:
         return cut(self.granularity.units(scene).to(scene.within.device), scene.within)
 
     def _small_cut(self, name: str, within: BoolMask) -> tuple[Tensor, Tensor]:
-        """Without a look; the map in half the bytes, as it is held while passes are drawn."""
+        """Cuts the image without evidence; the map takes half the bytes, as it is kept while passes are drawn."""
         found, ids = self._cut(self._unseen(name, within))
         return found, ids.int()
 

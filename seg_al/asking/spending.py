@@ -1,4 +1,4 @@
-"""Spends a round's budget in the order that a selector gives: rows without a meaningful order, ties, rounding, NaN."""
+"""Spends a round's budget in the order of a selector, with care for ties, rounding, NaN and the order of rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDING = 1 + 1e-9
 
 
 def spend(selector: Selector, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
-    """Positions of what is bought, most wanted first: what the selector wants, and from the rest the highest scores.
+    """Positions of bought candidates, most wanted first: those of the selector, then those of the highest scores.
 
     A selector sees shuffled rows and the stretched budget. It is not asked where the budget buys every candidate, or
     where there is none. Raises ValueError where a score or descriptor is not finite, or what it wants is no position.
@@ -78,12 +78,12 @@ def check_finite(candidates: Candidates) -> None:
 
 
 def _by_score(rows: Candidates) -> Iterator[int]:
-    """Sorts when it is first asked: a rule that spends the whole budget needs no other order."""
+    """Sorts at the first use, because a selector that spends the whole budget needs no other order."""
     yield from np.argsort(-rows.scores, kind="stable").tolist()
 
 
 def _once(positions: Iterable[int], count: int) -> Iterator[int]:
-    """Each position when it comes first, until all have come."""
+    """Each position once, until all have come."""
     seen: set[int] = set()
     for position in positions:
         if position not in seen:

@@ -19,7 +19,7 @@ class Start(Protocol):
     """Chooses the images that are labelled first, the same for every heuristic of a run."""
 
     def known(self, names: Sequence[str], count: int, run: int) -> list[str] | None:
-        """Which they are, where names alone decide; None: what is in the images decides."""
+        """The chosen names, where names alone decide; None: the content of the images decides."""
         ...
 
     def __call__(self, count: int, round_view: RoundView, asking: Asking, annotator: Annotator[Any]) -> list[Query]: ...
@@ -64,5 +64,5 @@ class SelectedStart:
 
 
 def whole_images(pool: Pool, names: Sequence[str]) -> list[Query]:
-    """Queries about all of each image."""
+    """Queries about the whole of each image."""
     return [Query(name, Region.of(pool.unknown(name)), INITIAL) for name in names]

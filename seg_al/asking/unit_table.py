@@ -28,8 +28,8 @@ class UnitTable:
     scores: dict[str, Floats]  # [U] by each heuristic
     after: dict[int, Floats]  # [U], the chosen heuristic's after so many passes
     descriptors: npt.NDArray[np.float32] | None  # [U, D]
-    drawn: npt.NDArray[np.bool_]  # [U], whether the unit stands for all of them, or was kept for its score
-    truth: tuple[str, ...] | None = None  # [U], what an oracle selector is told
+    drawn: npt.NDArray[np.bool_]  # [U], whether the unit is of the sample of all, or was kept for its score
+    truth: tuple[str, ...] | None = None  # [U], the fact that an oracle selector reads
 
     def __len__(self) -> int:
         return len(self.units)

@@ -1,4 +1,4 @@
-"""Did it matter which heuristic asked, and were the passes enough? Numbers per round.
+"""Computes per round how much the heuristics agree, and whether the passes were enough.
 
 A heuristic that scores all units alike (random does) has no order: what compares it is None, never NaN.
 """
@@ -14,9 +14,9 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 PLACE = ("image", "unit")
-"""What names a unit; between equal scores the first by image name, then by unit id, ranks higher."""
+"""Columns that name a unit; of equal scores, the first by image name, then by unit id, ranks higher."""
 FACTS = (*PLACE, "area", "asked", "drawn")
-"""Columns of a score table that are no heuristic's."""
+"""Columns of a score table that hold no heuristic's scores."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -101,7 +101,7 @@ def _varied(values: Floats) -> npt.NDArray[np.bool_]:  # [rows, M] -> [rows]
 
 
 def _stability(ordered: pd.DataFrame, passes: pd.DataFrame, n: int) -> list[dict[str, float | None]]:
-    """Every k against the largest, on the units of `ordered`, which is sorted by PLACE."""
+    """Compares every k with the largest, on the units of `ordered`, which is sorted by PLACE."""
     table = passes.sort_values(["passes", *PLACE], ignore_index=True)
     _check_finite(table, ["score"])
     counts = [int(count) for count in table["passes"].unique()]

@@ -1,4 +1,4 @@
-"""The picture of a round's agreement: how alike the heuristics ranked, and whether the passes were enough."""
+"""Draws a round's agreement: how similarly the heuristics ranked, and whether the passes were enough."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from seg_al.recording.pictures.plain_text import without_formulas
 from seg_al.recording.pictures.print_style import COLOURS
 
 CELL, LEAST_GRID, CURVE = 0.44, 2.3, 3.2
-"""Inches: the side of a heat map's cell, the least side of a heat map, the width of the curves."""
+"""In inches: side of a heat map's cell, smallest side of a heat map, width of the curves."""
 
 Shares = Mapping[str, Mapping[str, float | None]]
 
@@ -77,7 +77,7 @@ def _among(shares: Shares, names: Sequence[str]) -> Shares:
 
 
 def _gaps(found: Mapping[str, Any], cells: Sequence[float | None]) -> str:
-    """What the picture leaves out, and why."""
+    """A note on what the picture leaves out, and why."""
     alike = [name.replace("_", " ") for name in found["spearman"] if name not in _with_order(found)]
     notes = [f"not compared, for all units have one score: {', '.join(alike)}"] if alike else []
     notes += ["–: nothing was asked"] if None in cells else []
@@ -140,7 +140,7 @@ def _curves(axes: Axes, stability: Sequence[Mapping[str, float | None]], chance:
 
 
 def _apart(counts: Sequence[int]) -> list[int]:
-    """Those of the sorted counts, the largest first, whose labels do not touch on a logarithmic axis."""
+    """The counts, from the largest down, whose labels do not touch on a logarithmic axis."""
     gap = max(1.1, (counts[-1] / counts[0]) ** 0.1)
     kept = [counts[-1]]
     for count in reversed(counts[:-1]):
@@ -150,6 +150,6 @@ def _apart(counts: Sequence[int]) -> list[int]:
 
 
 def _write(figure: Figure, path: Path) -> None:
-    """Without a version inside, so that equal numbers give equal bytes."""
+    """Writes a PNG without a version inside, so that equal numbers give equal bytes."""
     FigureCanvasAgg(figure)
     without_formulas(figure).savefig(path, format="png", dpi=150, metadata={"Software": None})

@@ -1,7 +1,7 @@
-"""Damage is noticed: a file's checksum is on the disk before the file has its name, and is compared when it is read.
+"""Checksums that reveal damaged files: written before a file gets its name, compared when it is read.
 
-A process that is killed between the two leaves a checksum without a file, which is as good as none: the file is made
-anew, and its checksum with it. Folders from before have no checksums, and their files are taken as they are.
+A process that is killed between the two leaves a checksum without a file, which is ignored: the file is made
+again, with its checksum. Older folders have no checksums, and their files are read unchecked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SUMS = "checksums.json"
-"""One beside the files of a round: {"weights.pt": "0f3a...", ...}."""
+"""The file beside those of a round: {"weights.pt": "0f3a...", ...}."""
 CHUNK = 2**20  # bytes
 DIFFERENT = "its checksum is not the one that was written with it"
 
@@ -31,7 +31,7 @@ def checksum_of(path: Path) -> str:
 
 
 def checksums_in(folder: Path | str) -> Mapping[str, str]:
-    """By file name; empty where the folder has none. Raises ValueError where they cannot be read."""
+    """The checksums by file name; empty where the folder has none. Raises ValueError where they cannot be read."""
     path = f"{folder}/{SUMS}"
     try:
         with open(path, "rb") as file:
@@ -45,10 +45,10 @@ def checksums_in(folder: Path | str) -> Mapping[str, str]:
     return sums
 
 
-_REMEDY = "remove it, and the files beside it are taken as they are"
+_REMEDY = "remove it, and the files beside it are read unchecked"
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the file is as it was written, as far as a checksum tells. Raises ValueError for unreadable checksums."""
+    """Whether the file fits its checksum, if it has one. Raises ValueError for unreadable checksums."""
     known = checksums_in(path.parent).get(path.name)
     return known is None or known == checksum_of(path)

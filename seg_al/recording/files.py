@@ -1,4 +1,4 @@
-"""The files that a run leaves, each in its format and with its checksum: written whole, read whole or refused."""
+"""Writes and reads the files of a run, each in its format and with its checksum; a damaged file is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def write_checked(path: Path, save: Callable[[Path], None]) -> None:
-    """The same, with the file's checksum, which is on the disk before the file has its name."""
+    """Saves as `saved_whole` does, and writes the file's checksum before the file gets its name."""
     partial = flushed(path, save)
     write_json(path.with_name(SUMS), {**checksums_in(path.parent), path.name: checksum_of(partial)})
     partial.replace(path)
@@ -33,13 +33,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_record(path: Path, value: T, form: Format[T]) -> None:
-    """A file that a round leaves for others to read, with its checksum."""
+    """Writes a JSON file of a round, with its checksum."""
     write_checked(path, lambda partial: form.save(value, partial))
 
 
 @dataclass(frozen=True)
 class Format(Generic[T]):
-    """How a value becomes a file and comes back."""
+    """How a value is saved in a file and loaded from it."""
 
     save: Callable[[T, Path], None]
     load: Callable[[Path], T]
@@ -88,7 +88,7 @@ def _load_number(path: Path) -> float:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    import pandas as pd  # 0.3 s, which a process that resumes a finished run does not need
+    import pandas as pd  # takes 0.3 s, which resuming a finished run does not need
 
     return pd.read_parquet(path)
 
@@ -107,7 +107,7 @@ WEIGHTS: Format[list[dict[str, torch.Tensor]]] = Format(
 
 
 UNREADABLE = (OSError, EOFError, RuntimeError, UnpicklingError, ValueError, LookupError, TypeError, AttributeError)
-"""What torch, json and we raise for a file that was cut or edited."""
+"""Exceptions of torch, json and this module for a file that was cut off or edited."""
 
 
 MADE_ANEW = "remove it and run the same command again, which makes it anew"
@@ -116,7 +116,7 @@ WITHOUT = "remove it and run the same command again; the round then counts witho
 
 def loaded(path: Path, form: Format[T], remedy: str = MADE_ANEW) -> T:
     """The file's value. Raises ValueError where it cannot be read or was changed, FileNotFoundError for none."""
-    checksums_in(path.parent)  # where these cannot be read, their own remedy is told, not that of the file
+    checksums_in(path.parent)  # errors of the checksums have a remedy of their own
     try:
         value = form.load(path)
         if not is_whole(path):

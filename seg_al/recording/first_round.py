@@ -1,4 +1,4 @@
-"""Runs that begin alike train their first round once: it lies in a folder that is named by all that decides it."""
+"""Shares the first round among runs with the same start, in a folder named by all that decides its numbers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from seg_al.recording.stages import effort_path
 log = logging.getLogger(__name__)
 
 FIRST_ROUND_FILES: dict[str, Format[Any]] = {"weights.pt": WEIGHTS, "metrics.json": METRICS}
-"""What is shared, the metrics last, which end a round; what was asked is drawn again, which costs nothing."""
+"""The shared files, with the metrics last, which end a round; the queries are drawn again, which costs nothing."""
 SAVED = "saved.json"
 
 
 @dataclass(frozen=True)
 class FirstRound:
-    """Safe among processes: one trains, the others wait for it and take what it made."""
+    """Safe among processes: one trains, the others wait and take its files."""
 
     folder: Path
-    """May be removed at any time when no run begins: what is gone is trained again."""
+    """May be removed when no run is starting; a removed first round is trained again."""
 
     def fill(self, place: Path, stages: Callable[[Path], Iterable[Callable[[], object]]]) -> None:
-        """Puts the files into the round's folder `place`. The stages of a folder, called, make those that it lacks."""
+        """Puts the files into the folder `place` of the round; calls the stages that make files which are missing."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
             there = self._whole()
@@ -41,7 +41,7 @@ class FirstRound:
             if there:
                 seconds = sum(loaded(path, EFFORT)["seconds"] for path in efforts)
                 write_json(place / SAVED, {"seconds": seconds})
-                log.info("round 0: taken from a run that begins alike, which saves %.1f s", seconds)
+                log.info("round 0: taken from a run with the same start, which saves %.1f s", seconds)
             else:
                 for path in efforts:
                     _link(path, place / path.name)
@@ -49,7 +49,7 @@ class FirstRound:
                 _link(self.folder / name, place / name)
 
     def _whole(self) -> bool:
-        """Whether the shared files are there and can be read; damaged ones are removed, to be made again."""
+        """Whether the shared files exist and can be read; damaged ones are removed and made again."""
         try:
             for name, form in FIRST_ROUND_FILES.items():
                 loaded(self.folder / name, form)
@@ -63,23 +63,23 @@ class FirstRound:
         return True
 
     def _alone(self) -> AbstractContextManager[object]:
-        """Held by one process; it is let go when that process ends, however it does."""
+        """A lock that one process holds until its end."""
         lock = FileLock(self.folder / ".lock")
         try:
             return lock.acquire(blocking=False)
         except Timeout:
-            log.info("round 0: waits for another run that begins alike and trains it")
+            log.info("round 0: waits for another run with the same start, which trains it")
             return lock.acquire()
 
 
 def saved_seconds(place: Path) -> float | None:
-    """What the round in this folder would have taken, had it not been taken from another run."""
+    """Seconds that were saved because the round in this folder was taken from another run."""
     path = place / SAVED
     return float(loaded(path, EFFORT, WITHOUT)["seconds"]) if path.exists() else None
 
 
 def _link(source: Path, target: Path) -> None:
-    """The same file under a second name where the disk can do that, else a copy; whole either way."""
+    """Links the file under a second name where the disk can do that, else copies it whole."""
 
     def save(partial: Path) -> None:
         partial.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One run's own learning curve, for its page in Omniboard."""
+"""Draws the learning curve of one run, for its page in Omniboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the numbers of a run mean, kept in its folder, so that they are read without the task that measured them."""
+"""Keeps the meaning of a run's metrics in its folder, so that they are read without the task that measured them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seg_al.core import Metric
 from seg_al.recording.files import write_json
 
 NOTE = "metric_declarations"
-"""The note by which a tracker is told them."""
+"""The name of the note with which a tracker gets them."""
 DECLARATIONS = f"{NOTE}.json"
 RECORDED = (
     *(Metric(f"{part}_seconds", "lower", lowest=0, unit="s") for part in ("query", "train", "evaluate", "saved")),
@@ -21,12 +21,12 @@ RECORDED = (
     Metric("share", lowest=0, highest=1, of_class="share"),
     Metric("kendall_at", lowest=-1, highest=1, of_class="kendall_at"),
 )
-"""What is recorded of a round whatever its task is: effort, labels read without asking, classes asked about, stability.
+"""Metrics that are recorded of every task: effort, labels read without asking, classes asked about, stability.
 """
 
 
 def declare(folder: Path, metrics: Sequence[Metric]) -> None:
-    """Writes them into the run's folder, unless they stand there already."""
+    """Writes them into the run's folder, unless they are there."""
     told = [asdict(metric) for metric in metrics]
     path = folder / DECLARATIONS
     if not path.exists() or path.read_text() != json.dumps(told, indent=1, sort_keys=True) + "\n":
@@ -34,7 +34,7 @@ def declare(folder: Path, metrics: Sequence[Metric]) -> None:
 
 
 def declared_in(folder: Path) -> tuple[Metric, ...] | None:
-    """What the run's task declared; None for an older run. Raises ValueError for a file that was damaged."""
+    """The metrics that the run's task declared; None for an older run. Raises ValueError for a damaged file."""
     path = folder / DECLARATIONS
     if not path.exists():
         return None

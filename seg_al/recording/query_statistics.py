@@ -1,4 +1,4 @@
-"""What a round asked about, in numbers: classes of the answers, classes found so far, and how far apart it asked."""
+"""Counts what a round asked about: classes of the answers, classes found so far, distances between queries."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def statistics(
     classes: Sequence[str],
     amounts: Callable[[Truth, int], npt.NDArray[np.int64]],
 ) -> dict[str, Any]:
-    """Counts what was asked and answered in a round, before the pool is told of it: no other label is read.
+    """Counts the queries and answers of a round, before the pool marks them as known; no other label is read.
 
-    `answers` belong to the queries one by one, `amounts` tells what a truth holds. Gives, ready for JSON:
+    Each of `answers` belongs to the query at its position; `amounts` counts the classes of a truth. Gives, for JSON:
 
     - queries, images, pixels: how many were asked, in how many images;
     - classes: names, in the order of their ids;
@@ -53,7 +53,7 @@ def statistics(
     positions = by_image(queries)
     answered, before = (np.zeros(len(classes), dtype=np.int64) for _ in range(2))
     present: list[int] = []
-    apart: list[tuple[int, float, float]] = []  # of each image: regions, distance, and what random places would have
+    apart: list[tuple[int, float, float]] = []  # for each image: regions, distance, and the distance of random places
     names = sorted({*positions, *pool.labelled})
     for name in tqdm(names, desc="asked", unit="image", leave=False, disable=None, delay=1):
         known, own = pool.answered(name), positions.get(name, [])
@@ -93,7 +93,7 @@ def nearest(centres: npt.NDArray[np.float64]) -> float:  # [n, 2], n > 1
 
 
 def random_nearest(count: int, size: tuple[int, int]) -> float:
-    """What `nearest` is expected to give for points drawn uniformly from the whole of an image, in pixels.
+    """The expected value of `nearest` for points drawn uniformly from a whole image, in pixels.
 
     sqrt(A / n) / 2 of the endless plane (Clark and Evans 1954), corrected for the points near the border of a rectangle
     as fitted by Donnelly (1978): within 2 % from five points on and 4 % from three, 8 % too small for two, in images up

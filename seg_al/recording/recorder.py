@@ -1,4 +1,4 @@
-"""What a run shows of itself: scalars, files, a gallery of its questions and a learning curve, from what is on disk."""
+"""Sends each round to the tracker, from its files: scalars, files, a gallery of its queries, a learning curve."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ROUND_FILES = ("queries.jsonl", "scores.parquet", "gallery.png", "contact_sheet.png", "asked.png", "agreement.png")
-"""Those of a round's files that the tracker is given, where they are there."""
+"""Files of a round that the tracker gets, if they exist."""
 
 
 @dataclass
 class Recorder:
-    """Passes rounds on to the tracker. A resumed run tells its finished rounds again, so that every view is whole."""
+    """Sends rounds to the tracker. A resumed run sends its finished rounds again, so that every view is complete."""
 
     tracker: Tracker
     folders: Rounds
@@ -72,23 +72,23 @@ class Recorder:
     panels: int
     """Most asked images that a gallery draws; 0: no galleries."""
     unit: CostUnit
-    """What a step of the tracker counts."""
+    """The unit of the tracker's steps."""
     metrics: Sequence[Metric]
-    """What the task measures; the first is shown by the run's curve."""
+    """The metrics of the task; the run's curve shows the first."""
     colours: Sequence[Colour] | None = None
-    """The data set's own, of its classes; None: it has none."""
+    """The data set's own colours of its classes; None: it has none."""
     rounds: list[Metrics] = field(default_factory=list)
 
     def last(self, metric: str) -> float | None:
         return self.rounds[-1]["metrics"].get(metric) if self.rounds else None
 
     def declare(self) -> None:
-        """Tells the run's folder and the tracker what its metrics mean."""
+        """Writes the meaning of the metrics into the run's folder and the tracker."""
         declare(self.folders.folder, self.metrics)
         self.tracker.note(NOTE, [asdict(metric) for metric in self.metrics])
 
     def round(self, number: int, metrics: Metrics) -> None:
-        """All metrics and the effort at step = what labels cost so far; the round's files; the curve so far."""
+        """Sends metrics, effort, files and the curve so far; the step is the cost of labels so far."""
         folder = self.folders.of(number)
         self.rounds.append(metrics)
         step = metrics["cost"][self.unit]
@@ -121,7 +121,7 @@ class Recorder:
             )
 
     def _tied(self, folder: Path) -> bool:
-        """Whether the heuristic scored all units of the round alike, so that it asked what random asks."""
+        """Whether the heuristic gave all units of the round one score, so that it asked what random asks."""
         if not (folder / "scores.parquet").exists():  # it was damaged and removed
             return False
         scores = loaded(folder / "scores.parquet", SCORES, WITHOUT)
@@ -137,7 +137,7 @@ class Recorder:
         answers: Sequence[Answer],
         annotator: Annotator[Any],
     ) -> None:
-        """Counts and draws what a round asked, once, before the pool is told; the first is not asked by a model."""
+        """Counts and draws the queries of a round, before the pool marks them as known; no model asks in round 0."""
         folder = self.folders.of(round_view.round)
         if not queries or round_view.round == 0:
             return
@@ -165,7 +165,7 @@ class Recorder:
 def asked_image(
     queries: tuple[Query, ...], heuristic: Heuristic[Any], round_view: RoundView, annotator: Annotator[Truth]
 ) -> AskedImage[Truth]:
-    """One asked image with what the models of the last round saw in it; random looks at nothing, and has no map."""
+    """One asked image with the evidence of the models of the last round; random uses no image and has no map."""
     name, task = queries[0].image, round_view.task
     image = round_view.pool.images.image(name)
     if heuristic.reads is Nothing:
@@ -180,7 +180,7 @@ def asked_image(
 
 
 def _whole(queries: Sequence[Query], round_view: RoundView) -> bool:
-    """Whether one query asks for all of its image that is of any class."""
+    """Whether one query asks for its whole image without the void pixels."""
     return len(queries) == 1 and queries[0].region.area == round_view.pool.askable_area(queries[0].image)
 
 
@@ -200,7 +200,7 @@ def _sheet(by_name: Sequence[tuple[Query, ...]], round_view: RoundView, path: Pa
 
 
 def round_scalars(folder: Path, metrics: Metrics, heuristic: str, unit: CostUnit) -> dict[str, float]:
-    """All that a tracker is told of a round, from its folder: metrics, costs, effort, agreement, what it asked."""
+    """All scalars of a round for a tracker, from its folder: metrics, costs, effort, agreement, query statistics."""
     effort = {f"effort/{key}": value for key, value in _efforts(folder).items()}
     agreed, counted = _read(folder / "agreement.json", OBJECT), _read(folder / "asked.json", OBJECT)
     return {
@@ -220,7 +220,7 @@ def _read(path: Path, form: Format[T]) -> T | None:
 
 
 def _areas(folder: Path, unit: CostUnit) -> dict[str, float]:
-    """The area under the learning curve up to this round, by the width: the mean height of the curve so far."""
+    """The area under the learning curve up to this round, divided by the width: the mean height so far."""
     rounds = [
         loaded(path, METRICS)
         for path in sorted(folder.parent.glob("*/metrics.json"))
@@ -237,13 +237,13 @@ def _areas(folder: Path, unit: CostUnit) -> dict[str, float]:
 
 
 def _oracle(folder: Path) -> dict[str, float]:
-    """How many true facts an oracle selector was told before it asked; nothing for the honest."""
+    """The number of true facts that an oracle selector read before it asked; empty for honest ones."""
     round_scalars = _read(folder / "truths_read.json", NUMBER)
     return {"oracle/truths_read": float(round_scalars)} if round_scalars else {}
 
 
 def _efforts(folder: Path) -> dict[str, float]:
-    """Seconds and peak memory of the round's stages; a stage that another process made is told from its file."""
+    """Seconds and peak memory of the round's stages; those of stages that another process made, from its file."""
     efforts: dict[str, float] = {}
     for name, file in (("query", "queries.jsonl"), ("train", "weights.pt"), ("evaluate", "metrics.json")):
         if effort := _read(effort_path(folder / file), EFFORT):

@@ -1,4 +1,4 @@
-"""The folders of a run's rounds: where each is, what is shared with other runs, and which weights are kept."""
+"""The folders of a run's rounds, the first round that runs share, and the weights that are kept."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Models = Callable[[], Sequence[Model]]
 
 
 class Held:
-    """Models that are loaded, or trained, when first called, and held in memory until they are let go."""
+    """Models that are loaded or trained at the first call, and kept in memory until they are released."""
 
     def __init__(self, load: Models) -> None:
         self._load = load
@@ -42,9 +42,9 @@ class Rounds:
     """The folders of the rounds of one run."""
 
     folder: Path
-    """Of the run."""
+    """The folder of the run."""
     shared: FirstRound | None
-    """Where runs that begin alike share their first round; None: this run trains its own."""
+    """The first round that runs with the same start share; None: this run trains its own."""
     keep_weights: Literal["last", "all"]
     """Whether the weights of older rounds are removed."""
 
@@ -52,7 +52,7 @@ class Rounds:
         return self.folder / "rounds" / f"{number:02d}"
 
     def trained(self, number: int, training: Training) -> tuple[Held, Metrics]:
-        """The models of the round and its metrics, from the disk as far as they are there."""
+        """The models of the round and its metrics, from the disk where their files exist."""
         folder = self.of(number)
         if number == 0 and self.shared is not None and not (folder / "metrics.json").exists():
             self.shared.fill(folder, training)

@@ -1,4 +1,4 @@
-"""Resume is make: a stage whose file exists is not run again."""
+"""Resumes like `make`: a stage whose file exists is not run again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Effort:
-    """What a stage took."""
+    """Time and memory of a stage."""
 
     seconds: float
     peak_mib: float
@@ -34,9 +34,9 @@ def effort_path(path: Path) -> Path:
 def stage(
     path: Path, compute: Callable[[], T], form: Format[T], inputs: Sequence[Callable[[], object]] = ()
 ) -> Callable[[], T]:
-    """A thunk that loads the file, or makes it if it is not there: what nobody asks for is never made.
+    """A function that loads the file, or makes it where there is none; a file that is not asked for is not made.
 
-    It keeps no value, which may be large. The thunks in `inputs` are called before it is made, so that their effort is
+    It keeps no value, which may be large. The functions in `inputs` are called first, so that their effort is
     not counted as this stage's.
     """
 
@@ -59,7 +59,7 @@ def _restart_peak() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     elif sys.platform == "linux":
-        with suppress(OSError):  # a kernel without this leaves the peak of the whole process
+        with suppress(OSError):  # without this file, the peak is that of the whole process
             Path("/proc/self/clear_refs").write_text("5")
 
 
@@ -73,6 +73,6 @@ def _peak_mib() -> float:
 
 
 def finished(folder: Path, rounds: int) -> bool:
-    """Whether the run in the folder has gone through as many rounds. Raises ValueError where that cannot be read."""
+    """Whether the run in the folder has finished so many rounds. Raises ValueError where that cannot be read."""
     path = folder / "finished.json"
     return path.exists() and bool(read_json(path) == {"rounds": rounds})

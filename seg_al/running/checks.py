@@ -73,7 +73,7 @@ def _of_evidence(experiment: Experiment) -> list[str]:
     there = ", ".join(kind.called for kind in task.kinds)
     return [
         f"{part} reads {kind.called}, which task={task.name} does not find: its passes add up to {there}; choose "
-        "another model, which brings its task, or another option here"
+        "another model (task and trainer follow it), or another option here"
         for part, kind in reads
         if not view.gives(kind)
     ]

@@ -1,4 +1,4 @@
-"""What every task does with the splits of a dataset."""
+"""Evaluates the splits of a dataset, for every task."""
 
 from __future__ import annotations
 

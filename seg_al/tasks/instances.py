@@ -1,4 +1,4 @@
-"""Instance segmentation: the objects of an image one by one, matched over passes, measured by average precision."""
+"""Instance segmentation: the single objects of an image, matched over passes, measured by average precision."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ log = logging.getLogger(__name__)
 
 INSTANCE_METRICS = (*COCO_METRICS, *OBJECT_METRICS)
 REPORTED = ("ap", "ap50", "ap75")
-"""What is also measured as a predecessor reported it."""
+"""A metric that a predecessor reported, measured too."""
 LEAST_PROBABILITY = 1e-30
-"""What a probability of 0 counts as, so that it has a logarithm; its entropy is 7e-29 nats."""
+"""Takes the place of a probability of 0, which has no logarithm; its entropy is 7e-29 nats."""
 
 
 class ObjectSums:
@@ -89,7 +89,7 @@ class ObjectSums:
 
 @dataclass(frozen=True)
 class ObjectReading:
-    """Reads the detections of each pass; where none is, all of the image is background."""
+    """Reads the detections of each pass; a pass without one is all background."""
 
     matching: Matching
     sighting: float
@@ -111,7 +111,7 @@ class InstanceSegmentation:
     matching: Matching
     sighting: float
     """Certainty from which a detection of a pass is a sighting of an object, where queries score objects. A model tells
-    many places where there might be something; as objects seen in few passes they would drown all others."""
+    many possible objects in many places; as objects that few passes saw they would outnumber all others."""
     most: int
     """Detections of an image, the most certain ones, that AP counts."""
     least_score: float
@@ -119,9 +119,9 @@ class InstanceSegmentation:
     bayesian: bool
     """Whether the tests are also reported with the objects that the predictor's passes agree on."""
     reported: OperatingPoint | None
-    """Whose AP is told beside COCO's, under its name; None: COCO's alone."""
+    """A predecessor's AP that is measured beside COCO's; None: only COCO's."""
     _warned: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
-    """Splits of which it has been said that AP counts too few detections."""
+    """Splits for which the log has a line that AP counts too few detections."""
     name: ClassVar[str] = "instances"
     kinds: ClassVar[tuple[type[Evidence], ...]] = (ClassMaps, Objects)
 
@@ -158,7 +158,7 @@ class InstanceSegmentation:
     def problems_of_answers(self, dataset: Dataset, gives: str) -> list[str]:
         if gives == "dominant":
             return [
-                "annotator=oracle_dominant tells one class per region and no objects; take annotator=oracle or "
+                "annotator=oracle_dominant gives one class per region and no objects; take annotator=oracle or "
                 "oracle_instances, or a semantic model"
             ]
         return problems_of_answers(labelled_pixels(dataset), gives, ("true", "instances"))
@@ -187,7 +187,7 @@ class InstanceSegmentation:
         return PaintedObjects(score_map, object_scores(heuristic, objects, score_map).to(device), objects)
 
     def seen(self, models: Sequence[Any], image: Tensor, compute: Compute) -> EvidenceSet:
-        """The mean of what the models' objects paint, and the objects that they agree on, each model one pass."""
+        """The mean of the painted objects of the models, and the objects that they agree on, each model as one pass."""
         found = self._found(models, image, compute)
         classes = found[0].probabilities.shape[1]
         maps = class_maps_of(torch.stack([painted(one, classes, image.device) for one in found]))
@@ -206,7 +206,7 @@ class InstanceSegmentation:
         return self._precision(labelled_pixels(dataset), dict(each_image(dataset.val, predict)))[metric]
 
     def constants(self, dataset: Dataset, metric: str) -> dict[str, float]:
-        """Objects without a place cannot be predicted, so that there is one constant, and AP gives it 0."""
+        """The constant without an object, the only one for objects, which has an AP of 0."""
         return {"no objects": 0.0}
 
     def evaluate(
@@ -234,12 +234,12 @@ class InstanceSegmentation:
         return metrics
 
     def detections(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Detections:
-        """What one model finds in an image [1, 3, H, W] with dropout off; of several, what they agree on."""
+        """Detections of one model in an image [1, 3, H, W] with dropout off; of several, those they agree on."""
         found = self._found(models, image, compute)
         return detections_of(found[0]) if len(found) == 1 else merged(self._matched(found))
 
     def _agreed(self, found: Sequence[PlacedPass]) -> Objects:
-        """Those of at least `least_score`, the mean over the models."""
+        """The detections of at least `least_score`, the mean over the models."""
         objects = self._matched(found)
         certain = (group for group in objects.groups if certainty_of(group, objects.passes) >= self.least_score)
         return replace(objects, groups=tuple(certain))
@@ -265,7 +265,7 @@ class InstanceSegmentation:
     def _splits(
         self, dataset: LabelledPixels, splits: Mapping[str, tuple[str, ...]], predict: Callable[[str], Detections]
     ) -> dict[str, float]:
-        """Every metric of every split; an image that stands in several is looked at once."""
+        """Every metric of every split; an image in several splits is predicted once."""
         names = sorted({name for split in splits.values() for name in split})
         detections = dict(each_image(names, predict))
         metrics: dict[str, float] = {}
@@ -285,7 +285,7 @@ class InstanceSegmentation:
         return metrics
 
     def _warn(self, split: str, truths: Mapping[str, Instances], best: float) -> None:
-        """Once per split, in this process."""
+        """Logs once per split that AP counts too few detections."""
         if split not in self._warned:
             self._warned.add(split)
             counts = [int(np.bincount(truth.classes[~truth.crowd]).max(initial=0)) for truth in truths.values()]
@@ -303,7 +303,7 @@ class InstanceSegmentation:
 
 
 def _seen_in(painted: Painted | None, evidence: EvidenceSet) -> SeenObjects:
-    """The objects that were found, with their scores if the heuristic looked at them."""
+    """The objects of the passes, with their scores if the heuristic has any."""
     if isinstance(painted, PaintedObjects):
         return SeenObjects(painted.objects, painted.scores.double().cpu().numpy())
     return SeenObjects(evidence.of(Objects), None)

@@ -60,7 +60,7 @@ class SemanticSegmentation:
     bayesian: bool
     """Whether the tests are also reported with the mean probability over the predictor's passes."""
     least_object: int = LEAST_OBJECT
-    """Pixels, of the image as it is measured, below which an object counts on neither side; 0: all count."""
+    """Smallest objects that count, predicted or true, in pixels of the measured image; 0: all count."""
     name: ClassVar[str] = "semantic"
     metrics: ClassVar[tuple[Metric, ...]] = CLASS_MAP_METRICS
     kinds: ClassVar[tuple[type[Evidence], ...]] = (ClassMaps,)
@@ -71,7 +71,7 @@ class SemanticSegmentation:
             raise ValueError(f"task.least_object={self.least_object} is a number of pixels; 0 counts all objects")
 
     def problems(self, dataset: Dataset) -> list[str]:
-        """Reads targets of val and of the tests until one shows foreground."""
+        """Reads targets of val and of the tests until one has foreground."""
         pixels = labelled_pixels(dataset)
         problems = []
         if self.objects is True and not has_objects(pixels):

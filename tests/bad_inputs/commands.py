@@ -5,7 +5,7 @@ from __future__ import annotations
 from bad_inputs.damage import write
 from bad_inputs.goods import Bad
 
-OBJECTS = "scores objects, which task=semantic does not find; choose model=mask_rcnn_small"
+OBJECTS = "reads objects, which task=semantic does not find"
 CHEAPEST = "buys nothing: the cheapest unit costs"
 INITIAL = "choose 1 to 6 images (the pool has 6), all or budget"
 TYPED = (

@@ -243,7 +243,7 @@ def test_joining_small_components_leaves_none_and_moves_no_other_pixel(seed):
 
 
 def test_components_without_a_prediction_are_an_error_that_says_so():
-    with pytest.raises(ValueError, match=r"^class maps are asked for, but what there is of the image is nothing$"):
+    with pytest.raises(ValueError, match=r"^class maps are asked for, but the evidence of the image is nothing$"):
         Component("mean", 1.0, 1, "join").units(scene((3, 4)))
     with pytest.raises(ValueError, match=r"granularity\.least is at least 1 pixel, not 0"):
         Component("mean", 1.0, 0, "join")

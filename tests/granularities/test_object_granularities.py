@@ -99,7 +99,7 @@ def test_every_object_is_a_unit_of_the_pixels_that_are_seen_of_it():
 
 def test_objects_are_no_units_before_a_model_has_looked_or_where_it_finds_none():
     unseen, of_classes = EvidenceSet(SIZE), EvidenceSet(SIZE, (seen(found_by(2)).of(ClassMaps),))
-    with pytest.raises(ValueError, match=r"^objects are asked for, but what there is of the image is nothing$"):
+    with pytest.raises(ValueError, match=r"^objects are asked for, but the evidence of the image is nothing$"):
         Instance("mean", 1.0).units(scene(unseen))
-    with pytest.raises(ValueError, match=r"^objects are asked for, but what there is of the image is class maps$"):
+    with pytest.raises(ValueError, match=r"^objects are asked for, but the evidence of the image is class maps$"):
         Instance("mean", 1.0).units(scene(of_classes))

@@ -202,7 +202,7 @@ def test_an_object_score_of_a_map_is_its_mean_over_the_whole_consensus():
 
 def test_what_a_user_gets_wrong_is_told_with_its_remedy():
     flat = class_maps_of(torch.full((2, 3, 4, 4), 1 / 3))
-    with pytest.raises(ValueError, match=r"^objects are asked for, but what there is of the image is class maps$"):
+    with pytest.raises(ValueError, match=r"^objects are asked for, but the evidence of the image is class maps$"):
         EvidenceSet(flat.size, (flat,)).of(MASKAL.reads)
     with pytest.raises(ValueError, match=r"heuristic\.semantic, \.mask, \.box or \.occurrence"):
         ObjectCertainty(None, True, True, None, None, None, "uncertain")

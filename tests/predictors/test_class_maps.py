@@ -215,5 +215,5 @@ def test_of_an_unseen_image_the_size_is_known_and_nothing_else():
     assert evidence.holds(Nothing)
     assert not evidence.holds(ClassMaps)
     assert evidence.of(Nothing) == Nothing((4, 7))
-    with pytest.raises(ValueError, match=r"class maps are asked for, but what there is of the image is nothing"):
+    with pytest.raises(ValueError, match=r"class maps are asked for, but the evidence of the image is nothing"):
         evidence.of(ClassMaps)

@@ -118,7 +118,7 @@ def test_processes_side_by_side_train_once_and_the_others_wait(data: Path, tmp_p
     ]
     told = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], told
-    assert sum("taken from a run that begins alike" in one for one in told) == 2
+    assert sum("taken from a run with the same start" in one for one in told) == 2
     assert len(list((tmp_path / ".first_rounds").iterdir())) == 1
     found = [json.loads(path.read_text())["metrics"] for path in tmp_path.glob("glands-*/rounds/00/metrics.json")]
     assert len(found) == 3

@@ -179,9 +179,7 @@ def test_files_without_a_checksum_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_damaged_checksums_are_named(content: str, tmp_path: Path) -> None:
     write_record(tmp_path / "metrics.json", NUMBERS, METRICS)
     (tmp_path / SUMS).write_text(content)
-    with pytest.raises(
-        ValueError, match=r"checksums\.json .*remove it, and the files beside it are taken as they are$"
-    ):
+    with pytest.raises(ValueError, match=r"checksums\.json .*remove it, and the files beside it are read unchecked$"):
         loaded(tmp_path / "metrics.json", METRICS)
 
 

@@ -126,7 +126,7 @@ def test_the_predicted_class_has_the_largest_mean_probability_and_can_leave_out_
 def test_features_that_are_not_there_are_an_error_that_says_so(descriptor: Descriptor) -> None:
     maps, _, ids = made()
     assert Features in descriptor.reads
-    with pytest.raises(ValueError, match=r"^features are asked for, but what there is of the image is class maps$"):
+    with pytest.raises(ValueError, match=r"^features are asked for, but the evidence of the image is class maps$"):
         descriptor(scene(maps), ids, U)
 
 

@@ -181,7 +181,7 @@ def test_an_oracle_tells_the_objects_that_its_regions_show(gives: str) -> None:
 
 
 def test_an_oracle_of_dominant_classes_has_no_objects() -> None:
-    with pytest.raises(ValueError, match="oracle_dominant tells one class per region and no objects; take annotator="):
+    with pytest.raises(ValueError, match="oracle_dominant gives one class per region and no objects; take annotator="):
         Oracle(Scene(), TASK, "dominant")
 
 

@@ -1,4 +1,4 @@
-"""What a label is where each pixel has a class: how an oracle tells it, what that takes a person, and what it holds."""
+"""Labels where each pixel has a class: the answers of an oracle, their cost for a person, and their classes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GIVES: tuple[Gives, ...] = get_args(Gives)
 
 @runtime_checkable
 class LabelledPixels(Dataset, Protocol):
-    """A dataset that knows the class of each pixel, and perhaps which object it belongs to."""
+    """A dataset that knows the class of each pixel, and perhaps its object."""
 
     @property
     def background(self) -> int | None: ...  # the class that foreground metrics leave out; None: none
@@ -29,17 +29,17 @@ class LabelledPixels(Dataset, Protocol):
 
 
 def labelled_pixels(dataset: Dataset) -> LabelledPixels:
-    """The dataset, if it is one. Raises ValueError for others."""
+    """The dataset itself. Raises ValueError where it is no dataset of class maps."""
     if not isinstance(dataset, LabelledPixels):
         raise ValueError(
-            f"{type(dataset).__name__} tells no class of pixels (it has no target, objects or background), which this "
+            f"{type(dataset).__name__} has no classes of pixels (no target, objects or background), which this "
             "task reads; take another dataset, or another task"
         )
     return dataset
 
 
 def problems_of_answers(dataset: LabelledPixels, gives: str, allowed: Sequence[str]) -> list[str]:
-    """What keeps an oracle from answering so."""
+    """Why an oracle cannot answer in this way."""
     if gives not in allowed:
         return [
             f"annotator.gives={gives} is no answer that this task can learn from; choose {' or '.join(allowed)}, as in "
@@ -53,7 +53,7 @@ def problems_of_answers(dataset: LabelledPixels, gives: str, allowed: Sequence[s
 def class_answers(
     dataset: LabelledPixels, name: str, regions: Sequence[Region], known: BoolMask, gives: str
 ) -> list[Answer]:
-    """One for each region: what became known, and the clicks and corners that it took."""
+    """An answer for each region: what became known, with its clicks and corners."""
     if gives == "instances":
         regions = _whole_objects(dataset, name, regions, known)
     target = dataset.target(name)
@@ -68,7 +68,7 @@ def _answer(name: str, region: Region, target: ByteImage, gives: str) -> Answer:
 
 
 def _whole_objects(dataset: LabelledPixels, name: str, regions: Sequence[Region], known: BoolMask) -> list[Region]:
-    """What each region reveals, in order: itself and the objects it touches, without what is known by then."""
+    """The pixels that each region reveals, in order: itself and the objects it touches, without known pixels."""
     objects = dataset.objects(name)
     assert objects is not None
     left = (dataset.target(name) != IGNORE) & ~known
@@ -94,7 +94,7 @@ def class_labels(dataset: LabelledPixels, name: str, regions: Sequence[Region], 
 
 
 def dominant(labels: npt.NDArray[np.uint8]) -> int:  # [area] class ids
-    """The most frequent class, of equals the first; IGNORE where no pixel has one."""
+    """The most frequent class, in a tie the first; IGNORE where no pixel has one."""
     counts = np.bincount(labels, minlength=IGNORE + 1)[:IGNORE]
     return int(counts.argmax()) if counts.any() else IGNORE
 

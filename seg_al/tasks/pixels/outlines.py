@@ -1,4 +1,4 @@
-"""What it takes a person to draw an answer: pieces of one class to be named, and corners of their polygons."""
+"""Counts what a person must do for an answer: pieces of one class to name, and corners of polygons to draw."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy.typing as npt
 from seg_al.core import IGNORE, BoolMask, ByteImage
 
 TOLERANCE = 1.0
-"""Pixels by which a polygon may pass beside the outline (Douglas and Peucker)."""
+"""Pixels by which a polygon may differ from the outline (Douglas and Peucker)."""
 
 
 def pieces(target: ByteImage, region: BoolMask) -> tuple[int, int]:  # [H, W] class ids, [H, W]
     """(pieces, vertices): the 4-connected pieces of one class in the region, and the corners needed to part them.
 
-    The piece with the most corners is what the others leave over, so that a region of one class is named without
+    The piece with the most corners is what remains beside the others, so that a region of one class is named without
     being drawn. Holes are drawn too. Pixels without a class belong to no piece.
     """
     box = _box(region)
@@ -31,7 +31,7 @@ def pieces(target: ByteImage, region: BoolMask) -> tuple[int, int]:  # [H, W] cl
 
 
 def _corners_of_each(labels: npt.NDArray[np.int32], count: int) -> list[int]:
-    """The corners of the pieces 1..count-1, each looked at in its own box."""
+    """The corners of the pieces 1..count-1, each computed in its own box."""
     rows, columns = np.nonzero(labels)
     owner = labels[rows, columns]
     first = np.full((count, 2), np.iinfo(np.int64).max)
