@@ -19,10 +19,9 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import torch
 
 from seg_al.conformance import references
-from seg_al.conformance.heuristics import Score, heuristic_findings
+from seg_al.conformance.heuristics import OfPasses, Score, heuristic_findings
 from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array
 from seg_al.heuristics.bald import BALD
@@ -34,7 +33,6 @@ from seg_al.heuristics.mean_std import MeanSTD
 from seg_al.heuristics.variation_ratio import VariationRatio
 from seg_al.heuristics.vote_entropy import VoteEntropy
 from seg_al.heuristics.vote_variance import VoteVariance
-from seg_al.predictors.class_maps import class_maps_of
 
 LEAST_LOGIT = -30.0
 """Output of a network for a class that it excludes; float16 can hold it, and its exp is 1e-13."""
@@ -53,15 +51,6 @@ class Subject:
 
     def findings(self) -> list[Finding]:
         return heuristic_findings(self.score, self.reference, min_passes=self.min_passes)
-
-
-@dataclass(frozen=True)
-class Ours:
-    heuristic: Any
-
-    def __call__(self, p: Array) -> Array:  # [K, C, H, W] -> [H, W]
-        scores: Array = self.heuristic(class_maps_of(torch.from_numpy(p))).numpy()
-        return scores
 
 
 @dataclass(frozen=True)
@@ -102,7 +91,7 @@ def ours() -> list[Subject]:
         (VoteVariance(distance_weight=False, background=0), references.vote_variance),
     ]
     return [
-        Subject("seg_al", type(heuristic).__name__, "passes", Ours(heuristic), reference, heuristic.min_passes)
+        Subject("seg_al", type(heuristic).__name__, "passes", OfPasses(heuristic), reference, heuristic.min_passes)
         for heuristic, reference in pairs
     ]
 

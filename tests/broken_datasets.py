@@ -143,6 +143,26 @@ class Augments(Right):
         return np.roll(super().image(name), int(self.rng.integers(8)), axis=1)
 
 
+class RollsTargets(Augments):
+    def image(self, name: str) -> ByteImage:
+        return Right.image(self, name)
+
+    def target(self, name: str) -> ByteImage:
+        return np.roll(super().target(name), int(self.rng.integers(8)), axis=1)
+
+
+class WithoutLabels:
+    """Names and pictures alone."""
+
+    def __init__(self) -> None:
+        whole = Right()
+        self.classes, self.pool, self.val, self.tests = whole.classes, whole.pool, whole.val, dict(whole.tests)
+        self.image, self.size, self.column = whole.image, whole.size, whole.column
+
+    def askable(self, name: str) -> BoolMask | None:
+        return None
+
+
 class HoldsWhatItGives(Right):
     def __init__(self) -> None:
         self.held: dict[str, ByteImage] = {}
@@ -177,7 +197,7 @@ BROKEN: dict[str, tuple[Callable[[], Right], str]] = {
     "no val": (WithoutVal, "every split has images"),
     "no tests": (WithoutTests, "every split has images"),
     "two classes of one name": (TwoTrees, "classes are named"),
-    "no such background": (NoSuchBackground, "classes are named"),
+    "no such background": (NoSuchBackground, "the background is a class"),
     "floats": (Floats, "pictures are bytes of their size"),
     "width before height": (Turned, "pictures are bytes of their size"),
     "grey": (Grey, "pictures are bytes of their size"),
@@ -192,6 +212,7 @@ BROKEN: dict[str, tuple[Callable[[], Right], str]] = {
     "augments": (Augments, "is the same when read again"),
     "gives what it holds": (HoldsWhatItGives, "is the same when read again"),
     "draws its splits": (DrawsItsSplits, "is the same when read again"),
+    "rolls its targets": (RollsTargets, "labels are the same when read again"),
     "holds a lock": (HoldsALock, "goes to other processes"),
     "loses its state": (LosesItsState, "goes to other processes"),
 }

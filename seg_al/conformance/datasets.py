@@ -3,37 +3,40 @@
     check_dataset(lambda: read_mine(root, run=0))   # AssertionError that lists what is broken
 
     class TestMine(DatasetSuite):                   # or: one pytest test for each law
-        def make(self) -> Callable[[], LabelledPixels]:
+        def make(self) -> Callable[[], Dataset]:
             return lambda: read_mine(root, run=0)
 
-A data set is read twice, and some of its images are decoded: the first, the middle and the last of each split.
+A data set is read twice, and some of its images are decoded: the first, the middle and the last of each split. One
+that tells no class of pixels, for a task of its own, keeps LAWS_OF_IMAGES alone: check_dataset(read, LAWS_OF_IMAGES),
+or `laws = LAWS_OF_IMAGES` in the class.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
 
-from seg_al.conformance.laws import Suite, require, require_laws
-from seg_al.core import IGNORE
-from seg_al.tasks.pixels.class_labels import LabelledPixels
+from seg_al.conformance.laws import Law, Suite, require, require_laws
+from seg_al.core import IGNORE, ByteImage, Dataset
+from seg_al.tasks.pixels.class_labels import labelled_pixels
 
-Reader = Callable[[], LabelledPixels]
-
-
-def check_dataset(read: Reader) -> None:
-    """Raises AssertionError with every law that the data set breaks."""
-    require_laws(read, LAWS)
+Reader = Callable[[], Dataset]
+Decode = Callable[[str], ByteImage]
 
 
-def splits_of(dataset: LabelledPixels) -> dict[str, tuple[str, ...]]:
+def check_dataset(read: Reader, laws: Sequence[Law[Reader]] | None = None) -> None:
+    """Raises AssertionError with every law that the data set breaks; of all laws unless some are given."""
+    require_laws(read, LAWS if laws is None else laws)
+
+
+def splits_of(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     return {"pool": dataset.pool, "val": dataset.val, **{f"test {key}": those for key, those in dataset.tests.items()}}
 
 
-def some_of(dataset: LabelledPixels) -> list[str]:
+def some_of(dataset: Dataset) -> list[str]:
     """The first, the middle and the last name of each split."""
     parts = [names for names in splits_of(dataset).values() if names]
     return sorted({names[place] for names in parts for place in (0, len(names) // 2, -1)})
@@ -62,12 +65,9 @@ def every_split_has_images(read: Reader) -> None:
 
 
 def classes_are_named(read: Reader) -> None:
-    dataset = read()
-    classes, background = dataset.classes, dataset.background
-    require(2 <= len(classes) < IGNORE, f"{len(classes)} classes; 2 to {IGNORE - 1} are possible")
+    classes = read().classes
+    require(0 < len(classes) < IGNORE, f"{len(classes)} classes; 1 to {IGNORE - 1} are possible")
     require(len(set(classes)) == len(classes), "two classes have one name")
-    if background is not None:
-        require(0 <= background < len(classes), f"background={background} is no class id below {len(classes)}")
 
 
 def pictures_are_bytes_of_their_size(read: Reader) -> None:
@@ -78,45 +78,6 @@ def pictures_are_bytes_of_their_size(read: Reader) -> None:
         image = dataset.image(name)
         require(image.dtype == np.uint8, f"the picture {name} is of {image.dtype}, not uint8 from 0 to 255")
         require(image.shape == (*size, 3), f"the picture {name} is {image.shape}, and size tells {size}")
-
-
-def targets_are_class_ids(read: Reader) -> None:
-    """[H, W] bytes from 0 on below the number of classes, or IGNORE."""
-    dataset = read()
-    for name in some_of(dataset):
-        target = dataset.target(name)
-        require(target.dtype == np.uint8, f"the target of {name} is of {target.dtype}, not uint8")
-        require(target.shape == dataset.size(name), f"the target of {name} is {target.shape}, not {dataset.size(name)}")
-        wrong = sorted({*np.unique(target).tolist()} - {*range(len(dataset.classes)), IGNORE})
-        require(not wrong, f"the target of {name} holds {wrong[:3]}: no class id, and not {IGNORE} (void)")
-
-
-def void_cannot_be_asked_about(read: Reader) -> None:
-    """askable is where the target is of any class; None where all of it is."""
-    dataset = read()
-    for name in some_of(dataset):
-        askable, labelled = dataset.askable(name), dataset.target(name) != IGNORE
-        if askable is None:
-            require(bool(labelled.all()), f"askable of {name} is None, but {int((~labelled).sum())} pixels are void")
-            continue
-        require(askable.dtype == np.bool_, f"askable of {name} is of {askable.dtype}, not bool")
-        require(np.array_equal(askable, labelled), f"askable of {name} is not where its target is of a class")
-
-
-def objects_are_numbered(read: Reader) -> None:
-    """[H, W] int32, 0 where there is none; None where the data set does not know objects, then of all images."""
-    dataset = read()
-    maps = {name: dataset.objects(name) for name in some_of(dataset)}
-    known = [name for name, ids in maps.items() if ids is not None]
-    require(len(known) in (0, len(maps)), f"{len(known)} of {len(maps)} images know their objects, the others do not")
-    for name, ids in maps.items():
-        if ids is None:
-            continue
-        require(ids.dtype == np.int32, f"the objects of {name} are of {ids.dtype}, not int32")
-        require(ids.shape == dataset.size(name), f"the objects of {name} are {ids.shape}, not {dataset.size(name)}")
-        require(int(ids.min()) >= 0, f"the objects of {name} have the id {int(ids.min())}; 0 is: no object")
-        void = (dataset.target(name) == IGNORE) & (ids > 0)
-        require(not void.any(), f"{int(void.sum())} pixels of {name} are of an object and void at once")
 
 
 def a_column_that_is_not_there_is_refused(read: Reader) -> None:
@@ -132,41 +93,102 @@ def is_the_same_when_read_again(read: Reader) -> None:
     """Names and pixels, also in another order, and after someone wrote into what was given."""
     dataset, again = read(), read()
     require(splits_of(dataset) == splits_of(again), "read twice, other images are in the splits")
-    names = some_of(dataset)
-    first = {name: (dataset.image(name).copy(), dataset.target(name).copy()) for name in names}
+    _same_again(dataset.image, again.image, some_of(dataset), "the picture")
+
+
+def _same_again(one: Decode, other: Decode, names: Sequence[str], what: str) -> None:
+    first = {name: one(name).copy() for name in names}
     for name in names:
-        for given in (dataset.image(name), dataset.target(name)):
-            if given.flags.writeable:
-                given[:] = 0
+        given = one(name)
+        if given.flags.writeable:
+            given[:] = 0
     for name in reversed(names):
-        for source in (dataset, again):
-            same = np.array_equal(source.image(name), first[name][0])
-            require(same and np.array_equal(source.target(name), first[name][1]), f"{name} is not the same twice")
+        same = np.array_equal(one(name), first[name]) and np.array_equal(other(name), first[name])
+        require(same, f"{what} of {name} is not the same twice")
 
 
 def goes_to_other_processes(read: Reader) -> None:
     """Loading processes get it by pickle."""
     dataset = read()
-    copy: LabelledPixels = pickle.loads(pickle.dumps(dataset))
+    copy: Dataset = pickle.loads(pickle.dumps(dataset))
     require(splits_of(copy) == splits_of(dataset), "a pickled copy has other splits")
     require(copy.classes == dataset.classes, "a pickled copy has other classes")
     name = some_of(dataset)[0]
     require(np.array_equal(copy.image(name), dataset.image(name)), f"a pickled copy shows {name} otherwise")
 
 
-LAWS = (
+def the_background_is_a_class(read: Reader) -> None:
+    dataset = labelled_pixels(read())
+    background, classes = dataset.background, len(dataset.classes)
+    require(classes >= 2, "there is one class alone; name what is not of it as well")
+    if background is not None:
+        require(0 <= background < classes, f"background={background} is no class id below {classes}")
+
+
+def targets_are_class_ids(read: Reader) -> None:
+    """[H, W] bytes from 0 on below the number of classes, or IGNORE."""
+    dataset = labelled_pixels(read())
+    for name in some_of(dataset):
+        target = dataset.target(name)
+        require(target.dtype == np.uint8, f"the target of {name} is of {target.dtype}, not uint8")
+        require(target.shape == dataset.size(name), f"the target of {name} is {target.shape}, not {dataset.size(name)}")
+        wrong = sorted({*np.unique(target).tolist()} - {*range(len(dataset.classes)), IGNORE})
+        require(not wrong, f"the target of {name} holds {wrong[:3]}: no class id, and not {IGNORE} (void)")
+
+
+def void_cannot_be_asked_about(read: Reader) -> None:
+    """askable is where the target is of any class; None where all of it is."""
+    dataset = labelled_pixels(read())
+    for name in some_of(dataset):
+        askable, labelled = dataset.askable(name), dataset.target(name) != IGNORE
+        if askable is None:
+            require(bool(labelled.all()), f"askable of {name} is None, but {int((~labelled).sum())} pixels are void")
+            continue
+        require(askable.dtype == np.bool_, f"askable of {name} is of {askable.dtype}, not bool")
+        require(np.array_equal(askable, labelled), f"askable of {name} is not where its target is of a class")
+
+
+def objects_are_numbered(read: Reader) -> None:
+    """[H, W] int32, 0 where there is none; None where the data set does not know objects, then of all images."""
+    dataset = labelled_pixels(read())
+    maps = {name: dataset.objects(name) for name in some_of(dataset)}
+    known = [name for name, ids in maps.items() if ids is not None]
+    require(len(known) in (0, len(maps)), f"{len(known)} of {len(maps)} images know their objects, the others do not")
+    for name, ids in maps.items():
+        if ids is None:
+            continue
+        require(ids.dtype == np.int32, f"the objects of {name} are of {ids.dtype}, not int32")
+        require(ids.shape == dataset.size(name), f"the objects of {name} are {ids.shape}, not {dataset.size(name)}")
+        require(int(ids.min()) >= 0, f"the objects of {name} have the id {int(ids.min())}; 0 is: no object")
+        void = (dataset.target(name) == IGNORE) & (ids > 0)
+        require(not void.any(), f"{int(void.sum())} pixels of {name} are of an object and void at once")
+
+
+def labels_are_the_same_when_read_again(read: Reader) -> None:
+    dataset, again = labelled_pixels(read()), labelled_pixels(read())
+    _same_again(dataset.target, again.target, some_of(dataset), "the target")
+
+
+LAWS_OF_IMAGES = (
     names_are_sorted,
     splits_share_no_image,
     every_split_has_images,
     classes_are_named,
     pictures_are_bytes_of_their_size,
-    targets_are_class_ids,
-    void_cannot_be_asked_about,
-    objects_are_numbered,
     a_column_that_is_not_there_is_refused,
     is_the_same_when_read_again,
     goes_to_other_processes,
 )
+"""For every task."""
+LAWS: tuple[Law[Reader], ...] = (
+    *LAWS_OF_IMAGES,
+    the_background_is_a_class,
+    targets_are_class_ids,
+    void_cannot_be_asked_about,
+    objects_are_numbered,
+    labels_are_the_same_when_read_again,
+)
+"""For the tasks that read the class of each pixel, and objects made of pixels."""
 
 
 class DatasetSuite(Suite[Reader]):

@@ -1,7 +1,13 @@
 """Is this function an uncertainty heuristic? Checks that any function from outside can be put through.
 
-    for finding in check(my_score, references.bald, min_passes=2):
+    for finding in heuristic_findings(my_score, references.bald, min_passes=2):
         print(finding)
+
+    check_heuristic(Mine())                     # of a heuristic of class maps: AssertionError that lists what is broken
+
+    class TestMine(HeuristicSuite):             # the same as a pytest test
+        def make(self) -> HeuristicCase:
+            return HeuristicCase(Mine(), local=False)
 
 The function gets the probabilities of K passes over one image, [K, C, H, W], and gives a score map [H, W], higher =
 more wanted. Each check is there because a published acquisition function fails it.
@@ -11,11 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from scipy.stats import spearmanr
 
-from seg_al.conformance.laws import Finding
+from seg_al.conformance.laws import Finding, require_all
 from seg_al.conformance.synthetic_passes import (
     Array,
     contradicting,
@@ -24,6 +32,8 @@ from seg_al.conformance.synthetic_passes import (
     passes_with_zeros,
     random_passes,
 )
+from seg_al.core import Heuristic, Nothing
+from seg_al.predictors.class_maps import ClassMaps, class_maps_of
 
 Score = Callable[[Array], Array]
 
@@ -72,6 +82,57 @@ def heuristic_findings(
     if reference is not None:
         checks["float64 reference"] = suite.against_reference
     return [_finding(name, run) for name, run in checks.items()]
+
+
+@dataclass(frozen=True)
+class OfPasses:
+    """A heuristic as a function of passes, which add up to its evidence."""
+
+    heuristic: Heuristic[Any]
+
+    def __call__(self, p: Array) -> Array:  # [K, C, H, W] -> [H, W]
+        scores: Array = self.heuristic(class_maps_of(torch.from_numpy(p))).numpy()
+        return scores
+
+
+@dataclass(frozen=True)
+class HeuristicCase:
+    """A heuristic, and what the checks must know of it."""
+
+    heuristic: Heuristic[Any]
+    """It reads class maps, or nothing."""
+    reference: Score | None = None
+    local: bool = True
+    special_class: int | None = None
+
+    def findings(self) -> list[Finding]:
+        """Raises ValueError for a heuristic that reads another kind of evidence."""
+        reads = self.heuristic.reads
+        if reads not in (ClassMaps, Nothing):
+            raise ValueError(f"{type(self.heuristic).__name__} reads {reads.called}; this suite makes class maps only")
+        return heuristic_findings(
+            OfPasses(self.heuristic),
+            self.reference,
+            min_passes=self.heuristic.min_passes,
+            local=self.local,
+            special_class=self.special_class,
+        )
+
+
+def check_heuristic(heuristic: Heuristic[Any], reference: Score | None = None, local: bool = True) -> None:
+    """Raises AssertionError with every check that the heuristic fails."""
+    require_all(HeuristicCase(heuristic, reference, local).findings())
+
+
+class HeuristicSuite:
+    """Subclass it as `class TestMine`; `make` returns the case."""
+
+    def make(self) -> HeuristicCase:
+        """What is tested."""
+        raise NotImplementedError(f"{type(self).__name__} has to say in make() what it tests")
+
+    def test_keeps_every_law(self) -> None:
+        require_all(self.make().findings())
 
 
 def _finding(name: str, run: Callable[[], tuple[bool, str]]) -> Finding:

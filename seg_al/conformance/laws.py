@@ -49,7 +49,11 @@ def _finding(part: Part, law: Law[Part]) -> Finding:
 
 def require_laws(part: Part, laws: Sequence[Law[Part]]) -> None:
     """Raises one AssertionError that lists every law which is broken, and how."""
-    found = findings(part, laws)
+    require_all(findings(part, laws))
+
+
+def require_all(found: Sequence[Finding]) -> None:
+    """Raises one AssertionError that lists what did not pass."""
     broken = [f"  - {one.check}: {one.detail}" for one in found if not one.passed]
     if broken:
         raise AssertionError(f"{len(broken)} of {len(found)} laws are broken:\n" + "\n".join(broken))

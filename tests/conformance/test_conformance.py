@@ -38,7 +38,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from seg_al.conformance import references
-from seg_al.conformance.heuristics import heuristic_findings
+from seg_al.conformance.heuristics import HeuristicCase, HeuristicSuite, check_heuristic, heuristic_findings
 from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array, passes_with_zeros, random_passes
 from seg_al.core import Heuristic
@@ -171,6 +171,21 @@ def test_a_failed_reference_says_by_how_much_and_how_well_the_ranks_agree():
     assert f"mostly certain passes: scores differ by at most {worst:.2g}" in found.detail
     assert "rank correlation 0." in found.detail
     assert str(found).startswith("FAILED  float64 reference: ")
+
+
+def test_all_that_a_heuristic_breaks_is_said_at_once():
+    check_heuristic(OPTIONS["entropy"], references.entropy)
+    with pytest.raises(AssertionError, match=r"2 of 15 laws are broken:\n  - one pixel.*\n  - splitting the image"):
+        check_heuristic(OPTIONS["ripu"])
+    with pytest.raises(ValueError, match=r"reads objects; this suite makes class maps only"):
+        check_heuristic(OPTIONS["maskal"])
+
+
+class TestFromOutside(HeuristicSuite):
+    """As the tests of another repository would have it."""
+
+    def make(self) -> HeuristicCase:
+        return HeuristicCase(OPTIONS["bald"], references.bald)
 
 
 def test_the_script_that_checks_baal_says_how_to_install_it_or_finds_ours_whole():

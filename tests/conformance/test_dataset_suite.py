@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from broken_datasets import BROKEN, Right
+from broken_datasets import BROKEN, Right, WithoutLabels
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 
 from experiments import composed
-from seg_al.conformance.datasets import LAWS, DatasetSuite, Reader, check_dataset
+from seg_al.conformance.datasets import LAWS, LAWS_OF_IMAGES, DatasetSuite, Reader, check_dataset
 from seg_al.conformance.laws import Law, findings
 from seg_al.datasets.cached import Cached
 from seg_al.datasets.glands import write_glands
@@ -160,8 +160,14 @@ def test_every_law_has_a_data_set_that_breaks_it() -> None:
 def test_all_that_is_broken_is_said_at_once() -> None:
     check_dataset(Right)
     make, _ = BROKEN["an image of val in the pool"]
-    with pytest.raises(AssertionError, match=r"1 of 11 laws are broken:\n.*1 images are in pool and in val: e"):
+    with pytest.raises(AssertionError, match=r"1 of 13 laws are broken:\n.*1 images are in pool and in val: e"):
         check_dataset(make)
+
+
+def test_a_data_set_without_labels_of_pixels_keeps_the_laws_of_images_alone() -> None:
+    check_dataset(WithoutLabels, LAWS_OF_IMAGES)
+    with pytest.raises(AssertionError, match=r"5 of 13 laws are broken:\n.*Labels tells no class of pixels"):
+        check_dataset(WithoutLabels)
 
 
 class TestFromOutside(DatasetSuite):
