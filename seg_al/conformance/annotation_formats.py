@@ -20,7 +20,7 @@ from seg_al.annotators.formats.annotation_format import AnnotationFormat
 from seg_al.conformance.laws import Suite, require, require_laws
 from seg_al.core import IGNORE, ByteImage
 
-SIZE = (13, 22)
+LABELS_SIZE = (13, 22)
 
 
 def check_annotation_format(annotations: AnnotationFormat) -> None:
@@ -31,18 +31,18 @@ def check_annotation_format(annotations: AnnotationFormat) -> None:
 def cases(classes: int) -> dict[str, ByteImage]:
     """Label images that a person may have made, by what is in them."""
     rng = np.random.default_rng(0)
-    every = rng.choice(np.array([*range(classes), IGNORE], dtype=np.uint8), SIZE)
-    square = np.full(SIZE, IGNORE, dtype=np.uint8)
+    every = rng.choice(np.array([*range(classes), IGNORE], dtype=np.uint8), LABELS_SIZE)
+    square = np.full(LABELS_SIZE, IGNORE, dtype=np.uint8)
     square[3:9, 4:15] = classes - 1
-    ring = np.zeros(SIZE, dtype=np.uint8)
+    ring = np.zeros(LABELS_SIZE, dtype=np.uint8)
     ring[2:10, 3:12] = 1
     ring[4:7, 5:9] = 0
     return {
         "every class pixel by pixel": every,
         "one known square": square,
         "a ring": ring,
-        "nothing known": np.full(SIZE, IGNORE, dtype=np.uint8),
-        "the first class alone": np.zeros(SIZE, dtype=np.uint8),
+        "nothing known": np.full(LABELS_SIZE, IGNORE, dtype=np.uint8),
+        "the first class alone": np.zeros(LABELS_SIZE, dtype=np.uint8),
         "a single pixel": np.ones((1, 1), dtype=np.uint8),
         "a row": every[:1],
         "columns in memory": np.asfortranarray(every),
@@ -88,7 +88,7 @@ def leaves_the_labels_alone(annotations: AnnotationFormat) -> None:
 
 def refuses_ids_of_no_class(annotations: AnnotationFormat) -> None:
     """With a ValueError that names the file, before anything is written."""
-    labels = np.full(SIZE, len(annotations.classes), dtype=np.uint8)
+    labels = np.full(LABELS_SIZE, len(annotations.classes), dtype=np.uint8)
     with place_for(annotations) as path:
         try:
             annotations.write(labels, path)

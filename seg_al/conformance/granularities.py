@@ -24,13 +24,12 @@ from seg_al.predictors.class_maps import class_maps_of
 
 SIZE = (30, 40)
 """Height and width in pixels of the made-up images."""
-NUMBER_OF_CLASSES = 3
 
 
 def class_maps(seed: int) -> EvidenceSet:
-    """Of three passes over a made-up image, each class in patches of five pixels."""
+    """Of three passes over a made-up image, with four classes in patches of five pixels."""
     rows, columns = SIZE
-    coarse = random_passes((3, NUMBER_OF_CLASSES, rows // 5, columns // 5), 4.0, seed)
+    coarse = random_passes((3, 4, rows // 5, columns // 5), 4.0, seed)
     maps = torch.from_numpy(coarse.repeat(5, axis=2).repeat(5, axis=3))
     return EvidenceSet(SIZE, (class_maps_of(maps),))
 
