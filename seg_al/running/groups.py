@@ -27,8 +27,8 @@ class Composition:
 
 
 def chosen_options(chosen: Mapping[str, Any]) -> dict[str, str]:
-    """The option of each of our groups, without those of Hydra's own."""
-    return {group: str(chosen.get(group)) for group in GROUPS}
+    """The option of each of our groups, without those of Hydra's own; "own" where a config says it without an option."""
+    return {group: str(chosen.get(group) or "own") for group in GROUPS}
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

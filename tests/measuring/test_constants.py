@@ -36,6 +36,7 @@ class Drawn(BareDataset):
     tests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     background: int | None = 0
     classes: tuple[str, ...] = ("plain", "defect")
+    pool: tuple[str, ...] = ()
 
     def objects(self, name: str) -> npt.NDArray[np.int32]:
         found: npt.NDArray[np.int32] = label(self.targets[name] == 1).astype(np.int32)
