@@ -24,7 +24,7 @@ from seg_al.asking.asking import Asking
 from seg_al.asking.memory import keep_freed_memory
 from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import RoundView
-from seg_al.core import Answer, BoolMask, Budget, Query, Region
+from seg_al.core import Answer, Budget, PixelSet, Query, Region
 from seg_al.granularities.fixed import Image, Pixel
 from seg_al.heuristics.bald import BALD
 from seg_al.heuristics.entropy import Entropy
@@ -62,13 +62,13 @@ class Nobody:
 
     truths_read: ClassVar[dict[str, set[str]]] = {}
 
-    def answer(self, queries: Sequence[Query], known: Callable[[str], BoolMask], folder: Path) -> list[Answer]:
+    def answer(self, queries: Sequence[Query], known: Callable[[str], PixelSet], folder: Path) -> list[Answer]:
         raise NotImplementedError
 
     def reveal(self, name: str, regions: Sequence[Region]) -> None:
         raise NotImplementedError
 
-    def fact(self, key: str, name: str, region: BoolMask) -> str:
+    def fact(self, key: str, name: str, region: PixelSet) -> str:
         raise NotImplementedError
 
 

@@ -35,7 +35,7 @@ BudgetUnit = Literal["images", "pixels", "regions"]
 """Units whose price is known before the answer, in which a budget can be stated."""
 
 ByteImage = npt.NDArray[np.uint8]
-BoolMask = npt.NDArray[np.bool_]
+PixelSet = npt.NDArray[np.bool_]
 
 
 def price(area: int, whole: int, unit: BudgetUnit) -> float:
@@ -66,8 +66,8 @@ class Region:
         return cls(size, ((0, size[0] * size[1]),))
 
     @classmethod
-    def of(cls, mask: npt.NDArray[np.bool_]) -> Region:  # [H, W]
-        return cls.of_pixels((mask.shape[0], mask.shape[1]), np.flatnonzero(mask))
+    def of(cls, inside: npt.NDArray[np.bool_]) -> Region:  # [H, W]
+        return cls.of_pixels((inside.shape[0], inside.shape[1]), np.flatnonzero(inside))
 
     @classmethod
     def of_pixels(cls, size: tuple[int, int], pixels: npt.NDArray[np.intp]) -> Region:  # [area], ascending
@@ -78,10 +78,10 @@ class Region:
         starts, stops = pixels[np.r_[0, breaks + 1]], pixels[np.r_[breaks, len(pixels) - 1]] + 1
         return cls(size, tuple(zip(starts.tolist(), stops.tolist(), strict=True)))
 
-    def mask(self) -> npt.NDArray[np.bool_]:  # [H, W]
-        mask = np.zeros(self.size, dtype=np.bool_)
-        self.fill(mask, True)
-        return mask
+    def pixels(self) -> npt.NDArray[np.bool_]:  # [H, W]
+        inside = np.zeros(self.size, dtype=np.bool_)
+        self.fill(inside, True)
+        return inside
 
     def pixels_of(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:  # [H, W] -> [area]
         """The array's values in the region, in row-major order."""
@@ -176,7 +176,7 @@ class Images(Protocol):
 
     def image(self, name: str) -> ByteImage: ...  # [H, W, 3]
     def size(self, name: str) -> tuple[int, int]: ...  # H, W
-    def askable(self, name: str) -> BoolMask | None: ...  # [H, W], pixels that are of any class; None: all are
+    def askable(self, name: str) -> PixelSet | None: ...  # [H, W], pixels that are of any class; None: all are
 
 
 class Dataset(Images, Protocol):
@@ -261,7 +261,7 @@ class MadeForTask(Protocol):
     """A model, loss, augmentation or granularity that serves one task only; any other part serves all of them."""
 
     task: ClassVar[str]
-    """The task's name, such as "semantic"."""
+    """The task's name."""
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -466,7 +466,7 @@ class Annotator(Protocol[Revealed]):
     @property
     def truths_read(self) -> Mapping[str, set[str]]: ...  # by fact: images of which it was read unasked
     def answer(
-        self, queries: Sequence[Query], known: Callable[[str], BoolMask], folder: Path
+        self, queries: Sequence[Query], known: Callable[[str], PixelSet], folder: Path
     ) -> Sequence[Answer]:  # one per query; `known` gives [H, W], what was known of an image before
         ...
 
@@ -474,7 +474,7 @@ class Annotator(Protocol[Revealed]):
         """What is known of the image by the regions, each of which is one answer."""
         ...
 
-    def fact(self, key: str, name: str, region: BoolMask) -> str:
+    def fact(self, key: str, name: str, region: PixelSet) -> str:
         """A true fact about an unlabelled unit, for oracle selectors; counted. A column of the dataset, or CLASSES."""
         ...
 
@@ -616,7 +616,7 @@ class Task(Protocol[Truth]):
         ...
 
     def answers(
-        self, dataset: Dataset, name: str, regions: Sequence[Region], known: BoolMask, gives: str
+        self, dataset: Dataset, name: str, regions: Sequence[Region], known: PixelSet, gives: str
     ) -> list[Answer]:
         """The oracle's answers about regions of one image, of which [H, W] was known, with their cost for a person."""
         ...
@@ -625,7 +625,7 @@ class Task(Protocol[Truth]):
         """What is known of the image by the answered regions, as the oracle tells it."""
         ...
 
-    def classes_in(self, dataset: Dataset, name: str, region: BoolMask) -> Sequence[int]:
+    def classes_in(self, dataset: Dataset, name: str, region: PixelSet) -> Sequence[int]:
         """The ids of the true classes in the region [H, W], ascending, for oracle selectors."""
         ...
 

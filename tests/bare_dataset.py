@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import BoolMask, ByteImage
+from seg_al.core import ByteImage, PixelSet
 
 
 class BareDataset:
@@ -29,7 +29,7 @@ class BareDataset:
         height, width = self.target(name).shape
         return height, width
 
-    def askable(self, name: str) -> BoolMask | None:
+    def askable(self, name: str) -> PixelSet | None:
         return None
 
     def objects(self, name: str) -> npt.NDArray[np.int32] | None:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import IGNORE, BoolMask, ByteImage
+from seg_al.core import IGNORE, ByteImage, PixelSet
 
 
 class Right:
@@ -33,8 +33,8 @@ class Right:
         target[0] = IGNORE
         return target
 
-    def askable(self, name: str) -> BoolMask | None:
-        askable: BoolMask = self.target(name) != IGNORE
+    def askable(self, name: str) -> PixelSet | None:
+        askable: PixelSet = self.target(name) != IGNORE
         return askable
 
     def objects(self, name: str) -> npt.NDArray[np.int32] | None:
@@ -104,12 +104,12 @@ class WideTargets(Right):
 
 
 class AsksAboutVoid(Right):
-    def askable(self, name: str) -> BoolMask | None:
+    def askable(self, name: str) -> PixelSet | None:
         return None
 
 
 class AsksByNumber(Right):
-    def askable(self, name: str) -> BoolMask | None:
+    def askable(self, name: str) -> PixelSet | None:
         return super().askable(name).astype(np.uint8)  # type: ignore[union-attr,return-value]
 
 
@@ -159,7 +159,7 @@ class WithoutLabels:
         self.classes, self.pool, self.val, self.tests = whole.classes, whole.pool, whole.val, dict(whole.tests)
         self.image, self.size, self.column = whole.image, whole.size, whole.column
 
-    def askable(self, name: str) -> BoolMask | None:
+    def askable(self, name: str) -> PixelSet | None:
         return None
 
 

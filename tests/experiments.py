@@ -138,7 +138,7 @@ def scores(folder: Path, number: int) -> pd.DataFrame:
 def masks(folder: Path, number: int) -> list[tuple[str, np.ndarray]]:
     """Image and region [H, W] of each query of a round."""
     rows = ((query["image"], query["region"]) for query in queries(folder, number))
-    return [(name, Region(tuple(region["size"]), region["runs"]).mask()) for name, region in rows]
+    return [(name, Region(tuple(region["size"]), region["runs"]).pixels()) for name, region in rows]
 
 
 def record(folder: Path) -> dict[str, bytes | str]:

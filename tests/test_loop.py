@@ -185,7 +185,7 @@ def test_a_half_known_image_is_scored_asked_and_priced_on_the_rest(heuristic: st
     round_view = experiment.round_view(1, pool, lambda: [model])
     asked = experiment.asking(round_view, experiment.annotator, Budget(0.25, "images", "pool"))
     (query,) = asked.queries
-    assert (query.region.mask() == ~half).all()
+    assert (query.region.pixels() == ~half).all()
     assert query.region.area == 32 * 10
     assert asked.scores["area"].tolist() == [32 * 10]
     with pytest.raises(ValueError, match=r"budget=0\.2 images buys none of the 1 units: the cheapest costs 0\.25"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic
 
-from seg_al.core import CLASSES, Answer, BoolMask, Dataset, Query, Region, Task, Truth
+from seg_al.core import CLASSES, Answer, Dataset, PixelSet, Query, Region, Task, Truth
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Oracle(Generic[Truth]):
         if problems := self.task.problems_of_answers(self.dataset, self.gives):
             raise ValueError("; ".join(problems))
 
-    def answer(self, queries: Sequence[Query], known: Callable[[str], BoolMask], folder: Path) -> list[Answer]:
+    def answer(self, queries: Sequence[Query], known: Callable[[str], PixelSet], folder: Path) -> list[Answer]:
         log.info("the oracle answers %d queries", len(queries))
         by_image: dict[str, list[int]] = {}
         for position, query in enumerate(queries):
@@ -43,7 +43,7 @@ class Oracle(Generic[Truth]):
     def reveal(self, name: str, regions: Sequence[Region]) -> Truth:
         return self.task.reveal(self.dataset, name, regions, self.gives)
 
-    def fact(self, key: str, name: str, region: BoolMask) -> str:
+    def fact(self, key: str, name: str, region: PixelSet) -> str:
         self.truths_read.setdefault(key, set()).add(name)
         if key == CLASSES:
             return ",".join(str(one) for one in self.task.classes_in(self.dataset, name, region))

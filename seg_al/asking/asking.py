@@ -185,8 +185,8 @@ class Asking:
         key = self.selector.truth
         if key is None:
             return block
-        masks = (ids == row for row in rows)
-        return replace(block, truth=tuple(annotator.fact(key, block.image, mask) for mask in masks))
+        regions = (ids == row for row in rows)
+        return replace(block, truth=tuple(annotator.fact(key, block.image, region) for region in regions))
 
     def _known(self, scorer: Scorer) -> Described | None:
         """Descriptors of the labelled set, made like those of the candidates, for a selector that reads them."""

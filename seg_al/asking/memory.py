@@ -57,7 +57,7 @@ def give_freed_memory_back() -> None:
 
 
 def keep_imports() -> None:
-    """Tells the garbage collector that all there is by now stays to the end: half a million objects of imports.
+    """Tells the garbage collector that all there is by now stays to the end: half a million things of imports.
 
     They are searched neither while a run goes on nor when the process ends, which would take more than a second.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from seg_al.core import COST_UNITS, Answer, BoolMask, BudgetUnit, CostUnit, Images, Region, price
+from seg_al.core import COST_UNITS, Answer, BudgetUnit, CostUnit, Images, PixelSet, Region, price
 
 
 class Pool:
@@ -68,13 +68,13 @@ class Pool:
         """The regions of the image that are known, answer by answer."""
         return tuple(self._answered.get(name, ()))
 
-    def known(self, name: str) -> BoolMask:  # [H, W]
-        mask = np.zeros(self.images.size(name), dtype=np.bool_)
+    def known(self, name: str) -> PixelSet:  # [H, W]
+        known = np.zeros(self.images.size(name), dtype=np.bool_)
         for region in self._answered.get(name, ()):
-            region.fill(mask, True)
-        return mask
+            region.fill(known, True)
+        return known
 
-    def unknown(self, name: str) -> BoolMask:  # [H, W]
+    def unknown(self, name: str) -> PixelSet:  # [H, W]
         """The pixels that may still be asked about."""
         askable = self.images.askable(name)
         known = self.known(name)

@@ -15,7 +15,6 @@ from torch import Tensor
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.unit_table import IdMap, UnitTable, regions_of
 from seg_al.core import (
-    BoolMask,
     BudgetUnit,
     Descriptor,
     Evidence,
@@ -24,6 +23,7 @@ from seg_al.core import (
     Heuristic,
     Nothing,
     Painted,
+    PixelSet,
     Region,
     Scene,
     price,
@@ -119,7 +119,7 @@ class Scorer:
         return self.heuristic.min_passes > 0 or self.heuristic.reads is not Nothing
 
     def _scene(
-        self, name: str, within: BoolMask, watch: Callable[[EvidenceSet], None] | None = None
+        self, name: str, within: PixelSet, watch: Callable[[EvidenceSet], None] | None = None
     ) -> tuple[Scene, Painted | None]:
         """The image with its evidence and the scores of the heuristic."""
         unseen = self._unseen(name, within)
@@ -132,7 +132,7 @@ class Scorer:
     def _painted(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> Painted:
         return self.round_view.task.paint(heuristic, evidence)
 
-    def _unseen(self, name: str, within: BoolMask) -> Scene:
+    def _unseen(self, name: str, within: PixelSet) -> Scene:
         inside = torch.from_numpy(within).to(self.round_view.compute.torch_device)
         evidence = EvidenceSet((within.shape[0], within.shape[1]))
         image = partial(self.round_view.pool.images.image, name)
@@ -142,7 +142,7 @@ class Scorer:
         """The ids of the units that there are, and the map of their places."""
         return cut(self.granularity.units(scene).to(scene.within.device), scene.within)
 
-    def _small_cut(self, name: str, within: BoolMask) -> tuple[Tensor, Tensor]:
+    def _small_cut(self, name: str, within: PixelSet) -> tuple[Tensor, Tensor]:
         """Cuts the image without evidence; the map takes half the bytes, as it is kept while passes are drawn."""
         found, ids = self._cut(self._unseen(name, within))
         return found, ids.int()

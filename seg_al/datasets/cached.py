@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import BoolMask, ByteImage, Colour, Coloured, Dataset
+from seg_al.core import ByteImage, Colour, Coloured, Dataset, PixelSet
 from seg_al.datasets.files.window import ValueWindow, Windowed
 from seg_al.tasks.objects.objects import Instances, instances_of
 from seg_al.tasks.pixels.class_labels import LabelledPixels
@@ -50,7 +50,7 @@ class Cached:
     def size(self, name: str) -> tuple[int, int]:
         return self.dataset.size(name)
 
-    def askable(self, name: str) -> BoolMask | None:
+    def askable(self, name: str) -> PixelSet | None:
         return self.dataset.askable(name)
 
     def objects(self, name: str) -> npt.NDArray[np.int32] | None:

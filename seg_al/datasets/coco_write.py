@@ -15,7 +15,7 @@ from pycocotools import mask as coco
 from scipy.ndimage import find_objects
 from skimage.measure import approximate_polygon, find_contours
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 from seg_al.datasets.files.pixels import read_ids
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import tight_boxes
@@ -95,7 +95,7 @@ def _ids(path: Path, size: rle.Size) -> npt.NDArray[np.integer]:  # [H, W]
     return values
 
 
-def _objects(labels: npt.NDArray[np.integer], path: Path) -> Iterator[tuple[int, BoolMask, tuple[int, int]]]:
+def _objects(labels: npt.NDArray[np.integer], path: Path) -> Iterator[tuple[int, PixelSet, tuple[int, int]]]:
     """Each id above 0 in rising order, with its pixels in the smallest window and the window's corner x, y.
 
     The pixels of an object need not touch. ValueError for ids that are not whole numbers of at least 0.

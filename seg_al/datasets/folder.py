@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.measure import label
 
-from seg_al.core import IGNORE, BoolMask, ByteImage, Colour
+from seg_al.core import IGNORE, ByteImage, Colour, PixelSet
 from seg_al.datasets.class_colours import colours_of, palette_problems
 from seg_al.datasets.class_ids import ClassIds, MaskCoding, class_ids
 from seg_al.datasets.file_patterns import Pattern, named
@@ -99,7 +99,7 @@ class FolderDataset:
         except ValueError as error:
             raise ValueError(f"the mask {mask}: {error}") from error
 
-    def askable(self, name: str) -> BoolMask | None:
+    def askable(self, name: str) -> PixelSet | None:
         """[H, W], the pixels that belong to a class; None where no pixel is void."""
         if not self.frames[name].has_void:
             return None

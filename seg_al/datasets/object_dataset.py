@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from seg_al.core import IGNORE, BoolMask, ByteImage, Colour
+from seg_al.core import IGNORE, ByteImage, Colour, PixelSet
 from seg_al.datasets.coco_checks import Findings
 from seg_al.datasets.coco_file import Listed
 from seg_al.datasets.coco_splits import Splits, split_of
@@ -68,7 +68,7 @@ class ObjectDataset:
         """[H, W] class ids: the smaller object on top, background without an object, IGNORE where only a crowd is."""
         return class_map(self.objects_of[name])
 
-    def askable(self, name: str) -> BoolMask | None:
+    def askable(self, name: str) -> PixelSet | None:
         """[H, W], the pixels outside crowds; None where the image has no crowd."""
         return self.target(name) != IGNORE if self.objects_of[name].crowd.any() else None
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import numpy as np
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 
 
 class PackedMasks:
@@ -18,7 +18,7 @@ class PackedMasks:
         self._held: OrderedDict[str, tuple[tuple[int, ...], bytes]] = OrderedDict()
         self._bytes = 0
 
-    def get(self, name: str) -> BoolMask | None:
+    def get(self, name: str) -> PixelSet | None:
         """A new array, or None where the mask is not held."""
         if name not in self._held:
             return None
@@ -27,7 +27,7 @@ class PackedMasks:
         bits = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
         return np.unpackbits(bits, count=int(np.prod(shape))).view(np.bool_).reshape(shape)
 
-    def put(self, name: str, mask: BoolMask) -> None:
+    def put(self, name: str, mask: PixelSet) -> None:
         """Adds a mask that is not held yet."""
         packed = zlib.compress(np.packbits(mask).tobytes(), level=1)
         self._held[name] = (mask.shape, packed)

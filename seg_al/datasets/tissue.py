@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, gaussian_filter, zoom
 
-from seg_al.core import BoolMask, ByteImage
+from seg_al.core import ByteImage, PixelSet
 
 Plane = npt.NDArray[np.float64]  # [H, W]
 
@@ -130,7 +130,7 @@ def _place(rng: np.random.Generator, look: Look, size: tuple[int, int]) -> tuple
     return ids, depth, direction
 
 
-def _stroma(rng: np.random.Generator, look: Look, glands: BoolMask) -> tuple[Plane, Plane, float]:
+def _stroma(rng: np.random.Generator, look: Look, glands: PixelSet) -> tuple[Plane, Plane, float]:
     """Haematoxylin and eosin of wavy collagen with clefts and vessels, and the direction of its fibres."""
     size = glands.shape
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float64)
@@ -156,7 +156,7 @@ def _stroma(rng: np.random.Generator, look: Look, glands: BoolMask) -> tuple[Pla
 
 
 def _epithelial_nuclei(
-    rng: np.random.Generator, look: Look, epithelium: BoolMask, layer: Plane, direction: Plane
+    rng: np.random.Generator, look: Look, epithelium: PixelSet, layer: Plane, direction: Plane
 ) -> Plane:
     """One basal row that points to the centre; or, where malignant, several disorderly rows of larger nuclei."""
     band = epithelium & ((layer < 0.75) if look.malignant else (layer > 0.08) & (layer < 0.33))
@@ -168,14 +168,14 @@ def _epithelial_nuclei(
     return _stamp(points, toward, (length, width), dark, layer.shape)
 
 
-def _goblets(rng: np.random.Generator, look: Look, where: BoolMask) -> Plane:
+def _goblets(rng: np.random.Generator, look: Look, where: PixelSet) -> Plane:
     """How much of the cytoplasm pale mucin replaces: round drops side by side, lost in malignant glands."""
     points = _scatter(rng, where, 4.6)[: 0 if look.malignant else None]
     half_axes = rng.uniform(1.7, 2.4, len(points))
     return _stamp(points, np.zeros(len(points)), (half_axes, half_axes), np.full(len(points), 0.8), where.shape)
 
 
-def _stromal_nuclei(rng: np.random.Generator, look: Look, stroma: BoolMask, fibres: float) -> Plane:
+def _stromal_nuclei(rng: np.random.Generator, look: Look, stroma: PixelSet, fibres: float) -> Plane:
     """Thin nuclei along the fibres, and round dark lymphocytes in clusters."""
     area = np.count_nonzero(stroma)
     thin = _scatter(rng, stroma, 4.0)[: int(area * 6 / 1000)]
@@ -189,7 +189,7 @@ def _stromal_nuclei(rng: np.random.Generator, look: Look, stroma: BoolMask, fibr
     return np.maximum(spindles, round_ones)
 
 
-def _scatter(rng: np.random.Generator, where: BoolMask, spacing: float) -> npt.NDArray[np.int64]:
+def _scatter(rng: np.random.Generator, where: PixelSet, spacing: float) -> npt.NDArray[np.int64]:
     """Pixels [N, 2] of the mask in random order, one in each cell of a jittered grid."""
     rows, columns = np.meshgrid(*(np.arange(0, length, spacing) for length in where.shape), indexing="ij")
     grid = np.stack((rows, columns + spacing / 2 * (np.arange(len(rows)) % 2)[:, None]), axis=-1).reshape(-1, 2)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seg_al.core import BoolMask, Painted, Scene
+from seg_al.core import Painted, PixelSet, Scene
 from seg_al.granularities.joining import Joined, join
 from seg_al.tasks.objects.certainty import PaintedObjects
 from seg_al.tasks.objects.passes import Group, Objects
@@ -69,7 +69,7 @@ class Instance(Joined):
         return torch.from_numpy(scene.evidence.of(Objects).map.astype(np.int64))
 
 
-def _reaches(group: Group, unknown: BoolMask) -> bool:  # [H, W]
+def _reaches(group: Group, unknown: PixelSet) -> bool:  # [H, W]
     """Whether a pixel of the object is unknown, one that a smaller object covers included."""
     x0, y0, x1, y1 = group.window
     return bool((group.consensus & unknown[y0:y1, x0:x1]).any())

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.core import BoolMask, Scene
+from seg_al.core import PixelSet, Scene
 from seg_al.granularities.joining import Joined
 
 
-def greedy(scores: npt.NDArray[Any], allowed: BoolMask, most: int, suppress: int) -> list[int]:  # [H, W], [H, W]
+def greedy(scores: npt.NDArray[Any], allowed: PixelSet, most: int, suppress: int) -> list[int]:  # [H, W], [H, W]
     """Flat indices of up to `most` allowed pixels: the highest score, again and again, none near an earlier one.
 
     Near is within `suppress` rows and columns. Of equal scores the lowest index comes first. The picks are those of a

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.core import IGNORE, BoolMask, ByteImage, Metric
+from seg_al.core import IGNORE, ByteImage, Metric, PixelSet
 from seg_al.measuring.glas_objects import object_dice, object_f1, object_hausdorff
 from seg_al.measuring.objects import EMPTY_METRICS, objects_of_classes, without_void
 
@@ -213,7 +213,7 @@ def _share_correct(confusion: Confusion) -> float:
     return float(np.trace(confusion) / confusion.sum())
 
 
-def _calibration(confidence: Tensor, correct: BoolMask) -> Floats:  # [N], [N] -> [3, 16]
+def _calibration(confidence: Tensor, correct: PixelSet) -> Floats:  # [N], [N] -> [3, 16]
     """For each bin of confidence: the number of pixels, the sum of their confidence, and the number of correct ones."""
     edges = torch.linspace(0, 1, _BINS + 1)
     bins = (torch.bucketize(confidence.clamp(max=1), edges, right=True) - 1).numpy()
@@ -221,7 +221,7 @@ def _calibration(confidence: Tensor, correct: BoolMask) -> Floats:  # [N], [N] -
     return np.stack([np.bincount(bins, weights=weights, minlength=_BINS + 1) for weights in sums])
 
 
-def _worth_counting(foreground: BoolMask, true: ObjectImage, least: int) -> tuple[ObjectImage, ObjectImage]:
+def _worth_counting(foreground: PixelSet, true: ObjectImage, least: int) -> tuple[ObjectImage, ObjectImage]:
     """Object ids [H, W] of the predicted foreground's components, and true ones, of at least `least` pixels each.
 
     A component that lies with more than half of its pixels in smaller true objects is left out with them.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from seg_al.core import BoolMask, Metric
+from seg_al.core import Metric, PixelSet
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Boxes, Detections, Instances
 
@@ -125,7 +125,7 @@ class SparseEval(COCOeval):  # type: ignore[misc]
 
 
 def _matched(
-    iou: npt.NDArray[np.float64], thresholds: npt.NDArray[np.float64], ignored: BoolMask, crowd: BoolMask
+    iou: npt.NDArray[np.float64], thresholds: npt.NDArray[np.float64], ignored: PixelSet, crowd: PixelSet
 ) -> npt.NDArray[np.int64]:  # [D, G], [T], [G], [G] -> [T, D]
     """The object of each detection, -1: none. Each in turn takes the best free object; a crowd is always free."""
     partner = np.full((len(thresholds), len(iou)), -1)

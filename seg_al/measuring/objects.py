@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 from skimage.measure import label
 
-from seg_al.core import BoolMask, Metric
+from seg_al.core import Metric, PixelSet
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Detections, Instances, object_map, void_of
 
@@ -229,14 +229,14 @@ def label_image(detections: Detections, kept: float = 0.5) -> ObjectIds:  # [H, 
     return painted
 
 
-def objects_of_classes(foreground: BoolMask, least: int) -> ObjectIds:  # [H, W] -> [H, W]
+def objects_of_classes(foreground: PixelSet, least: int) -> ObjectIds:  # [H, W] -> [H, W]
     """The objects of a semantic model: 8-connected components of at least `least` pixels of its class map."""
     found: ObjectIds = label(foreground, connectivity=2).astype(np.int32)
     kept = np.bincount(found.ravel()) >= least
     return np.where(kept[found], found, np.int32(0))
 
 
-def without_void(predicted: ObjectIds, void: BoolMask) -> ObjectIds:  # [H, W]
+def without_void(predicted: ObjectIds, void: PixelSet) -> ObjectIds:  # [H, W]
     """The label image without void pixels, and without objects that have more than half of their pixels there."""
     if not void.any():
         return predicted

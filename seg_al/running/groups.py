@@ -27,7 +27,7 @@ class Composition:
 
 
 def chosen_options(chosen: Mapping[str, Any]) -> dict[str, str]:
-    """The option of each of our groups, without those of Hydra's own; "own" where a config says it without an option."""
+    """The option of each of our groups; "own" where a config states the group without choosing an option."""
     return {group: str(chosen.get(group) or "own") for group in GROUPS}
 
 

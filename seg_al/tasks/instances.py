@@ -16,7 +16,6 @@ from torch import Tensor
 from seg_al.core import (
     Answer,
     AskedImage,
-    BoolMask,
     Compute,
     Dataset,
     DrawsPasses,
@@ -26,6 +25,7 @@ from seg_al.core import (
     Heuristic,
     Metric,
     Painted,
+    PixelSet,
     Region,
     Viewing,
 )
@@ -164,7 +164,7 @@ class InstanceSegmentation:
         return problems_of_answers(labelled_pixels(dataset), gives, ("true", "instances"))
 
     def answers(
-        self, dataset: Dataset, name: str, regions: Sequence[Region], known: BoolMask, gives: str
+        self, dataset: Dataset, name: str, regions: Sequence[Region], known: PixelSet, gives: str
     ) -> list[Answer]:
         return class_answers(labelled_pixels(dataset), name, regions, known, gives)
 
@@ -175,7 +175,7 @@ class InstanceSegmentation:
             region.fill(asked, True)
         return KnownObjects(class_labels(pixels, name, regions, gives), instances_of(pixels, name), asked)
 
-    def classes_in(self, dataset: Dataset, name: str, region: BoolMask) -> list[int]:
+    def classes_in(self, dataset: Dataset, name: str, region: PixelSet) -> list[int]:
         return classes_within(labelled_pixels(dataset), name, region)
 
     def amounts(self, truth: KnownObjects, classes: int) -> npt.NDArray[np.int64]:  # [C]

@@ -15,7 +15,6 @@ from seg_al.core import (
     IGNORE,
     Answer,
     AskedImage,
-    BoolMask,
     ByteImage,
     Compute,
     Dataset,
@@ -27,6 +26,7 @@ from seg_al.core import (
     Metric,
     Model,
     Painted,
+    PixelSet,
     Region,
 )
 from seg_al.measuring.class_maps import CLASS_MAP_METRICS, LEAST_OBJECT, Evaluation
@@ -91,7 +91,7 @@ class SemanticSegmentation:
         return problems_of_answers(labelled_pixels(dataset), gives, GIVES)
 
     def answers(
-        self, dataset: Dataset, name: str, regions: Sequence[Region], known: BoolMask, gives: str
+        self, dataset: Dataset, name: str, regions: Sequence[Region], known: PixelSet, gives: str
     ) -> list[Answer]:
         return class_answers(labelled_pixels(dataset), name, regions, known, gives)
 
@@ -99,7 +99,7 @@ class SemanticSegmentation:
         """Class ids in the regions; IGNORE elsewhere."""
         return class_labels(labelled_pixels(dataset), name, regions, gives)
 
-    def classes_in(self, dataset: Dataset, name: str, region: BoolMask) -> list[int]:
+    def classes_in(self, dataset: Dataset, name: str, region: PixelSet) -> list[int]:
         return classes_within(labelled_pixels(dataset), name, region)
 
     def amounts(self, truth: ByteImage, classes: int) -> npt.NDArray[np.int64]:  # [H, W] -> [C]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.core import BoolMask, ByteImage
+from seg_al.core import ByteImage, PixelSet
 from seg_al.ranges import Hue, Weight
 from seg_al.tasks.objects.objects import Instances
 from seg_al.tasks.objects.partial import KnownObjects
@@ -92,7 +92,7 @@ class InstanceAugmentation:
         return torch.from_numpy(picture).float() / 255, target
 
     def __call__(
-        self, image: ByteImage, instances: Instances, unknown: BoolMask, seed: int
+        self, image: ByteImage, instances: Instances, unknown: PixelSet, seed: int
     ) -> tuple[ByteImage, Target]:  # [H, W, 3], without crowds, [H, W] -> [h, w, 3]
         rng = np.random.default_rng(seed)
         placement = self._placement(unknown, rng)
@@ -102,7 +102,7 @@ class InstanceAugmentation:
         self.colours.set_random_seed(seed % 2**32)
         return self.colours(image=picture)["image"], target
 
-    def _placement(self, unknown: BoolMask, rng: np.random.Generator) -> Placement:
+    def _placement(self, unknown: PixelSet, rng: np.random.Generator) -> Placement:
         size = unknown.shape[0], unknown.shape[1]
         factor = float(rng.uniform(*self.scale)) if self.scale else 1.0
         angle = float(rng.uniform(-self.angle, self.angle)) + 90 * (int(rng.integers(4)) if self.rotate else 0)

@@ -15,7 +15,7 @@ import torch
 from scipy.ndimage import find_objects
 from torch import Tensor
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Instances
 from seg_al.training.augmentation import Placement
@@ -28,7 +28,7 @@ AT_MOST = 2**16 - 1
 
 
 def target_of(
-    instances: Instances, unknown: BoolMask, placement: Placement, flips: tuple[bool, bool], least: float
+    instances: Instances, unknown: PixelSet, placement: Placement, flips: tuple[bool, bool], least: float
 ) -> Target:  # objects without crowds, [H, W]
     """The objects as they lie in the window, resampled to the nearest pixel, then flipped (down, across).
 
@@ -64,9 +64,9 @@ def target_of(
 
 def _seen(
     layers: list[Layer], placement: Placement, flips: tuple[bool, bool]
-) -> dict[int, tuple[tuple[slice, ...], BoolMask]]:
+) -> dict[int, tuple[tuple[slice, ...], PixelSet]]:
     """The tight window and the mask in it of each object that has a pixel in the window, by its place."""
-    seen: dict[int, tuple[tuple[slice, ...], BoolMask]] = {}
+    seen: dict[int, tuple[tuple[slice, ...], PixelSet]] = {}
     for layer in layers:
         ids = flipped(resampled(layer, placement, 0), flips)
         for number, window in enumerate(find_objects(ids), start=1):
@@ -94,17 +94,17 @@ def _corners(instances: Instances, placement: Placement) -> npt.NDArray[np.float
     return placement.forward(corners.reshape(-1, 2)).reshape(-1, 4, 2)
 
 
-def _reaches(instances: Instances, placement: Placement) -> BoolMask:  # [N]
+def _reaches(instances: Instances, placement: Placement) -> PixelSet:  # [N]
     """Whether the upright box around each turned box meets the window; no object that is seen is left out."""
     corners = _corners(instances, placement)
-    meets: BoolMask = np.all((corners.max(1) > 0) & (corners.min(1) < placement.crop), axis=1)
+    meets: PixelSet = np.all((corners.max(1) > 0) & (corners.min(1) < placement.crop), axis=1)
     return meets
 
 
-def _is_cut(instances: Instances, placement: Placement) -> BoolMask:  # [N]
+def _is_cut(instances: Instances, placement: Placement) -> PixelSet:  # [N]
     """Whether a corner of the box lies outside the window; an upright object is cut just then, a turned one perhaps."""
     corners = _corners(instances, placement)
-    outside: BoolMask = np.any((corners < -1e-6) | (corners > np.array(placement.crop) + 1e-6), axis=(1, 2))
+    outside: PixelSet = np.any((corners < -1e-6) | (corners > np.array(placement.crop) + 1e-6), axis=(1, 2))
     return outside
 
 

@@ -9,7 +9,7 @@ import pytest
 from bare_dataset import BareDataset
 
 from seg_al.annotators.oracle import Oracle
-from seg_al.core import IGNORE, BoolMask, Query, Region
+from seg_al.core import IGNORE, PixelSet, Query, Region
 from seg_al.tasks.pixels.class_labels import dominant
 from seg_al.tasks.pixels.outlines import pieces
 from seg_al.tasks.semantic import SemanticSegmentation
@@ -57,7 +57,7 @@ def region(rows: slice, columns: slice) -> Region:
     return Region.of(mask & (TARGET != IGNORE))
 
 
-def nothing(name: str) -> BoolMask:
+def nothing(name: str) -> PixelSet:
     return np.zeros(TARGET.shape, dtype=np.bool_)
 
 
@@ -76,7 +76,7 @@ def test_true_labels_are_those_of_the_asked_pixels_and_every_piece_of_a_class_is
     assert left.clicks == 3, "the piece of class 0 with its hole, the hole, and a piece of class 1"
     assert (right.clicks, right.vertices) == (1, 0), "one class: named, not drawn"
     labels = oracle.reveal("a", [LEFT])
-    assert (labels == np.where(LEFT.mask(), TARGET, IGNORE)).all()
+    assert (labels == np.where(LEFT.pixels(), TARGET, IGNORE)).all()
 
 
 def test_a_dominant_label_is_one_click_and_covers_the_region() -> None:
@@ -84,9 +84,9 @@ def test_a_dominant_label_is_one_click_and_covers_the_region() -> None:
     left, right = asked(oracle, LEFT, RIGHT)
     assert (left.clicks, left.vertices, right.clicks, right.vertices) == (1, 0, 1, 0)
     labels = oracle.reveal("a", [LEFT, RIGHT])
-    assert (labels[LEFT.mask()] == 0).all()
-    assert (labels[RIGHT.mask()] == 1).all()
-    assert (labels[~(LEFT.mask() | RIGHT.mask())] == IGNORE).all()
+    assert (labels[LEFT.pixels()] == 0).all()
+    assert (labels[RIGHT.pixels()] == 1).all()
+    assert (labels[~(LEFT.pixels() | RIGHT.pixels())] == IGNORE).all()
 
 
 def test_the_first_of_equally_frequent_classes_dominates_and_void_never_does() -> None:
@@ -101,7 +101,7 @@ def test_instances_are_revealed_in_full_once_and_never_void_or_what_was_known() 
     known[0, 3] = True
     first, second = asked(oracle, touch, region(slice(1, 2), slice(3, 6)), known=lambda name: known)
     expected = np.isin(OBJECTS, [4, 5]) & (TARGET != IGNORE) & ~known
-    assert (first.region.mask() == expected).all()
+    assert (first.region.pixels() == expected).all()
     assert (second.region.area, second.clicks, second.vertices) == (0, 0, 0), "revealed by the first already"
 
 

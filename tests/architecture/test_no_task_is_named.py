@@ -12,11 +12,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "seg_al"
 
-ROOMS = ("results", "tracking")
+ROOMS = ("asking", "selectors", "results", "tracking")
 WORDS = {"semantic", "instance", "instances", "object", "objects", "mask", "masks", "dice", "miou", "ap"}
 """Of labels and of how they are measured."""
 OTHERS = {"object", "read_object", "ObjectId"}
 """Names of Python's own object, of those of JSON, and of MongoDB's keys."""
+
+
+DROPOUT = {"asking/audit.py": {"mask", "masks"}}
+"""Modules that speak of the masks of dropout."""
 
 
 def named(source: str) -> Iterator[str]:
@@ -29,12 +33,13 @@ def named(source: str) -> Iterator[str]:
         yield from (f"{token.start[0]}: {word}" for word in words if word in WORDS)
 
 
-FILES = sorted(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py"))
+FILES = sorted([*(path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")), *PACKAGE.glob("*.py")])
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_that_serves_every_task_names_none(path: Path) -> None:
-    assert list(named(path.read_text())) == []
+    allowed = DROPOUT.get(str(path.relative_to(PACKAGE)), set())
+    assert [line for line in named(path.read_text()) if line.split(": ")[1] not in allowed] == []
 
 
 def test_the_search_finds_names_texts_and_comments() -> None:

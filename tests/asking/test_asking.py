@@ -44,7 +44,7 @@ def test_each_image_is_asked_about_its_best_pixels(data: Path) -> None:
     assert [query.score for query in own] == pytest.approx(best.tolist())
     for query in own:
         assert query.region.area == 1
-        assert score_map[query.region.mask()].item() == pytest.approx(query.score)
+        assert score_map[query.region.pixels()].item() == pytest.approx(query.score)
     assert own[0].why.startswith("choice 1 of 1280 in its image by entropy")
 
 
@@ -122,7 +122,7 @@ def test_units_cut_by_predictions_are_found_again_after_the_selection(data: Path
     asked = asking(round_view, experiment.annotator, Budget(3, "regions", "pool"))
     for query, unit in zip(asked.queries, asked.scores[asked.scores["asked"]]["unit"], strict=False):
         predicted = maps_of(round_view, query.image).mean.argmax(0).numpy() > 0
-        assert (query.region.mask() == predicted).all() or (query.region.mask() == ~predicted).all()
+        assert (query.region.pixels() == predicted).all() or (query.region.pixels() == ~predicted).all()
         assert unit in (0, 1)
 
 
@@ -150,7 +150,7 @@ def test_what_is_of_no_class_is_never_asked_scored_or_billed(granularity: str, d
     asked = experiment.asking(round_view, experiment.annotator, Budget(6, "images", "pool"))
     assert len({query.image for query in asked.queries}) == 6
     for query in asked.queries:
-        assert not query.region.mask()[:, :4].any()
+        assert not query.region.pixels()[:, :4].any()
     pool.reveal([Answer(query.image, query.region, 1, 0) for query in asked.queries])
     assert pool.cost("images") == 6
     assert pool.cost("pixels") == 6 * 32 * 36

@@ -138,7 +138,7 @@ def test_a_region_is_its_mask_whatever_the_shape() -> None:
     rng = np.random.default_rng(0)
     for mask in [rng.random((7, 9)) < share for share in (0.0, 0.2, 0.5, 1.0)]:
         region = Region.of(mask)
-        assert (region.mask() == mask).all()
+        assert (region.pixels() == mask).all()
         assert region.area == mask.sum()
         values = rng.integers(0, 9, mask.shape)
         assert (region.pixels_of(values) == values[mask]).all()

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from seg_al.core import IGNORE, BoolMask, Query, Region
+from seg_al.core import IGNORE, PixelSet, Query, Region
 from seg_al.recording.pictures.contact_sheet import Thumbnail, contact_sheet
 from seg_al.recording.pictures.gallery import FADED, query_gallery
 from seg_al.recording.pictures.overlay import DOT_COLOUR, DPI
@@ -207,7 +207,7 @@ def test_panels_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 
 def test_a_sheet_shows_every_image_once_with_what_was_asked(tmp_path: Path) -> None:
-    def thumbnails(count: int, mask: BoolMask | None = None) -> Iterator[Thumbnail]:
+    def thumbnails(count: int, mask: PixelSet | None = None) -> Iterator[Thumbnail]:
         for number in range(count):
             region = Region.whole((60, 90)) if mask is None else Region.of(mask)
             colour = (10 + 5 * number, 250, 9)

@@ -94,7 +94,7 @@ def asked_of(dataset: Streets) -> tuple[Pool, list[Query]]:
     pool.reveal(Oracle(dataset, SEMANTIC, "true").answer([*first, *earlier], pool.known, Path()))
     known = pool.known("s1")
     queries = [
-        query for query in random_queries(dataset, ("s1", "s2"), 7, seed=6) if not (query.region.mask() & known).any()
+        query for query in random_queries(dataset, ("s1", "s2"), 7, seed=6) if not (query.region.pixels() & known).any()
     ]
     return pool, [*queries, *random_queries(dataset, ("s3",), 1, seed=7)]
 
@@ -105,7 +105,7 @@ def test_answers_are_counted_by_class_beside_what_was_known_before() -> None:
     found = statistics(queries, queries, pool, Oracle(dataset, SEMANTIC, "true"), CLASSES, pixels_of_classes)
     answered, before = [0] * 4, [0] * 4
     for query in queries:
-        for place in np.flatnonzero(query.region.mask()):
+        for place in np.flatnonzero(query.region.pixels()):
             answered[dataset.target(query.image).ravel()[place]] += 1
     for name in dataset.pool:
         for label in dataset.target(name)[pool.known(name)]:
@@ -131,7 +131,7 @@ def test_what_was_not_asked_has_no_say() -> None:
     pool, queries = asked_of(dataset)
     read = {name: pool.known(name) for name in dataset.pool}
     for query in queries:
-        read[query.image] |= query.region.mask()
+        read[query.image] |= query.region.pixels()
     mixed = Streets({name: np.where(read[name], dataset.target(name), other.target(name)) for name in dataset.pool})
     assert not all(np.array_equal(mixed.target(name), dataset.target(name)) for name in dataset.pool)
     same = [
@@ -157,7 +157,7 @@ def test_distances_are_those_between_centres_within_an_image() -> None:
     found = statistics(queries, queries, pool, Oracle(dataset, SEMANTIC, "true"), CLASSES, pixels_of_classes)
     distances, random = [], []
     for name in ("s1", "s2"):
-        centres = [np.argwhere(query.region.mask()).mean(axis=0) for query in queries if query.image == name]
+        centres = [np.argwhere(query.region.pixels()).mean(axis=0) for query in queries if query.image == name]
         for own, centre in enumerate(centres):
             others = [np.linalg.norm(centre - other) for place, other in enumerate(centres) if place != own]
             distances.append(min(others))

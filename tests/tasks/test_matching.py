@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 from seg_al.tasks.objects.matching import BestMatch, FirstMatch, Matching
 from seg_al.tasks.objects.passes import Crop, Objects, PlacedPass
 from seg_al.tasks.objects.placement import selected
@@ -72,21 +72,21 @@ def members(objects: Objects) -> list[list[Member]]:
     return [list(zip(group.passes.tolist(), group.scores.tolist(), strict=True)) for group in objects.groups]
 
 
-def whole(crop: Crop) -> BoolMask:  # [H, W]
+def whole(crop: Crop) -> PixelSet:  # [H, W]
     mask = np.zeros(SIZE, dtype=np.bool_)
     x0, y0, x1, y1 = crop.window
     mask[y0:y1, x0:x1] = crop.mask
     return mask
 
 
-def iou(one: BoolMask, other: BoolMask) -> float:
+def iou(one: PixelSet, other: PixelSet) -> float:
     return float(np.logical_and(one, other).sum() / np.logical_or(one, other).sum())
 
 
 def first_by_whole_masks(passes: list[PlacedPass], least_iou: float, least: int) -> list[list[Member]]:
     """The predecessors' rule, written out: one detection after the other, one group after the other."""
     groups: list[list[Member]] = []
-    firsts: list[BoolMask] = []
+    firsts: list[PixelSet] = []
     for number, found in enumerate(passes):
         for place in range(len(found)):
             mask = whole(found.masks[place])

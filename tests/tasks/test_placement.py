@@ -10,7 +10,7 @@ import pytest
 import torch
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 from seg_al.heuristics.bald import BALD
 from seg_al.predictors.class_maps import ClassMapSums, NotFinite
 from seg_al.predictors.views import View
@@ -56,7 +56,7 @@ def some_pass(count: int, seed: int, size: tuple[int, int] = SIZE, least: float 
     )
 
 
-def whole(found: PlacedPass) -> BoolMask:  # [N, H, W]
+def whole(found: PlacedPass) -> PixelSet:  # [N, H, W]
     masks = np.zeros((len(found), *found.size), dtype=np.bool_)
     for mask, crop in zip(masks, found.masks, strict=True):
         x0, y0, x1, y1 = crop.window
@@ -64,7 +64,7 @@ def whole(found: PlacedPass) -> BoolMask:  # [N, H, W]
     return masks
 
 
-def found_of(masks: BoolMask, scores: list[float], probabilities: npt.NDArray[np.float64]) -> PlacedPass:  # [N, H, W]
+def found_of(masks: PixelSet, scores: list[float], probabilities: npt.NDArray[np.float64]) -> PlacedPass:  # [N, H, W]
     """Detections in crops with a margin, so that windows differ from boxes."""
     crops, boxes = [], []
     for mask in masks:
@@ -80,7 +80,7 @@ def found_of(masks: BoolMask, scores: list[float], probabilities: npt.NDArray[np
     return PlacedPass(size, frame, probabilities, classes, np.array(scores, dtype=np.float64), numbers, tuple(crops))
 
 
-def rectangles(*windows: tuple[int, int, int, int], size: tuple[int, int] = SIZE) -> BoolMask:  # [N, H, W]
+def rectangles(*windows: tuple[int, int, int, int], size: tuple[int, int] = SIZE) -> PixelSet:  # [N, H, W]
     masks = np.zeros((len(windows), *size), dtype=np.bool_)
     for mask, (x0, y0, x1, y1) in zip(masks, windows, strict=True):
         mask[y0:y1, x0:x1] = True
@@ -92,7 +92,7 @@ def sure(count: int) -> npt.NDArray[np.float64]:  # [N, C]
     return np.eye(CLASSES)[np.ones(count, dtype=np.int64)]
 
 
-def iou(one: BoolMask, other: BoolMask) -> float:
+def iou(one: PixelSet, other: PixelSet) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 
@@ -205,7 +205,7 @@ def test_detections_have_the_models_boxes_and_the_pasted_masks() -> None:
 DRAWN = ((3, 4, 25, 20), (30, 10, 58, 40), (20, 22, 34, 47), (50, 0, 70, 12))
 
 
-def shown(masks: BoolMask, view: View) -> BoolMask:  # [N, H, W] -> [N, H', W']
+def shown(masks: PixelSet, view: View) -> PixelSet:  # [N, H, W] -> [N, H', W']
     """What a perfect network finds in a view of an image on which each mask is drawn in a picture of its own."""
     return np.stack([view.show(torch.tensor(mask)[None, None].float())[0, 0].numpy() >= 0.5 for mask in masks])
 

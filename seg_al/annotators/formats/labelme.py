@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from seg_al.annotators.formats.shapes import Corner, Shape, ShapeKind
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 from seg_al.datasets.files.pixels import values_in
 from seg_al.tasks.objects import rle
 
@@ -118,7 +118,7 @@ def _flags(value: Any) -> dict[str, bool]:
     return {key: one for key, one in value.items() if isinstance(one, bool)} if isinstance(value, dict) else {}
 
 
-def _mask(text: Any) -> BoolMask:  # [h, w]
+def _mask(text: Any) -> PixelSet:  # [h, w]
     """ValueError where it is no PNG of one channel in base64."""
     if not isinstance(text, str) or not text:
         raise ValueError("a mask without its picture in the field mask")

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 from seg_al.tasks.objects import rle
 
 ShapeKind = Literal["polygon", "rectangle", "circle", "mask", "line"]
@@ -32,7 +32,7 @@ class Shape:
     of a mask; the points of a line, which covers no pixel."""
     group: str | None = None
     """Shapes of the same label and group are one object; None: the shape is an object of its own."""
-    mask: BoolMask | None = None  # [h, w], of kind "mask"
+    mask: PixelSet | None = None  # [h, w], of kind "mask"
     note: str = ""
     flags: Mapping[str, bool] = field(default_factory=dict)
 
@@ -65,7 +65,7 @@ def _code(shapes: Sequence[Shape], size: rle.Size) -> rle.Code:
     return rle.encode(whole, size)
 
 
-def _cut(shape: Shape, size: rle.Size) -> tuple[BoolMask, rle.Size, tuple[int, int]]:
+def _cut(shape: Shape, size: rle.Size) -> tuple[PixelSet, rle.Size, tuple[int, int]]:
     """The pixels of a shape within the image: in a window, the size of the image, and the window's corner x, y."""
     low, high = _bounds(shape)
     height, width = size
@@ -93,7 +93,7 @@ def _bounds(shape: Shape) -> tuple[Corner, Corner]:
     return (min(columns), min(rows)), (max(columns), max(rows))
 
 
-def _painted(shape: Shape, corner: tuple[int, int], size: rle.Size) -> BoolMask:  # [h, w]
+def _painted(shape: Shape, corner: tuple[int, int], size: rle.Size) -> PixelSet:  # [h, w]
     """Fills a shape as LabelMe's own export does: outlines and both corners of rectangles are included."""
     canvas = Image.new("1", (size[1], size[0]))
     draw = ImageDraw.Draw(canvas)

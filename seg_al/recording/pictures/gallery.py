@@ -15,7 +15,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from seg_al.core import IGNORE, BoolMask, ByteImage, Colour
+from seg_al.core import IGNORE, ByteImage, Colour, PixelSet
 from seg_al.recording.pictures.objects import (
     Sketch,
     draw_division,
@@ -65,7 +65,7 @@ class _Row:
     image: ByteImage  # [h, w, 3]
     prediction: ClassMap  # [h, w]
     truth: ClassMap  # [h, w]
-    faded: BoolMask  # [h, w], known before
+    faded: PixelSet  # [h, w], known before
     score_map: npt.NDArray[np.floating] | None  # [h, w]
     overlay: Overlay
     dot_classes: npt.NDArray[np.int64]  # [n dots]

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from skimage.measure import find_contours
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 from seg_al.recording.pictures.labels import ObjectLabel, labels, write_labels
 from seg_al.recording.pictures.overlay import Points, borders, sampled
 from seg_al.tasks.objects.merging import certainty_of
@@ -44,11 +44,11 @@ class SeenObjects:
     scores: Floats | None
     """[N], the score of each object, higher = more wanted; None: the heuristic uses no image."""
 
-    def likely(self) -> BoolMask:  # [N]
+    def likely(self) -> PixelSet:  # [N]
         passes = self.objects.passes
         return np.array([certainty_of(group, passes) >= LIKELY for group in self.objects.groups], dtype=np.bool_)
 
-    def few(self) -> BoolMask:  # [N]
+    def few(self) -> PixelSet:  # [N]
         """Whether fewer than half of the passes saw the object."""
         return np.array([2 * seen_by(group) < self.objects.passes for group in self.objects.groups], dtype=np.bool_)
 
@@ -71,8 +71,8 @@ class Sketch:
     """For each line of `agreed`, its object."""
     classes: Integers  # [N], the most frequent class of each object
     sure: Floats  # [N], the mean score of an object's members
-    likely: BoolMask  # [N]
-    few: BoolMask  # [N], whether fewer than half of the passes saw the object
+    likely: PixelSet  # [N]
+    few: PixelSet  # [N], whether fewer than half of the passes saw the object
     counts: tuple[ObjectLabel, ...]
     """How many passes saw an object, such as "3/10", for the surest objects that few passes saw."""
     scores: tuple[ObjectLabel, ...]
@@ -159,7 +159,7 @@ def explained(drawn: Sequence[Sketch]) -> list[str]:
     return notes
 
 
-def object_outlines(mask: BoolMask, corner: tuple[int, int], step: int) -> list[Points]:
+def object_outlines(mask: PixelSet, corner: tuple[int, int], step: int) -> list[Points]:
     """Closed lines [n, 2] half-way between the pixels in the mask and those beside it.
 
     `mask`: [h, w]; `corner`: x, y of its first pixel. Only every `step`-th pixel is read,

@@ -15,7 +15,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Line
 from PIL import Image
 
-from seg_al.core import BoolMask, ByteImage
+from seg_al.core import ByteImage, PixelSet
 from seg_al.recording.pictures.plain_text import without_formulas
 from seg_al.recording.pictures.query_regions import QueryRegions
 
@@ -46,7 +46,7 @@ class Overlay:
     weight: float
     """Points, the width of the lines."""
     dots: Points
-    small: BoolMask  # [n], the regions that are dots
+    small: PixelSet  # [n], the regions that are dots
     dot: float
     """Screen pixels, a dot's side."""
 
@@ -92,7 +92,7 @@ def borders(ids: npt.NDArray[np.generic]) -> Points:  # [H, W] -> [2 S, 2] x, y 
     return lines.reshape(-1, 2).astype(np.float64)
 
 
-def _straight(edges: BoolMask) -> npt.NDArray[np.int64]:  # [H, W] -> [S, 3] row, start and stop of each run of True
+def _straight(edges: PixelSet) -> npt.NDArray[np.int64]:  # [H, W] -> [S, 3] row, start and stop of each run of True
     turns = np.diff(np.pad(edges, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(turns == 1)
     return np.stack([rows, starts, np.nonzero(turns == -1)[1]], axis=1)

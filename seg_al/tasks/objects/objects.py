@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco
 from scipy.ndimage import find_objects
 
-from seg_al.core import IGNORE, BoolMask, ByteImage
+from seg_al.core import IGNORE, ByteImage, PixelSet
 from seg_al.tasks.objects import rle
 from seg_al.tasks.pixels.class_labels import LabelledPixels
 
@@ -33,7 +33,7 @@ class Instances:
     boxes: Boxes  # [N, 4]
     classes: Classes  # [N], from 1
     masks: tuple[rle.Code, ...]  # N
-    crowd: BoolMask  # [N], regions of objects that are not told apart: neither objects nor background
+    crowd: PixelSet  # [N], regions of objects that are not told apart: neither objects nor background
 
     def __post_init__(self) -> None:
         count = len(self.masks)
@@ -68,11 +68,11 @@ class Instances:
         codes = [rle.resized_code(code, self.size, size) for code in self.masks]
         return Instances.of(size, codes, self.classes.tolist(), self.crowd.tolist())
 
-    def full(self) -> BoolMask:  # [N, H, W]
+    def full(self) -> PixelSet:  # [N, H, W]
         """All masks at the size of the image: N·H·W bytes."""
         return full(self.masks, self.size)
 
-    def crops(self, window: rle.PixelBox) -> BoolMask:  # [N, h, w]
+    def crops(self, window: rle.PixelBox) -> PixelSet:  # [N, h, w]
         """All masks within one window of the image."""
         return crops(self.masks, self.size, window)
 
@@ -112,11 +112,11 @@ class Detections:
         codes = None if self.masks is None else tuple(self.masks[place] for place in kept.tolist())
         return Detections(self.size, self.boxes[kept], self.scores[kept], self.classes[kept], codes)
 
-    def full(self) -> BoolMask:  # [N, H, W]
+    def full(self) -> PixelSet:  # [N, H, W]
         """All masks at the size of the image: N·H·W bytes."""
         return full(self.codes(), self.size)
 
-    def crops(self, window: rle.PixelBox) -> BoolMask:  # [N, h, w]
+    def crops(self, window: rle.PixelBox) -> PixelSet:  # [N, h, w]
         """All masks within one window of the image."""
         return crops(self.codes(), self.size, window)
 
@@ -192,14 +192,14 @@ def tight_boxes(codes: tuple[rle.Code, ...], size: rle.Size) -> Boxes:  # [N, 4]
     return boxes
 
 
-def full(codes: tuple[rle.Code, ...], size: rle.Size) -> BoolMask:  # [N, H, W]
+def full(codes: tuple[rle.Code, ...], size: rle.Size) -> PixelSet:  # [N, H, W]
     masks = np.zeros((len(codes), *size), dtype=np.bool_)
     for place, code in enumerate(codes):
         rle.paint_mask(code, size, True, masks[place])
     return masks
 
 
-def crops(codes: tuple[rle.Code, ...], size: rle.Size, window: rle.PixelBox) -> BoolMask:  # [N, h, w]
+def crops(codes: tuple[rle.Code, ...], size: rle.Size, window: rle.PixelBox) -> PixelSet:  # [N, h, w]
     cuts = [rle.crop(code, size, window) for code in codes]
     x0, y0, x1, y1 = window
     return np.stack(cuts) if cuts else np.zeros((0, y1 - y0, x1 - x0), dtype=np.bool_)
@@ -229,7 +229,7 @@ def object_map(instances: Instances) -> npt.NDArray[np.int32]:  # [H, W]
     return painted
 
 
-def void_of(instances: Instances) -> BoolMask:  # [H, W]
+def void_of(instances: Instances) -> PixelSet:  # [H, W]
     """The pixels that belong to a crowd and to no object."""
     void = np.zeros(instances.size, dtype=np.bool_)
     for place in np.flatnonzero(instances.crowd).tolist():

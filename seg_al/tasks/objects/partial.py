@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from seg_al.core import BoolMask, ByteImage
+from seg_al.core import ByteImage, PixelSet
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Instances
 
@@ -19,7 +19,7 @@ class KnownObjects:
     labels: ByteImage  # [H, W] class ids; IGNORE where unknown
     all: Instances
     """The true objects of the image, known or not."""
-    asked: BoolMask  # [H, W], the pixels that were answered
+    asked: PixelSet  # [H, W], the pixels that were answered
 
     @property
     def objects(self) -> Instances:
@@ -27,16 +27,16 @@ class KnownObjects:
         return self._known[0]
 
     @property
-    def unknown(self) -> BoolMask:  # [H, W]
+    def unknown(self) -> PixelSet:  # [H, W]
         """Where it is not known what is there."""
         return self._known[1]
 
     @cached_property
-    def _known(self) -> tuple[Instances, BoolMask]:
+    def _known(self) -> tuple[Instances, PixelSet]:
         return known_instances(self.all, self.asked)
 
 
-def known_instances(truth: Instances, known: BoolMask, share: float = 0.5) -> tuple[Instances, BoolMask]:
+def known_instances(truth: Instances, known: PixelSet, share: float = 0.5) -> tuple[Instances, PixelSet]:
     # [H, W] -> objects without crowds, [H, W]
     """The objects of which at least the share `share` of pixels is known, and the pixels that stay open.
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 from seg_al.tasks.objects.rle import PixelBox, Size
 
 Floats = npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ class Crop:
 
     window: PixelBox
     """x0, y0, x1, y1 in whole pixels, inside the image."""
-    mask: BoolMask  # [y1 - y0, x1 - x0]
+    mask: PixelSet  # [y1 - y0, x1 - x0]
 
     @cached_property
     def area(self) -> int:
@@ -88,7 +88,7 @@ class Group:
         return self.counts / len(self)
 
     @cached_property
-    def consensus(self) -> BoolMask:  # [h, w] of the window
+    def consensus(self) -> PixelSet:  # [h, w] of the window
         """The pixels that at least half of the members cover; where there are none, those that most cover."""
         half = min(len(self) / 2, float(self.counts.max(initial=0)))
         return (self.counts > 0) & (self.counts >= half)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
-from seg_al.core import BoolMask
+from seg_al.core import PixelSet
 
 Code = bytes
 Size = tuple[int, int]
@@ -69,13 +69,13 @@ def paint_mask(code: Code, size: Size, value: Any, canvas: npt.NDArray[Any]) -> 
     canvas[rows, columns] = value
 
 
-def dense(code: Code, size: Size) -> BoolMask:  # [H, W]
+def dense(code: Code, size: Size) -> PixelSet:  # [H, W]
     mask = np.zeros(size, dtype=np.bool_)
     paint_mask(code, size, True, mask)
     return mask
 
 
-def crop(code: Code, size: Size, window: PixelBox) -> BoolMask:  # [y1 - y0, x1 - x0]
+def crop(code: Code, size: Size, window: PixelBox) -> PixelSet:  # [y1 - y0, x1 - x0]
     """The mask within a window; outside the image it is False."""
     x0, y0, x1, y1 = window
     columns, rows = np.divmod(positions(code), size[0])
@@ -85,7 +85,7 @@ def crop(code: Code, size: Size, window: PixelBox) -> BoolMask:  # [y1 - y0, x1 
     return cut
 
 
-def tight(code: Code, size: Size) -> tuple[PixelBox, BoolMask]:
+def tight(code: Code, size: Size) -> tuple[PixelBox, PixelSet]:
     """The smallest window around the mask, and the mask in it; an empty window where the mask is empty."""
     columns, rows = np.divmod(positions(code), size[0])
     if not len(rows):
@@ -96,7 +96,7 @@ def tight(code: Code, size: Size) -> tuple[PixelBox, BoolMask]:
     return (x0, y0, x1, y1), cut
 
 
-def encode(cut: BoolMask, size: Size, corner: tuple[int, int] = (0, 0)) -> Code:
+def encode(cut: PixelSet, size: Size, corner: tuple[int, int] = (0, 0)) -> Code:
     """The code of a mask [h, w] that lies with its upper left pixel at `corner` (x, y) of an image of `size`."""
     columns, rows = np.nonzero(cut.T)
     places = (columns + corner[0]) * size[0] + rows + corner[1]

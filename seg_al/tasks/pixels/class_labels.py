@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import IGNORE, Answer, BoolMask, ByteImage, Dataset, Region
+from seg_al.core import IGNORE, Answer, ByteImage, Dataset, PixelSet, Region
 from seg_al.tasks.pixels.outlines import pieces
 
 Gives = Literal["true", "dominant", "instances"]
@@ -51,7 +51,7 @@ def problems_of_answers(dataset: LabelledPixels, gives: str, allowed: Sequence[s
 
 
 def class_answers(
-    dataset: LabelledPixels, name: str, regions: Sequence[Region], known: BoolMask, gives: str
+    dataset: LabelledPixels, name: str, regions: Sequence[Region], known: PixelSet, gives: str
 ) -> list[Answer]:
     """An answer for each region: what became known, with its clicks and corners."""
     if gives == "instances":
@@ -64,10 +64,10 @@ def _answer(name: str, region: Region, target: ByteImage, gives: str) -> Answer:
     labels = region.pixels_of(target)
     if gives == "dominant" or len(labels) == 0 or (labels == labels[0]).all():
         return Answer(name, region, int(len(labels) > 0), 0)
-    return Answer(name, region, *pieces(target, region.mask()))
+    return Answer(name, region, *pieces(target, region.pixels()))
 
 
-def _whole_objects(dataset: LabelledPixels, name: str, regions: Sequence[Region], known: BoolMask) -> list[Region]:
+def _whole_objects(dataset: LabelledPixels, name: str, regions: Sequence[Region], known: PixelSet) -> list[Region]:
     """The pixels that each region reveals, in order: itself and the objects it touches, without known pixels."""
     objects = dataset.objects(name)
     assert objects is not None
@@ -75,7 +75,7 @@ def _whole_objects(dataset: LabelledPixels, name: str, regions: Sequence[Region]
     revealed = []
     for region in regions:
         touched = np.unique(region.pixels_of(objects))
-        mask = left & (np.isin(objects, touched[touched > 0]) | region.mask())
+        mask = left & (np.isin(objects, touched[touched > 0]) | region.pixels())
         left &= ~mask
         revealed.append(Region.of(mask))
     return revealed
@@ -99,7 +99,7 @@ def dominant(labels: npt.NDArray[np.uint8]) -> int:  # [area] class ids
     return int(counts.argmax()) if counts.any() else IGNORE
 
 
-def classes_within(dataset: LabelledPixels, name: str, region: BoolMask) -> list[int]:  # [H, W]
+def classes_within(dataset: LabelledPixels, name: str, region: PixelSet) -> list[int]:  # [H, W]
     """The ids of the true classes in the region, ascending."""
     present = np.unique(dataset.target(name)[region])
     return [int(one) for one in present if one != IGNORE]

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from seg_al.core import IGNORE, BoolMask, ByteImage
+from seg_al.core import IGNORE, ByteImage, PixelSet
 
 TOLERANCE = 1.0
 """Pixels by which a polygon may differ from the outline (Douglas and Peucker)."""
 
 
-def pieces(target: ByteImage, region: BoolMask) -> tuple[int, int]:  # [H, W] class ids, [H, W]
+def pieces(target: ByteImage, region: PixelSet) -> tuple[int, int]:  # [H, W] class ids, [H, W]
     """(pieces, vertices): the 4-connected pieces of one class in the region, and the corners needed to part them.
 
     The piece with the most corners is what remains beside the others, so that a region of one class is named without
@@ -46,12 +46,12 @@ def _corners_of_each(labels: npt.NDArray[np.int32], count: int) -> list[int]:
     ]
 
 
-def _corners(piece: BoolMask) -> int:
+def _corners(piece: PixelSet) -> int:
     outlines, _ = cv2.findContours(piece.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     return sum(len(cv2.approxPolyDP(outline, TOLERANCE, True)) for outline in outlines)
 
 
-def _box(region: BoolMask) -> tuple[slice, slice] | None:
+def _box(region: PixelSet) -> tuple[slice, slice] | None:
     rows = np.flatnonzero(region.any(1))
     if len(rows) == 0:
         return None

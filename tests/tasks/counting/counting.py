@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from seg_al.core import (
     Answer,
     AskedImage,
-    BoolMask,
     ByteImage,
     Compute,
     Dataset,
@@ -26,6 +25,7 @@ from seg_al.core import (
     Heuristic,
     Metric,
     Painted,
+    PixelSet,
     Region,
     Viewing,
 )  # fmt: skip
@@ -56,7 +56,7 @@ class Dots:
     def size(self, name: str) -> tuple[int, int]:
         return SIZE
 
-    def askable(self, name: str) -> BoolMask | None:
+    def askable(self, name: str) -> PixelSet | None:
         return None
 
     def column(self, key: str) -> Mapping[str, str]:
@@ -146,13 +146,13 @@ class Counting:
     def problems_of_answers(self, dataset: Dataset, gives: str) -> list[str]:
         return []
 
-    def answers(self, dataset: Any, name: str, regions: Sequence[Region], known: BoolMask, gives: str) -> list[Answer]:
+    def answers(self, dataset: Any, name: str, regions: Sequence[Region], known: PixelSet, gives: str) -> list[Answer]:
         return [Answer(name, region, dataset.count(name), 0) for region in regions]  # a click for each dot
 
     def reveal(self, dataset: Any, name: str, regions: Sequence[Region], gives: str) -> int:
         return int(dataset.count(name)) if regions else 0
 
-    def classes_in(self, dataset: Any, name: str, region: BoolMask) -> list[int]:
+    def classes_in(self, dataset: Any, name: str, region: PixelSet) -> list[int]:
         return [0] if dataset.count(name) else []
 
     def amounts(self, truth: int, classes: int) -> np.ndarray[Any, np.dtype[np.int64]]:
