@@ -52,7 +52,7 @@ def heuristic_findings(
 ) -> list[Finding]:
     """Runs every check that applies; a function that raises fails the check, it does not end the suite.
 
-    `min_passes` is what core.Heuristic means by it: 0 looks at nothing, so only the form of its map is checked; from 2
+    `min_passes` is what core.Heuristic means by it: 0 uses no image, so only the form of its map is checked; from 2
     on the score is about disagreement. `local` says that a pixel's score depends on that pixel alone; without it, the
     checks that take an image apart are left out. `special_class` is a class unlike the others, such as a background;
     the others must be interchangeable. `tolerance` is a share of the largest score. `reference` is a float64 version.

@@ -1,4 +1,4 @@
-"""Connected components of the predicted class map: what the model takes for one thing is one question."""
+"""Connected components of the predicted class map: each is one question."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ComponentIds = npt.NDArray[np.int64]
 
 
 def absorbed(ids: ComponentIds, small: npt.NDArray[np.bool_]) -> ComponentIds:  # [H, W], [ids] -> [H, W]
-    """Gives each small unit the id of the other one that it shares the longest border with, the lowest of equals.
+    """Gives each small unit the id of the other one that it shares the longest border with, in a tie the lowest.
 
     A small unit between small ones waits until one of these has been given away. Where all are small, the largest
     stays.
@@ -46,7 +46,7 @@ def absorbed(ids: ComponentIds, small: npt.NDArray[np.bool_]) -> ComponentIds:  
 
 @dataclass(frozen=True)
 class Component(Joined):
-    """The 8-connected components of argmax of the mean probabilities, so that a thin diagonal thing stays whole.
+    """The 8-connected components of argmax of the mean probabilities, so that a thin diagonal object stays whole.
 
     They are those of the whole image: answers and void pixels neither split nor shrink them before they are measured.
     """

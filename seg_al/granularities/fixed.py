@@ -1,4 +1,4 @@
-"""Units that are there whatever an image shows: the whole image, square tiles, single pixels."""
+"""Units that do not depend on the image: the whole image, square tiles, single pixels."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Grid(Joined):
 
 @dataclass(frozen=True)
 class Pixel:
-    """Every pixel a unit; its id is its place in row-major order, its score that of the map."""
+    """Every pixel is a unit; its id is its position in row-major order, its score that of the map."""
 
     reads: ClassVar[Literal["image"]] = "image"
     joins: ClassVar[type[Nothing]] = Nothing

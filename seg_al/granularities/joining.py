@@ -1,4 +1,4 @@
-"""What one question is about: an id map cuts the image into units, one scatter-reduce joins a score map over each."""
+"""Joins a score map over the units of an image, given by a map of ids, with one scatter-reduce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about objects: each that the passes found, or the whole image as it is joined from their scores."""
+"""Questions about single objects that the passes found, or about the whole image, scored by its objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Superpixels: cut once per image by SLIC, SEEDS or a compact watershed, kept as files, taken from there ever after."""
+"""Superpixels by SLIC, SEEDS or a compact watershed: computed once per image and kept in files."""
 
 from __future__ import annotations
 

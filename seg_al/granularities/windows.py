@@ -1,4 +1,4 @@
-"""RIPU's squares: the best places of an image one after the other, each keeping its surroundings free of others."""
+"""RIPU's squares around the best pixels of an image, at a distance from each other."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Window(Joined):
     A square ends at the border and loses what may not be asked about; its id is the flat index of its centre. RIPU's
     regions have radius 1 and suppress 2, its single pixels radius 0 and suppress 32. We differ in that the surroundings
     of an answer are kept free within a round only: in later rounds their unknown pixels may be asked about. A heuristic
-    that looks at nothing gets places that are drawn uniformly, one after the other.
+    that uses no image gets places that are drawn uniformly, one after the other.
     """
 
     radius: int

@@ -1,4 +1,4 @@
-"""Scores of whole objects: how unsure the passes are of each, painted into its pixels."""
+"""Scores objects by the uncertainty of the passes about each, painted into its pixels."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class ObjectCertainty:
     """
 
     semantic: Semantic | None
-    """Of the class; None: not asked."""
+    """Certainty of the class; None: not used."""
     background: bool
     """Whether the background is one of the classes of `semantic`."""
     one_class: bool
     """Whether `semantic` counts where there is but one foreground class."""
     mask: MaskAgreement | None
-    """Of the outline; None: not asked."""
+    """Certainty of the outline; None: not used."""
     box: BoxAreas | None
-    """Of the box; None: not asked."""
+    """Certainty of the box; None: not used."""
     occurrence: Occurrence | None
-    """That there is an object at all; None: not asked."""
+    """Certainty that the object exists; None: not used."""
     wanted: Literal["uncertain", "certain"]
-    """The negative control "certain" wants what the passes agree about: the score is the product itself."""
+    """The negative control "certain" wants objects that the passes agree about: the score is the product itself."""
     reads: ClassVar[type[Objects]] = Objects
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class ObjectCertainty:
 
     @property
     def min_passes(self) -> int:
-        """A softmax doubts alone; votes, outlines, boxes and occurrence must disagree."""
+        """One pass is enough for a softmax; votes, outlines, boxes and occurrence need several."""
         return 1 if self.semantic in ("entropy", "top", "margin") else 2
 
     def of_objects(self, objects: Objects) -> Tensor:  # [N], in [0, 1]

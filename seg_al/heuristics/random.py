@@ -1,4 +1,4 @@
-"""Random: nothing is known of any unit, so all are wanted alike and the selector breaks the tie from `run`."""
+"""Random: all units have one score, and the selector breaks the tie by `run`."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Detectron2MaskRCNN(nn.Module):
     takes the place of frozen statistics.
     `sites` are those of seg_al.models.roi_heads.Dropout; C4 has no layers for "box_head". The `proposals` likeliest
     regions of an image are judged. In training, a region of which more than the share `unknown` is unlabelled is no
-    background; masks are learnt whole, since who outlines an object outlines all of it.
+    background; masks are learnt whole, since people outline whole objects.
     Raises ValueError where detectron2 is missing, and for configs of other networks.
     """
 
@@ -211,7 +211,7 @@ def detections(logits: Tensor, boxes: Tensor, detecting: Detecting) -> RegionDet
 
 
 def _parts() -> ModuleType:
-    """What needs detectron2. Raises ValueError that says how to get it."""
+    """The module that needs detectron2. Raises ValueError that says how to install it."""
     try:
         from seg_al.models import detectron2_parts
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What seg_al adds to detectron2, through its registries and hooks: configs by name, partial labels, dropout.
+"""Adds partial labels, dropout and configs by name to detectron2, through its registries and hooks.
 
 Imports detectron2, which is no dependency: seg_al.models.detectron2_mask_rcnn imports this when it is asked for.
 """
@@ -43,7 +43,7 @@ CUT = {
 
 
 class TrueObjects(Instances):  # type: ignore[misc]
-    """The objects of a training image, and where nothing is known."""
+    """The objects of a training image, and its unknown pixels."""
 
     def __init__(self, target: Target, device: torch.device) -> None:
         unknown = target["unknown"].to(device)
@@ -61,7 +61,7 @@ class TrueObjects(Instances):  # type: ignore[misc]
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
 class PartlyKnownRPN(RPN):  # type: ignore[misc]
-    """RPN whose negative anchors are drawn from where it is known that nothing is there."""
+    """RPN whose negative anchors are drawn from known background."""
 
     share: float
     """Of a box's area on the image; one that is unknown to a larger share is no negative."""

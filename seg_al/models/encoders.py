@@ -38,7 +38,7 @@ def check_names(encoder: str) -> None:
 
 
 def without_chance(network: nn.Module) -> None:
-    """Turns off what the library drops by itself, stochastic depth in its encoders included."""
+    """Turns off the library's own dropout, and the stochastic depth of its encoders."""
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0

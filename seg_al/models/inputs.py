@@ -19,7 +19,7 @@ MEAN_AND_STD: dict[Statistics, tuple[tuple[float, float, float], tuple[float, fl
 
 
 class Normalize(nn.Module):
-    """Takes pictures in 0..1 to mean 0 and spread 1; its numbers are no weights and are not saved with them."""
+    """Scales images in 0..1 to mean 0 and spread 1; its numbers are not weights, and are not saved with them."""
 
     mean: Tensor
     std: Tensor

@@ -1,4 +1,4 @@
-"""Learning regions where only part of an image is labelled: what is unknown is no background."""
+"""Trains region networks on partly labelled images: unknown pixels are not background."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class BoxSampling:
     """Which boxes of an image are learnt from, by their best overlap (IoU) with a labelled object."""
 
     foreground: float
-    """Overlap from which a box stands for the object."""
+    """Overlap from which a box is taken for the object."""
     background: float
-    """Overlap below which it stands for nothing; between the two it is left out."""
+    """Overlap below which it is background; between the two it is left out."""
     count: int
     """Most boxes per image and step."""
     positive: float
-    """Largest share of them that stands for objects."""
+    """Largest share of them that is taken for objects."""
 
     def __post_init__(self) -> None:
         if not 0 < self.background <= self.foreground <= 1:
@@ -54,7 +54,7 @@ class Learning:
     unknown: float
     """Share of a box in unknown pixels above which it does not count as background."""
     masks: Literal["whole", "known"]
-    """Whether all pixels of an object's box teach its mask, since who outlines it outlines all of it, or the known."""
+    """Whether all pixels of an object's box teach its mask, as people outline whole objects, or known ones."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.unknown <= 1:
@@ -103,9 +103,9 @@ class Proposals:
     after: int
     """Most of an image that are left then."""
     before_training: int
-    """Likewise in training."""
+    """The same in training."""
     after_training: int
-    """Likewise in training."""
+    """The same in training."""
     nms: float
     """Overlap (IoU) above which the weaker of two proposals is left out."""
 
@@ -122,7 +122,7 @@ class Proposals:
 
 
 class KnownProposals(RegionProposalNetwork):  # type: ignore[misc]  # torchvision has no types
-    """Proposes regions (arXiv 1506.01497), and learns no background where it is not known what is there."""
+    """Proposes regions (arXiv 1506.01497), and learns no background from unknown pixels."""
 
     def __init__(self, channels: int, proposals: Proposals, sampling: BoxSampling, unknown: float) -> None:
         super().__init__(

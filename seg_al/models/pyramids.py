@@ -64,7 +64,7 @@ class EncoderPyramid:
     """An encoder of segmentation_models_pytorch by name under a pyramid of any width, for work on a CPU."""
 
     encoder: str
-    """Its name there, such as mobilenet_v2, or tu- and a name of timm's."""
+    """Its name in that library, such as mobilenet_v2, or tu- and a name of timm's."""
     width: int
     """Channels of each level of the pyramid."""
     frozen: bool

@@ -124,7 +124,7 @@ class MaskHead(MaskRCNNHeads):  # type: ignore[misc]  # torchvision has no types
 
 
 EMPTY = -2.2
-"""What a fresh mask's logits begin with, a probability of 0.1. From 0, short trainings end with masks that fill their
+"""The first logits of a fresh mask, a probability of 0.1. From 0, short trainings end with masks that fill their
 boxes: no feature is active outside an object, so that the bias alone would have to fall, and inside it rises."""
 
 

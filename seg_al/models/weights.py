@@ -1,4 +1,4 @@
-"""Weights from a given file: read without running code, freed of wrappers, checked name by name; nothing is fetched."""
+"""Reads weights from a given file without running code, and checks every name; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _file_of_package(name: str) -> Path:
 
 @cache
 def tell(what: str) -> None:
-    """Says what became of a file, once in a process: a network is built several times a round."""
+    """Logs once per process which weights were used: a network is built several times a round."""
     log.info(what)
 
 

@@ -1,4 +1,4 @@
-"""The evidence of class maps: what the passes say of each pixel, as running moments that grow with no pass."""
+"""The evidence of class maps: running moments of each pixel over the passes, whose memory does not grow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BLOCK_BYTES = 2 << 20
 
 
 class NotFinite(ValueError):
-    """A model put out NaN or infinity."""
+    """The output of a model holds NaN or infinity."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ClassMaps:
         return self.squares.clamp_min(0).div_(self.passes)
 
     def rows(self, rows: slice) -> ClassMaps:
-        """The same of some rows of the image."""
+        """The moments of some rows of the image."""
         votes, entropy = self.votes[:, rows], self.expected_entropy[rows]
         return ClassMaps(self.passes, self.mean[:, rows], self.squares[:, rows], entropy, votes)
 
@@ -56,7 +56,7 @@ def bands(maps: Tensor) -> list[slice]:  # [C, H, W]
 
 
 class ClassMapSums:
-    """Takes passes one by one and gives their Beliefs.
+    """Takes passes one by one and computes their moments.
 
     Moments are updated by Welford's rule rather than as plain sums, so that equal passes have a variance of exactly
     zero. Passes are taken in order, one at a time: how they were chunked cannot change the result.
@@ -109,7 +109,7 @@ class ClassMapSums:
 
 
 def _vote(best: Tensor, votes: Tensor) -> None:  # [C, h, W] bool, [C, h, W] counts, changed in place
-    """Counts each pixel's most probable class; of equally probable ones the first."""
+    """Counts each pixel's most probable class; in a tie the first."""
     if best.is_cuda or int(best.sum()) > best[0].numel():  # asking a GPU would wait for it
         best = best & (best.cumsum(0, dtype=torch.uint8) == 1)
     votes += best

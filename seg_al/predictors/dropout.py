@@ -118,7 +118,7 @@ def alone(model: Network, row: int) -> Iterator[None]:
 
 
 def by_row(model: Network, state: Sequence[S], decode: Callable[[S], T]) -> list[T]:
-    """What is decoded of each row of a state, alone, so that its numbers do not depend on the other rows."""
+    """Decodes each row of a state alone, so that its numbers do not depend on the other rows."""
     decoded = []
     for row, one in enumerate(state):
         with alone(model, row):

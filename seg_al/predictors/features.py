@@ -1,4 +1,4 @@
-"""The evidence of features: what a network makes of an image before it decides, in one pass with dropout off."""
+"""The evidence of features: maps of a network from one pass with dropout off."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Features:
 
 @torch.inference_mode()
 def features_of(models: Sequence[Model], image: Tensor, compute: Compute) -> Features:  # [1, 3, H, W] in 0..1
-    """The first model's. Raises ValueError for a model without any."""
+    """The features of the first model. Raises ValueError for a model without any."""
     model = models[0]
     if not isinstance(model, GivesFeatures):
         raise ValueError(

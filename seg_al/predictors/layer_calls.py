@@ -1,4 +1,4 @@
-"""What a network's layers are given and give, call by call: who is random, and where NaN begins."""
+"""Records the calls of a network's layers, to find which layer is random, or the first whose output is NaN."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from seg_al.core import Compute, Model, Network
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One call of a layer, noted when it ends; digests tell whether two calls saw and gave the same tensors."""
+    """One call of a layer, noted when it ends; digests show whether two calls had the same input and output."""
 
     name: str
     module: nn.Module

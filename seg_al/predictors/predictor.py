@@ -1,4 +1,4 @@
-"""Where passes come from: dropout masks, views of test-time augmentation, members and snapshots; in any combination."""
+"""Draws passes by dropout masks, views of test-time augmentation, members and snapshots, in any combination."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ class Predictor:
         reading: Reading = LOGITS,
         watch: Callable[[EvidenceSet], None] | None = None,
     ) -> EvidenceSet:
-        """What the passes over one image [1, 3, H, W], bytes or floats in 0..1, add up to.
+        """The evidence of the passes over one image [1, 3, H, W], bytes or floats in 0..1.
 
-        `watch` is shown it after 2, 4, 8, ... passes, short of all; that is valid until it returns.
+        `watch` gets it after 2, 4, 8, ... passes, before the last; it is valid until `watch` returns.
         Raises NotFinite where a model puts out NaN or infinity.
         """
         try:
@@ -99,7 +99,7 @@ class Predictor:
             with compute.autocast():
                 for held in self._decoded(model, image, (*address, number)):
                     chunk = reading.passes(*held.pop(), size)
-                    while chunk:  # what was added is let go: a pass may be the largest thing in memory
+                    while chunk:  # added passes are released: one may be the largest thing in memory
                         sums = sums or reading.sums(chunk[0], size, image.device)
                         sums.add(chunk.pop(0))
                         if watch is not None and 1 < sums.passes < self.total and sums.passes.bit_count() == 1:

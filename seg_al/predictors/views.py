@@ -1,4 +1,4 @@
-"""Views of test-time augmentation: how an image is shown to the network and its answer is brought back."""
+"""Views of test-time augmentation: how an image is changed for the network, and its output changed back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class View:
     """Noise, then flips, then a turn; undone in reverse order, so that pixels come back to where they were."""
 
     rows: bool
-    """Whether the order of rows is reversed; likewise columns."""
+    """Whether the order of the rows is reversed; the next value does so for columns."""
     columns: bool
     degrees: int
     """Counter-clockwise turn. Multiples of 90 move pixels exactly; others are sampled on a larger canvas."""

@@ -15,7 +15,7 @@ from seg_al.selectors.ranking import ranked
 
 
 def _in_turn(order: npt.NDArray[np.intp], groups: npt.NDArray[np.int64]) -> Iterator[int]:
-    """The best of each group, then the second best of each, and so on; a group that runs out is passed over."""
+    """The best of each group, then the second best of each, and so on; a group that runs out is skipped."""
     queues = [order[groups[order] == group] for group in dict.fromkeys(groups[order])]
     for turn in zip_longest(*queues):
         yield from (int(position) for position in turn if position is not None)

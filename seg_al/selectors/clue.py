@@ -1,4 +1,4 @@
-"""CLUE (arXiv 2010.08666): clusters weighted by uncertainty, and what lies nearest to each centre."""
+"""CLUE (arXiv 2010.08666): clusters weighted by uncertainty, and the unit nearest to each centre."""
 
 from __future__ import annotations
 

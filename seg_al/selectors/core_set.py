@@ -1,4 +1,4 @@
-"""Core-set (arXiv 1708.00489): cover the candidates with balls around what is labelled and what is asked."""
+"""Core-set (arXiv 1708.00489): covers the candidates with balls around labelled and asked units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a selector may know of a unit beyond its score: one vector per unit, made while its image is at hand."""
+"""Describes units for selectors by one vector each, made while the image is in memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PredictedClass:
 
 
 def _cells(size: tuple[int, int], ids: Tensor) -> Tensor:  # h, w; [H, W] -> [H, W]
-    """The place of each pixel's nearest cell in a coarser map."""
+    """The position of each pixel's nearest cell in a coarser map."""
     rows = torch.arange(ids.shape[0], device=ids.device) * size[0] // ids.shape[0]
     columns = torch.arange(ids.shape[1], device=ids.device) * size[1] // ids.shape[1]
     return rows[:, None] * size[1] + columns

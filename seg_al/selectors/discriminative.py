@@ -1,4 +1,4 @@
-"""Discriminative active learning (DAL, arXiv 1907.06347): ask about what is told apart from the labelled set."""
+"""Discriminative active learning (DAL, arXiv 1907.06347): asks about units that differ from the labelled set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Discriminator:
     epochs: int
     batch_size: int
     accuracy: float
-    """Share of right answers in an epoch from which on nothing more is learned."""
+    """Share of right answers in an epoch at which training stops."""
 
     def __post_init__(self) -> None:
         for name in ("hidden", "learning_rate", "epochs", "batch_size"):
@@ -79,7 +79,7 @@ class Discriminator:
 class Discriminative:
     """Asks about the units that are most surely unlabelled, a part of the budget at a time; scores play no part.
 
-    What one part asks counts as labelled for the next, whose discriminator is fresh, so that a part does not ask about
+    Units of one part count as labelled for the next, whose discriminator is fresh, so that a part does not ask about
     one cluster only. Each learns from all that is labelled and a random draw of what is not, and judges all candidates.
     """
 

@@ -1,4 +1,4 @@
-"""Features of a network that never learns here: computed once per image, kept on disk, and in need of no pass."""
+"""Features of a network that is not trained: computed once per image and kept on disk, without passes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FrozenFeature:
     """
 
     encoder: str
-    """Its name in segmentation_models_pytorch, such as resnet50, or tu- and a name of timm's."""
+    """The encoder's name in segmentation_models_pytorch, such as resnet50, or tu- and a name of timm's."""
     weights: str | None
     """File of the encoder's weights; package:NAME: the file in an installed package; None: fresh, always the same."""
     normalize: Statistics
@@ -71,7 +71,7 @@ class FrozenFeature:
 
     @cached_property
     def _fingerprint(self) -> str:
-        """Of all weights, by which kept features are known as those of this network."""
+        """A hash of all weights, by which kept features are recognised as those of this network."""
         digest = blake2b(digest_size=8)
         for tensor in self._network.state_dict().values():
             digest.update(tensor.contiguous().numpy().tobytes())

@@ -34,7 +34,7 @@ class PixelPick:
         return _drawn(self._count(candidates), candidates, budget, rng)
 
     def narrowed(self, candidates: Candidates, budget: float) -> tuple[npt.NDArray[np.intp], Ranking]:
-        """The best `count` and what equals the last of them, if nothing else can be bought; else all positions.
+        """The best `count` and those that equal the last of them, if no others can be bought; else all positions.
 
         Of an image's millions of pixels few are left, so that only these are ordered and shuffled.
         """

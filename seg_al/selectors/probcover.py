@@ -1,4 +1,4 @@
-"""ProbCover (arXiv 2205.11320): the units whose balls of radius delta cover most of what is not covered yet."""
+"""ProbCover (arXiv 2205.11320): units whose balls of radius delta cover the most uncovered units."""
 
 from __future__ import annotations
 

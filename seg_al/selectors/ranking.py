@@ -1,4 +1,4 @@
-"""What several selectors share: ranks whose ties are drawn, what a budget buys, and values that they cannot use."""
+"""Shared by several selectors: ranks with random ties, positions that a budget buys, and checks of values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ranked(scores: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDA
 
 
 def bought(order: Iterable[int], costs: npt.NDArray[np.float64], budget: float) -> list[int]:
-    """Takes positions in order as long as money is left; one that costs more than what is left is passed over."""
+    """Takes positions in order while budget is left; one that costs more than the rest is skipped."""
     chosen: list[int] = []
     left = budget
     cheapest = costs.min(initial=np.inf)

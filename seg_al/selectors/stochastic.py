@@ -18,7 +18,7 @@ from seg_al.selectors.ranking import at_least_zero, check_positive
 
 
 def log_scores(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """ln s, with ln 0 = -inf: what no noise can lift, so that it goes last."""
+    """ln s, with ln 0 = -inf, which stays last with any noise."""
     return np.log(scores, out=np.full_like(scores, -np.inf), where=scores > 0)
 
 

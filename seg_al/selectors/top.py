@@ -21,7 +21,7 @@ class Top:
     truth: ClassVar[None] = None
 
     def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-        """As many as the budget buys at the lowest price, and what equals the last: millions are not sorted."""
+        """As many as the budget buys at the lowest price, and those that equal the last: millions are not sorted."""
         scores = candidates.scores
         count = int(np.clip(budget // candidates.costs.min(), 1, len(scores)))
         edge = np.partition(scores, len(scores) - count)[len(scores) - count]

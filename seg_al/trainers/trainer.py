@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Validation:
-    """When the weights are judged, and which are kept."""
+    """When weights are judged on val, and which are kept."""
 
     keep: Literal["val", "last"]
-    """"val": the state with the best val score (the later of equals); "last": the last, without judging."""
+    """"val": the state with the best val score (in a tie the later); "last": the last, without judging."""
     times: Count
     """Judgements per training, evenly spaced, the last step included."""
     metric: str = "miou"
@@ -52,7 +52,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Trains one model per member; optimizer, schedule and data order begin anew with the weights."""
+    """Trains one model per member; optimizer, schedule and data order start again with the weights."""
 
     optimizer: MakeOptimizer
     schedule: Schedule
@@ -69,7 +69,7 @@ class Trainer:
     encoder_lr: float | None = None
     """Factor of the learning rate for the weights in the model's `encoder_parameters()`; None: 1, and none needed."""
     sampling: Sampling | None = None
-    """How often each labelled image is shown; None: all alike."""
+    """How often each labelled image is shown; None: all equally often."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -115,7 +115,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class _Session:
-    """One training as a value, so that processes can be started with it."""
+    """One training as a value that can be sent to processes."""
 
     trainer: Trainer
     model: Model
@@ -208,7 +208,7 @@ class _Session:
         return prepared  # type: ignore[return-value]
 
     def _judged(self, fabric: Fabric, model: nn.Module) -> float:
-        """The first process judges, the others wait and hear."""
+        """The first process judges, and the others wait for the result."""
         self.model.eval()
         score = self.judge(self.model) if fabric.is_global_zero else 0.0
         model.train()
@@ -224,7 +224,7 @@ class _Session:
 
 def _save(session: _Session, path: Path, fabric: Fabric) -> None:
     session.compute.claim_threads(session.compute.devices)
-    own = copy.deepcopy(session.model)  # what was handed over on a CPU lies in memory that all processes share
+    own = copy.deepcopy(session.model)  # on a CPU, the received tensors lie in memory that all processes share
     result = replace(session, model=own)(fabric)
     if fabric.is_global_zero:
         torch.save(result, path)

@@ -26,7 +26,7 @@ import albumentations as A
 
 Floats = npt.NDArray[np.float64]
 _HALF_DIAGONAL = math.sqrt(0.5)
-"""Of a pixel, in pixels: no point of it is farther from its centre."""
+"""The largest distance of a point in a pixel from its centre, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class Placement:
         The distance is measured in pixels of the image; of equals the last in row order wins. A mask without gaps
         thus becomes its nearest-neighbour resampling, and no labelled pixel is lost, but to another on its place.
         """
-        rows, columns = (np.floor(grid).astype(np.float32) for grid in self.sources)  # whole: remap rounds nothing
+        rows, columns = (np.floor(grid).astype(np.float32) for grid in self.sources)  # whole: remap does not round
         out: ByteImage = cv2.remap(
             mask, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=IGNORE
         )

@@ -1,4 +1,4 @@
-"""What a training reads: the labelled images in a planned order, each place in the plan with a seed of its own."""
+"""The examples of a training: labelled images in a planned order, where each position has its own seed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from seg_al.randomness import Address, numpy_rng, seed_of
 
 @dataclass(frozen=True)
 class Labelled(Generic[Truth]):
-    """The images of which something is known, and nothing else."""
+    """The images with known labels, and no others."""
 
     images: Images
     annotator: Annotator[Truth]
     known: dict[str, tuple[Region, ...]]
     """The answered regions of each image."""
     classes: tuple[str, ...]
-    """Names of the classes in the order of their ids, for who asks for one by its name."""
+    """Names of the classes in the order of their ids."""
     amounts_of: Callable[[Truth, int], npt.NDArray[np.int64]]
     """How much of each of so many classes a truth holds [C], as the task counts it."""
 
@@ -81,7 +81,7 @@ class MakeExample(Protocol[Truth, Example]):
 
 
 class PlannedExamples(TorchDataset[Example], Generic[Truth, Example]):
-    """Place j of the plan is its image, augmented with the seed of (address, j): whoever loads it, and when."""
+    """Position j of the plan is an image augmented with the seed of (address, j), in whatever process it is loaded."""
 
     def __init__(
         self,

@@ -15,11 +15,11 @@ from typing_extensions import TypeVar
 from seg_al.core import IGNORE
 
 Batch = TypeVar("Batch", default=Any)
-"""Examples that are learnt from in one step."""
+"""The examples of one step."""
 
 
 class Loss(Protocol[Batch]):
-    """What a training makes smaller; the batches are the loss's own, so that the trainer serves every task."""
+    """The loss of a training; its batches are of its own type, so that the trainer serves every task."""
 
     def weights(self, counts: Callable[[], Sequence[int]]) -> Tensor | None:
         """The weight of each class id in this training, [C] or [256]; None: all alike, or of no meaning here.
@@ -28,7 +28,7 @@ class Loss(Protocol[Batch]):
         """
         ...
 
-    def collate(self, examples: Sequence[Any]) -> Batch: ...  # what the augmentation beside it makes
+    def collate(self, examples: Sequence[Any]) -> Batch: ...  # examples as the augmentation of the same task makes them
     def known(self, batch: Batch) -> Tensor: ...  # [], how many labels there are to learn from; 0: no step is made
     def of_batch(self, model: nn.Module, batch: Batch, weights: Tensor | None) -> Tensor:
         """The loss [] of a batch, by which gradients are taken; the model is in training mode, as Fabric wraps it."""

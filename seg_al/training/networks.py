@@ -1,4 +1,4 @@
-"""Networks with fresh weights, with those of a training, and what a training leaves of one."""
+"""Makes networks with fresh or trained weights, and copies their weights."""
 
 from __future__ import annotations
 

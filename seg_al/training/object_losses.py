@@ -1,4 +1,4 @@
-"""What an instance model learns from: batches of images with their objects, and the sum of its losses."""
+"""The training loss of instance models, on batches of images with their objects."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class InstanceLoss:
         }
 
     def weights(self, counts: Callable[[], Sequence[int]]) -> None:
-        """Classes weigh alike; trainer.sampling shows images of rare ones more often."""
+        """None: all classes have one weight; trainer.sampling shows images of rare ones more often."""
 
     def collate(self, examples: Sequence[tuple[Tensor, Target]]) -> ObjectBatch:
         """Images of several sizes are padded to the right and below, black and unknown."""
@@ -63,7 +63,7 @@ class InstanceLoss:
         return torch.stack(images), [_padded(target, height, width) for _, target in examples]
 
     def known(self, batch: ObjectBatch) -> Tensor:
-        """Pixels of which it is known what is there."""
+        """Number of known pixels."""
         return torch.stack([(~target["unknown"]).sum() for target in batch[1]]).sum()
 
     def of_batch(self, model: nn.Module, batch: ObjectBatch, weights: Tensor | None) -> Tensor:

@@ -83,7 +83,7 @@ def flipped(array: AnyArray, flips: tuple[bool, bool]) -> AnyArray:  # [h, w, ..
 
 def resampled(grid: Layer, placement: Placement, outside: int) -> Layer:  # [H, W] -> [h, w]
     """The value under the centre of each pixel of the window."""
-    rows, columns = (np.floor(axis).astype(np.float32) for axis in placement.sources)  # whole: remap rounds nothing
+    rows, columns = (np.floor(axis).astype(np.float32) for axis in placement.sources)  # whole: remap does not round
     out: Layer = cv2.remap(grid, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=outside)
     return out
 

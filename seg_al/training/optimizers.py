@@ -1,4 +1,4 @@
-"""Which weights of a network learn, and at which rate."""
+"""Makes the optimizer of a network, with a learning rate of its own for the encoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a training shows each labelled image: alike, or more often where rare classes or many labels are."""
+"""Decides how often a training shows each labelled image: more often with rare classes, or by labelled pixels."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class MinorityRepeat:
 class LabelledArea:
     """Images drawn in proportion to their labelled pixels, as often as the others in the mean over all.
 
-    So that in a study of regions a label counts alike, whether it stands alone in its image or among many.
+    In a study of regions, a label then counts the same, whether its image has one label or many.
     """
 
     def __call__(self, labelled: Labelled[Any], names: Sequence[str]) -> Floats:
