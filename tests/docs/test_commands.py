@@ -25,7 +25,7 @@ SCRIPTS = commands("python scripts/")
 OWN_FOLDERS = {"mine": ROOT / "docs" / "examples" / "mine", "experiments": ROOT / "experiments"}
 """Folders that a page names by -cd, and where they lie here."""
 ELSEWHERE = (
-    "FOLDER", "stage1_train", "splits/", "RUN/", "-cn", "glas", "detectron2",
+    "FOLDER", "stage1_train", "splits/", "RUN/", "-cn", "glas", "detectron2", "start=typiclust",
     "=joblib", "=slurm", "=local_processes", "=mongo",
 )  # fmt: skip
 """What a line names that is not here: data, weights, a server, a cluster, or processes that tests of launchers start.
