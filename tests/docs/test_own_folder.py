@@ -17,14 +17,12 @@ from seg_al.predictors.features import Features
 MINE = ROOT / "docs" / "examples" / "mine"
 
 
-def test_heuristic_and_selector_keep_the_laws_of_their_kinds(
+def test_its_parts_keep_the_laws_of_their_kinds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(MINE)
     runpy.run_path(str(MINE / "check.py"))
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) >= 15
-    assert [line for line in lines if not line.startswith("passed")] == []
+    assert capsys.readouterr().out == "all laws are kept\n"
 
 
 def test_the_heuristic_of_features_wants_what_is_unlike_the_rest_of_the_image(

@@ -1,20 +1,14 @@
-"""Puts the heuristic and the selector through the laws of their kinds: python check.py"""
+"""Puts heuristic, selector and granularity through the laws of their kinds: python check.py"""
 
-import numpy as np
-import torch
 from one_per_image import OnePerImage
+from stripes import Stripes
 from tsallis import Tsallis
 
-from seg_al.conformance.heuristics import heuristic_findings
+from seg_al.conformance.granularities import check_granularity
+from seg_al.conformance.heuristics import check_heuristic
 from seg_al.conformance.selectors import check_selector
-from seg_al.predictors.class_maps import class_maps_of
 
-
-def score(passes: np.ndarray) -> np.ndarray:  # [K, C, H, W] probabilities -> [H, W]
-    return Tsallis(order=2)(class_maps_of(torch.from_numpy(passes))).numpy()
-
-
-for finding in heuristic_findings(score):
-    print(finding)
-
-check_selector(OnePerImage())  # AssertionError that lists the laws it breaks
+check_heuristic(Tsallis(order=2))  # each raises AssertionError with every law that is broken
+check_selector(OnePerImage())
+check_granularity(Stripes(rows=16, reduction="mean", top_share=0.1))
+print("all laws are kept")
