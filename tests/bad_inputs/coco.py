@@ -100,7 +100,7 @@ LINES = [
         damage=in_json(VAL, *((("annotations", place, "iscrowd"), 1) for place in range(2))),
     ),
     # values
-    refused("dataset.train=null", "say which value of {split}"),
+    refused("dataset.train=null", "name the value of {split}"),
     refused("dataset.annotations=instances_train.json", "has {split}, but dataset.annotations=instances_train.json"),
     refused("dataset.val=dev", "there is no file data/instances_dev.json"),
     refused("dataset.val=99", "dataset.val=99 draws 99 of the 6 images"),

@@ -238,7 +238,7 @@ def test_one_that_does_not_find_back_to_mongodb_starts_again(
         await_answer()
         get(board.port, "/ill")
         await_answer()
-    assert "it does not find its way back to MongoDB" in caplog.text
+    assert "it has lost MongoDB" in caplog.text
 
 
 @pytest.mark.mongo
