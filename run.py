@@ -1,7 +1,6 @@
-"""Composes an experiment with Hydra, runs it in its folder and tracks it with Sacred: `python run.py --help`.
+"""Composes an experiment with Hydra, and alone knows it: `python run.py --help`.
 
-The only module that knows Hydra. Slow imports stand where a run begins, so that a config that does not
-compose, or is only shown, need not wait for it.
+What takes seconds to import is imported where a run begins: a config that is only shown need not wait for it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Any
 
 import hydra
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -26,14 +26,16 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seg_al.running.command_line import repeated, study_of
-from seg_al.running.groups import GROUPS, Composition, chosen_options
+from seg_al.running.command_line import config_folders, repeated, studies, study_of, with_own_folder
+from seg_al.running.finished_runs import run_unless_finished
+from seg_al.running.groups import Composition, chosen_options
 from seg_al.running.launching import Launching, Word
 from seg_al.running.spelling import mistakes, remedies, words_of_hydra
+from seg_al.running.sweep_process import SweepProcess
+from seg_al.tracking.signals import number_of
 
 CONF = Path(__file__).parent / "conf"
-TRACES = "HYDRA_FULL_ERROR"
-"""With the value 1, Hydra raises its exceptions instead of printing them and ending."""
+TRACES = "HYDRA_FULL_ERROR"  # set to 1, Hydra raises what goes wrong, instead of showing it and ending
 
 
 def made(node: Mapping[str, Any]) -> Any:
@@ -46,25 +48,17 @@ def made(node: Mapping[str, Any]) -> Any:
         raise
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """The config as plain values. Raises ValueError naming every key whose value does not fit."""
-    from seg_al.running.config_check import require_right
-
+def plain(cfg: DictConfig, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The config as plain values, with these in place of some at its root. Raises ValueError where one is missing."""
+    cfg = OmegaConf.merge(cfg, values or {})  # type: ignore[assignment]
     try:
-        missing = sorted(OmegaConf.missing_keys(cfg))
-        if missing:
+        if missing := sorted(OmegaConf.missing_keys(cfg)):
             raise ValueError("\n".join(f"{key} has no value; give it one, as in {key}=VALUE" for key in missing))
-        settings: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+        return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
         raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise ValueError("a value of the config refers to itself by ${...}; give one of them a value") from None
-    require_right(settings)
-    return settings
-
-
-def composition(cfg: DictConfig, choices: Mapping[str, Any]) -> Composition:
-    return Composition(chosen_options(choices), lambda values: plain(OmegaConf.merge(cfg, values)))  # type: ignore[arg-type]
 
 
 def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> Composition:
@@ -74,7 +68,7 @@ def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> 
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(str(error)) from error
     ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return composition(ours, cfg.hydra.runtime.choices)
+    return Composition(chosen_options(cfg.hydra.runtime.choices), partial(plain, ours))
 
 
 def launching(config: Any) -> Launching:  # Hydra's own part of a config, as it comes
@@ -96,18 +90,14 @@ class CheckSweep(Callback):
     """Passes Hydra's events on to seg_al.running.sweep_process."""
 
     def __init__(self) -> None:
-        from seg_al.running.sweep_process import SweepProcess
-
         self.process = SweepProcess()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        from seg_al.running.sweep_start import SweepStart
-
         loader, how = GlobalHydra.instance().config_loader(), launching(config.hydra)
         single = [] if "hydra.mode=MULTIRUN" in config.hydra.overrides.hydra else ["hydra.mode=RUN"]  # a study's file
         compose, repeat = partial(composed, config, loader), partial(repeated, sys.argv, single)
         words = [*words_of(config, loader)] if how.by_product else []
-        at_once = self.process.begin(how, words, SweepStart(compose, repeat, made, CONF, how.notes))
+        at_once = self.process.begin(how, words, compose, repeat, made, CONF)
         if "n_jobs" in config.hydra.launcher:  # a process of joblib that never gets a job would not know of signals
             config.hydra.launcher.n_jobs = at_once
 
@@ -120,15 +110,25 @@ class CheckSweep(Callback):
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(cfg: DictConfig) -> float | None:
-    from seg_al.running.one_run import run_job
+    config = HydraConfig.get()
+    composition = Composition(chosen_options(config.runtime.choices), partial(plain, cfg))
+    return run_unless_finished(composition, made, CONF, launching(config))
 
-    hydra_config = HydraConfig.get()
-    return run_job(composition(cfg, hydra_config.runtime.choices), made, CONF, launching(hydra_config))
+
+def store_studies() -> None:
+    """Makes experiment=NAME of the files that -cd experiments -cn NAME takes as they are."""
+    for group, path in studies(CONF.resolve().parent / "experiments", study_of(sys.argv)[0]):
+        study: Any = OmegaConf.load(path)
+        study.defaults = [entry for entry in study.defaults if entry != "config"]  # it is chosen within the config
+        ConfigStore.instance().store(path.stem, study, group, package="_global_")
 
 
 def program() -> None:
-    """Runs `python run.py WORDS`, or ends with an error in a few words."""
-    if wrong := mistakes(sys.argv[1:], CONF, GROUPS, *study_of(sys.argv)):
+    """What `python run.py WORDS` does: runs, or ends with an error in a few words."""
+    sys.argv = with_own_folder(sys.argv)
+    store_studies()
+    folders = config_folders(sys.argv, CONF)
+    if wrong := mistakes(sys.argv[1:], folders, study_of(sys.argv)[1]):
         sys.exit(f"\nerror: {wrong}")
     whole = os.environ.setdefault(TRACES, "kept") == "1"  # a person who wants to see the traceback
     os.environ[TRACES] = "1"  # else Hydra shows tracebacks of its own, and ends
@@ -138,10 +138,8 @@ def program() -> None:
         if whole:
             raise
         unread = error.override if isinstance(error, OverrideParseException) else None
-        sys.exit("\n".join([f"\nerror: {words_of_hydra(error, unread)}", *remedies(sys.argv[1:], CONF, GROUPS)]))
-    except KeyboardInterrupt as stop:  # the end of the process reports on the sweep
-        from seg_al.running.stopping import number_of
-
+        sys.exit("\n".join([f"\nerror: {words_of_hydra(error, unread)}", *remedies(sys.argv[1:], folders)]))
+    except KeyboardInterrupt as stop:  # what became of a sweep is told as its process ends
         sys.exit(128 + number_of(stop))
 
 

@@ -23,6 +23,7 @@ from seg_al.core import Region
 from seg_al.loop import Experiment
 from seg_al.running import one_run
 from seg_al.running.building import build_experiment
+from seg_al.running.config_check import require_right
 from seg_al.running.groups import chosen_options
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +56,9 @@ def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
 
 
 def built(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
-    return build_experiment(run.plain(cfg), choices, run.made, run.CONF)
+    settings = run.plain(cfg)
+    require_right(settings)
+    return build_experiment(settings, choices, run.made, run.CONF)
 
 
 def performed(cfg: DictConfig, choices: Mapping[str, str]) -> float | None:

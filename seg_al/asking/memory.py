@@ -8,6 +8,7 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 GIBIBYTE = 1 << 30
@@ -56,8 +57,9 @@ def give_freed_memory_back() -> None:
         libc.malloc_trim(0)
 
 
+@cache
 def keep_imports() -> None:
-    """Tells the garbage collector that all there is by now stays to the end: half a million things of imports.
+    """Once tells the garbage collector that all there is by now stays to the end: half a million things of imports.
 
     They are searched neither while a run goes on nor when the process ends, which would take more than a second.
     """

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import kendalltau
 
 from seg_al.asking.round_view import RoundView
 from seg_al.core import Heuristic
@@ -31,6 +30,8 @@ def ranks_alike(round_view: RoundView, heuristic: Heuristic[Any]) -> RoundView:
     wish = round_view.compute.scoring
     if wish == "same" or wish == round_view.compute.number_type or heuristic.min_passes == 0:
         return round_view
+    from scipy.stats import kendalltau  # a second, which few runs need
+
     other = replace(round_view, compute=round_view.compute.scoring_in(wish))
     tau = float(kendalltau(_tile_scores(round_view, heuristic), _tile_scores(other, heuristic)).statistic)
     if tau >= LEAST_TAU:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import kendalltau
 
 PLACE = ("image", "unit")
 """Columns that name a unit; of equal scores, the first by image name, then by unit id, ranks higher."""
@@ -123,6 +122,8 @@ def _stability(ordered: pd.DataFrame, passes: pd.DataFrame, n: int) -> list[dict
 def _kendall(first: Floats, second: Floats) -> float | None:  # [M], [M]
     if not _varied(np.stack([first, second])).all():
         return None
+    from scipy.stats import kendalltau  # takes a second, which a run that is refused need not wait
+
     return float(kendalltau(first, second).statistic)
 
 

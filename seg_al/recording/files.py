@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 
 from seg_al.core import Query, Region
-from seg_al.recording.checksums import DIFFERENT, SUMS, checksum_of, checksums_in, is_whole
+from seg_al.recording.checksums import (
+    DIFFERENT,
+    OWNER,
+    SUMS,
+    checksum_of,
+    checksums_in,
+    is_whole,
+    owner_of,
+    require_own,
+)
 from seg_al.whole_files import flushed, write_whole
 
 if TYPE_CHECKING:
@@ -24,7 +33,10 @@ T = TypeVar("T")
 def write_checked(path: Path, save: Callable[[Path], None]) -> None:
     """Saves as `saved_whole` does, and writes the file's checksum before the file gets its name."""
     partial = flushed(path, save)
-    write_json(path.with_name(SUMS), {**checksums_in(path.parent), path.name: checksum_of(partial)})
+    require_own(path.parent)
+    owner = owner_of(path.parent)
+    sums = {**checksums_in(path.parent), path.name: checksum_of(partial), **({OWNER: owner} if owner else {})}
+    write_json(path.with_name(SUMS), sums)
     partial.replace(path)
 
 
@@ -116,7 +128,7 @@ WITHOUT = "remove it and run the same command again; the round then counts witho
 
 def loaded(path: Path, form: Format[T], remedy: str = MADE_ANEW) -> T:
     """The file's value. Raises ValueError where it cannot be read or was changed, FileNotFoundError for none."""
-    checksums_in(path.parent)  # errors of the checksums have a remedy of their own
+    require_own(path.parent)  # errors of the checksums have a remedy of their own
     try:
         value = form.load(path)
         if not is_whole(path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,13 @@ from seg_al.asking.asking import Asking
 from seg_al.core import Budget, Heuristic
 from seg_al.datasets.cached import cached
 from seg_al.loop import Experiment
+from seg_al.recording.first_round import FirstRound
 from seg_al.running.checks import check
 from seg_al.running.compute import LocalCompute
-from seg_al.running.groups import GROUPS
-from seg_al.running.identity import shared_first_round
+from seg_al.running.environment import code_digest
+from seg_al.running.groups import GROUPS, Make
+from seg_al.running.identity import FREE, identity_of
 from seg_al.running.settings import Settings
-
-Make = Callable[[Mapping[str, Any]], Any]
-"""Makes what the `_target_` of a node names."""
 
 
 def build_experiment(settings: Mapping[str, Any], choices: Mapping[str, str], make: Make, conf: Path) -> Experiment:
@@ -68,3 +67,19 @@ def recorded_heuristics(make: Make, conf: Path) -> dict[str, Heuristic[Any]]:
     """Every heuristic in conf/ with its defaults: their scores are recorded beside those of the chosen one."""
     paths = sorted((conf / "heuristic").glob("*.yaml"))
     return {path.stem: make(yaml.safe_load(path.read_text())) for path in paths}
+
+
+def shared_first_round(settings: Mapping[str, Any], compute: LocalCompute) -> FirstRound | None:
+    """Named by all that decides the numbers of round 0, which heuristics and selectors do not."""
+    if not settings["share"]:
+        return None
+    later = {"heuristic", "selector", "scoring", "subset"}
+    if settings["initial"] != "budget":
+        later |= {"granularity", "budget", "cost", "per", "shortlist"}
+    decides = {key: value for key, value in settings.items() if key not in FREE and key not in later}
+    if not settings["bayesian"]:
+        trained = ("members", "snapshots")  # passes are drawn by queries only
+        decides["predictor"] = {key: settings["predictor"].get(key) for key in trained}
+        del decides["mc_iters"]
+    decides |= {"device": compute.describe(), "threads": settings["threads"], "code": code_digest()}
+    return FirstRound(Path(settings["runs"]) / ".first_rounds" / identity_of(decides))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,16 +14,11 @@ from filelock import FileLock, Timeout
 
 from seg_al.recording.files import write_json
 from seg_al.running.groups import flat
+from seg_al.running.identity import identity_of
 
 NEEDED_MIB = 256
 """Free disk that a run needs to begin: weights of two rounds, pictures and files of an average experiment."""
 ABSENT = "(absent)"
-
-
-def identity_of(settings: Mapping[str, Any]) -> str:
-    """A hash of the settings that decide the numbers; the order of keys does not matter."""
-    text = json.dumps(settings, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def writable(folder: Path) -> None:

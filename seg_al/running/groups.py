@@ -11,6 +11,9 @@ GROUPS = (
     "tracking",
 )  # fmt: skip
 
+Make = Callable[[Mapping[str, Any]], Any]
+"""Makes what the `_target_` of a node names."""
+
 
 @dataclass(frozen=True)
 class Composition:
@@ -19,7 +22,7 @@ class Composition:
     choices: Mapping[str, str]
     """The option of each group."""
     with_values: Callable[[Mapping[str, Any]], dict[str, Any]]
-    """Its settings, plain, with other values for some keys of its root; raises ValueError where one does not fit."""
+    """Its settings, plain, with other values for some keys of its root; raises ValueError where one is missing."""
 
     @property
     def settings(self) -> dict[str, Any]:

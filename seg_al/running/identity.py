@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seg_al.recording.first_round import FirstRound
-from seg_al.running.compute import LocalCompute
-from seg_al.running.environment import code_digest
-from seg_al.running.folder import identity_of
 from seg_al.running.groups import GROUPS
 
 FREE = (
@@ -18,6 +16,12 @@ FREE = (
     "keep_weights", "share", "tags", "notes",
 )  # fmt: skip
 """Settings that do not decide the numbers of a round; a run keeps its folder when they change."""
+
+
+def identity_of(settings: Mapping[str, Any]) -> str:
+    """A hash of the settings that decide the numbers; the order of keys does not matter."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def folder_of_run(settings: Mapping[str, Any], choices: Mapping[str, str]) -> tuple[Path, dict[str, Any]]:
@@ -36,17 +40,6 @@ def folder_of_run(settings: Mapping[str, Any], choices: Mapping[str, str]) -> tu
     return Path(settings["folder"] or Path(settings["runs"]) / f"{name}-{identity_of(decides)[:8]}"), decides
 
 
-def shared_first_round(settings: Mapping[str, Any], compute: LocalCompute) -> FirstRound | None:
-    """The shared first round, named by all that decides the numbers of round 0, without heuristic and selector."""
-    if not settings["share"]:
-        return None
-    later = {"heuristic", "selector", "scoring", "subset"}
-    if settings["initial"] != "budget":
-        later |= {"granularity", "budget", "cost", "per", "shortlist"}
-    decides = {key: value for key, value in settings.items() if key not in FREE and key not in later}
-    if not settings["bayesian"]:
-        trained = ("members", "snapshots")  # passes are drawn by queries only
-        decides["predictor"] = {key: settings["predictor"].get(key) for key in trained}
-        del decides["mc_iters"]
-    decides |= {"device": compute.describe(), "threads": settings["threads"], "code": code_digest()}
-    return FirstRound(Path(settings["runs"]) / ".first_rounds" / identity_of(decides))
+def kept_config(settings: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
+    """What the folder of a run keeps of its config."""
+    return {"choices": dict(choices), **settings, "tracking": choices["tracking"]}

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from seg_al.asking.memory import keep_freed_memory
 from seg_al.core import Tracker
 from seg_al.recording.stages import finished
+from seg_al.running.config_check import require_right
 from seg_al.running.environment import environment
-from seg_al.running.folder import claimed, gone_if_refused, identity_of
-from seg_al.running.groups import Composition
-from seg_al.running.identity import folder_of_run
+from seg_al.running.folder import claimed, gone_if_refused
+from seg_al.running.groups import Composition, Make
+from seg_al.running.identity import folder_of_run, identity_of, kept_config
 from seg_al.running.kept_window import keep_window, with_kept_window
 from seg_al.running.launching import Launching
 from seg_al.running.sharing import require_gpu
-from seg_al.running.stopping import job, listen, raised, words_of
 from seg_al.running.sweep import note_refusal
 from seg_al.tracking.run_document import config_columns
+from seg_al.tracking.signals import job, listen, number_of, raised
 from seg_al.tracking.stopped import noted
 
 log = logging.getLogger(__name__)
-
-
-Make = Callable[[Mapping[str, Any]], Any]
-"""Makes what the `_target_` of a node names."""
 
 
 def run_job(composition: Composition, make: Make, conf: Path, launching: Launching) -> float | None:
@@ -59,6 +57,12 @@ def run_job(composition: Composition, make: Make, conf: Path, launching: Launchi
         raise
 
 
+def words_of(stop: KeyboardInterrupt, folder: Path) -> str:
+    """The message for a run that was stopped."""
+    done = sum(1 for _ in folder.glob("rounds/*/metrics.json"))
+    return f"stopped by {signal.Signals(number_of(stop)).name} in round {done}; the same command goes on"
+
+
 def perform(
     settings: Mapping[str, Any], choices: Mapping[str, str], make: Make, conf: Path, alone: bool
 ) -> float | None:
@@ -66,8 +70,9 @@ def perform(
 
     `alone`: asks the server of the tracking, which otherwise the sweep has done; later it may be away without harm.
     """
+    require_right(settings)
     folder, decides = folder_of_run(settings, choices)
-    config = {"choices": dict(choices), **settings, "tracking": choices["tracking"]}
+    config = kept_config(settings, choices)
     new = not os.path.exists(folder)  # also where the name is too long for a file system
     with claimed(folder, config, decides), gone_if_refused(folder, new):
         if finished(folder, settings["rounds"]):

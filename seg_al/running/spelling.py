@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from seg_al.running.groups import flat
+from seg_al.running.groups import GROUPS, flat
 
 EXTRAS = {
     "ray_local": ("hydra_ray_launcher", "ray"),
@@ -28,21 +28,24 @@ def option_of(path: Path, group: str) -> dict[str, Any]:
     return content[group] if "defaults" in content else content
 
 
-def remedies(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
-    """A sentence for each word with which the config could not be composed."""
+def remedies(words: Sequence[str], folders: Sequence[Path]) -> Iterator[str]:
+    """Sentences about words with which the config could not be composed.
+
+    `folders` are those of configs: conf/ first, then the user's own.
+    """
     for word in words:
         key, _, name = word.partition("=")
         plugin, extra = EXTRAS.get(name, ("", ""))
         if key == "hydra/launcher" and plugin and find_spec(f"hydra_plugins.{plugin}") is None:
             yield f'{word} needs pip install -e ".[{extra}]"'
-    yield from suggestions(words, conf, groups)
+    yield from suggestions(words, folders)
 
 
-def suggestions(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
-    """A sentence per unknown key of KEY=VALUE that resembles one of conf/config.yaml, a group or a chosen option."""
-    known = set(flat(yaml.safe_load((conf / "config.yaml").read_text()))) | {*groups}
-    for group in groups:
-        options = (option_of(path, group) for path in _chosen(words, conf, group))
+def suggestions(words: Sequence[str], folders: Sequence[Path]) -> Iterator[str]:
+    """A sentence per key of KEY=VALUE that is near one of conf/config.yaml, a group, or a value of a chosen option."""
+    known = set(flat(yaml.safe_load((folders[0] / "config.yaml").read_text()))) | {*GROUPS, "experiment"}
+    for group in GROUPS:
+        options = (option_of(path, group) for path in _chosen(words, folders, group))
         known |= {f"{group}.{key}" for option in options for key in flat(option)}
     for key in (
         word.partition("=")[0] for word in words if "=" in word and not word.startswith(("+", "~", "hydra", "-"))
@@ -52,21 +55,25 @@ def suggestions(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iter
             yield f"{key} is not in the config; did you mean {close[0]}?"
 
 
-def _chosen(words: Sequence[str], conf: Path, group: str) -> list[Path]:
-    """The options that the words choose in a group; else its default and those of chosen options; all in a study."""
-    every = sorted((conf / group).glob("*.yaml"))
-    if any(word.startswith(("-cn", "--config-name")) for word in words):
+def _chosen(words: Sequence[str], folders: Sequence[Path], group: str) -> list[Path]:
+    """The options that the words choose in a group; else its default and what chosen options bring; all in a study."""
+    every = _options(folders, group)
+    if any(word.startswith(("-cn", "--config-name", "experiment=")) for word in words):
         return every
     named = [value for word in words for key, _, value in [word.partition("=")] if key == group]
     if not named:
         brings = re.compile(rf"override /{group}: *(\w+)")
-        named = [str(_defaults(conf)[group])]
+        named = [str(_defaults(folders[0])[group])]
         for word in words:
             key, _, values = word.partition("=")
-            paths = (conf / key / f"{value}.yaml" for value in values.split(","))
+            paths = (folder / key / f"{value}.yaml" for folder in folders for value in values.split(","))
             named += [name for path in paths if path.is_file() for name in brings.findall(path.read_text())]
     options = {name.strip() for names in named for name in names.split(",")}
     return [path for path in every if path.stem in options] or every
+
+
+def _options(folders: Sequence[Path], group: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
 
 
 def _defaults(conf: Path) -> dict[str, Any]:
@@ -87,14 +94,13 @@ def words_of_hydra(error: Exception, word: str | None) -> str:
     return "\n".join(line for line in lines if line and not line.startswith(hints))
 
 
-def mistakes(words: Sequence[str], conf: Path, groups: Sequence[str], folder: str | None, study: str | None) -> str:
-    """A sentence for each mistake that Hydra answers with a traceback: groups without an option, and errors of YAML.
+def mistakes(words: Sequence[str], folders: Sequence[Path], study: str | None) -> str:
+    """What Hydra would answer with a traceback, a sentence each: groups without an option, and mistakes of YAML.
 
-    YAML is read in the files that the words name. `folder` and `study`: folder and name of a config outside conf/.
+    Of YAML in the files that the words name. `study` is the name of a config in place of config.yaml.
     """
-    if wrong := "\n".join(_without_option(words, conf, groups)):
+    if wrong := "\n".join(_without_option(words, folders)):
         return wrong
-    folders = [conf, *([Path(folder)] if folder else [])]
     names = [study.removesuffix(".yaml")] if study else []
     for word in words:
         key, _, values = word.partition("=")
@@ -103,13 +109,13 @@ def mistakes(words: Sequence[str], conf: Path, groups: Sequence[str], folder: st
     return "\n".join(filter(None, (_mistake(path) for path in paths if path.is_file())))
 
 
-def _without_option(words: Sequence[str], conf: Path, groups: Sequence[str]) -> Iterator[str]:
+def _without_option(words: Sequence[str], folders: Sequence[Path]) -> Iterator[str]:
     for word in words:
         key, equals, value = word.partition("=")
         if equals and not key:
             yield f"{word}: before = a key is needed, as in budget=3"
-        if key in groups and equals and (value in ("", "null", "None") or value[0] in "[{"):
-            options = ", ".join(sorted(path.stem for path in (conf / key).glob("*.yaml")))
+        if key in GROUPS and equals and (value in ("", "null", "None") or value[0] in "[{"):
+            options = ", ".join(path.stem for path in _options(folders, key))
             yield f"{word}: choose one option, of {options}; several in turn with -m {key}=FIRST,SECOND"
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
+from seg_al.running.building import build_experiment
+from seg_al.running.config_check import require_right
 from seg_al.running.folder import writable
-from seg_al.running.groups import Composition
+from seg_al.running.groups import Composition, Make
 from seg_al.running.identity import folder_of_run
 from seg_al.running.launching import Word
 from seg_al.running.sweep import Job, Sweep, refusal_summary, split_run
@@ -41,7 +42,7 @@ class SweepStart:
     """The composed config of a job's words. Raises ValueError where they do not compose."""
     repeat: Callable[[Sequence[str]], tuple[str, ...]]
     """The command that runs a job with these words alone."""
-    make: Callable[[Mapping[str, Any]], Any]
+    make: Make
     conf: Path
     notes: Path
     """A folder for what the jobs leave for the summary."""
@@ -71,14 +72,12 @@ class SweepStart:
         self, words: tuple[str, ...], jobs: Sequence[tuple[str, ...]], composition: Composition,
         run: Mapping[str, int], checked: set[str],
     ) -> Job:  # fmt: skip
-        from seg_al.running.building import (
-            build_experiment,  # takes seconds, which a single finished run need not wait
-        )
 
         settings, choices = composition.with_values(run), composition.choices
         alike = composition.with_values({"run": 0, "folder": None})
         if (key := repr((choices, alike))) not in checked:
-            writable(Path(settings["folder"] or settings["runs"]))
+            require_right(settings)
+            writable(Path(settings["folder"]).parent if settings["folder"] else Path(settings["runs"]))
             self.make(settings["tracking"]).check()
             build_experiment(settings, choices, self.make, self.conf)
             checked.add(key)

@@ -58,7 +58,7 @@ class FileTracking:
         from seg_al.tracking.observers import FileObserver
         from seg_al.tracking.sacred_run import observed
 
-        return observed(main, config, name, [FileObserver(folder)], self.beat, self.capture)
+        return observed(main, config, name, FileObserver(folder), [], self.beat, self.capture)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class MongoTracking:
             log.warning("%s. %s goes on without it, and is brought there when it answers", error, folder)
         with server.lasting() as client:
             mirror = MirrorObserver(client, server, folder, self.patience)
-            return observed(main, config, name, [FileObserver(folder), mirror], self.beat, self.capture)
+            return observed(main, config, name, FileObserver(folder), [mirror], self.beat, self.capture)
 
 
 class _Silence:

@@ -11,7 +11,9 @@ import os
 import shutil
 import threading
 import time
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from sacred.observers import FileStorageObserver, RunObserver
 from sacred.serializer import flatten
+from sacred.utils import apply_backspaces_and_linefeeds
 
 from seg_al.tracking.attempts import SACRED, is_running, mark_dead, one_at_a_time, uid_of
 from seg_al.tracking.backlog import folders_waiting, has_backlog, remove_backlog, write_backlog
 from seg_al.tracking.mirror import Mirror
-from seg_al.tracking.run_document import TrackedRun, read_tracked_run
+from seg_al.tracking.output import Output
+from seg_al.tracking.run_document import TrackedRun, capped, read_tracked_run
 from seg_al.tracking.server import Document, Server, is_away, prepare, reason_of
 
 log = logging.getLogger(__name__)
@@ -34,12 +38,24 @@ RETRY_SECONDS = 0.5
 """Seconds between two tries at the end of a run."""
 
 
+def tidy_output(text: str) -> str:
+    """Output as a terminal would show it, capped."""
+    marks = [at for at in (text.find("\r"), text.find("\b")) if at >= 0]
+    if marks:  # Sacred's filter walks every character: spare it what it has seen at an earlier beat
+        start = text.rfind("\n", 0, min(marks)) + 1
+        text = text[:start] + apply_backspaces_and_linefeeds(text[start:])
+    return capped(text)
+
+
 class FileObserver(FileStorageObserver):  # type: ignore[misc]  # Sacred has no types
     """Writes Sacred's folder of a run: each attempt has its own number, and each file is complete at any time."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / SACRED, copy_sources=False, priority=FILES_FIRST)
         self._lock = threading.RLock()  # the main thread adds artifacts, Sacred's thread beats
+        self._curves: dict[str, dict[str, list[Any]]] = {}
+        self._notes: dict[str, Any] = {}
+        self._over = False
 
     def path(self, name: str) -> Path:
         return Path(self.dir) / name
@@ -50,6 +66,7 @@ class FileObserver(FileStorageObserver):  # type: ignore[misc]  # Sacred has no 
             uid_of(folder)
             mark_dead(folder)  # this process holds the run now
         super()._make_run_dir(None)
+        self.output = Output(Path(self.dir), tidy_output)
 
     def save_json(self, obj: object, filename: str) -> None:
         self._write(filename, json.dumps(flatten(obj), sort_keys=True, indent=2))
@@ -70,9 +87,53 @@ class FileObserver(FileStorageObserver):  # type: ignore[misc]  # Sacred has no 
             partial.write_text(text, encoding="utf-8", newline="")
             os.replace(partial, self.path(name))
 
-    def heartbeat_event(self, info: dict[str, Any], captured_out: str, beat_time: datetime, result: object) -> None:
+    def scalars(self, values: Mapping[str, float], step: float) -> None:
+        """Kept for the next beat, or the end; Sacred's own way may still be writing when a run has ended."""
+        now = datetime.now(timezone.utc).replace(tzinfo=None).isoformat()
+        whole = int(step) if float(step).is_integer() else float(step)
         with self._lock:
-            super().heartbeat_event(info, captured_out, beat_time, result)
+            for name, value in values.items():
+                curve = self._curves.setdefault(name, {"steps": [], "values": [], "timestamps": []})
+                curve["steps"].append(whole)
+                curve["values"].append(value)
+                curve["timestamps"].append(now)
+
+    def note(self, key: str, value: Any) -> None:
+        with self._lock:
+            self._notes[key] = value
+
+    def log_metrics(self, metrics_by_name: object, info: object) -> None:
+        """Sacred has none: they come by `scalars`."""
+
+    def heartbeat_event(self, info: object, captured_out: str, beat_time: datetime, result: object) -> None:
+        with self._lock:
+            if not self._over:  # Sacred's thread may come late
+                self._save(beat_time, result)
+
+    def completed_event(self, stop_time: datetime, result: object) -> None:
+        with self._ending(stop_time, result):
+            super().completed_event(stop_time, result)
+
+    def interrupted_event(self, interrupt_time: datetime, status: str) -> None:
+        with self._ending(interrupt_time, None):
+            super().interrupted_event(interrupt_time, status)
+
+    def failed_event(self, fail_time: datetime, fail_trace: list[str]) -> None:
+        with self._ending(fail_time, None):
+            super().failed_event(fail_time, fail_trace)
+
+    @contextmanager
+    def _ending(self, stop_time: datetime, result: object) -> Iterator[None]:
+        """All that a beat writes is written before the end is."""
+        with self._lock:
+            self._save(stop_time, result)
+            self._over = True
+            yield
+            self.output.remove()
+
+    def _save(self, beat_time: datetime, result: object) -> None:
+        self.save_json(self._curves, "metrics.json")
+        super().heartbeat_event(self._notes, self.output.text(), beat_time, result)
 
     def artifact_event(
         self, name: str, filename: str, metadata: object = None, content_type: str | None = None

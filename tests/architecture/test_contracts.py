@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 
 import run
 from experiments import ROOT, TINY, composed
+from seg_al.running.config_check import require_right
 from seg_al.running.groups import GROUPS
 from seg_al.running.spelling import option_of
 
@@ -70,7 +71,7 @@ def test_an_option_fits_the_types_and_instantiates(group: str, option: str, tmp_
     root = [f"dataset.root={tmp_path}", *TINY] if (group, option) == ("dataset", "glands") else []
     cfg, choices = composed(f"{group}={option}", *root)
     assert choices[group] == option
-    run.plain(cfg)  # raises where a type does not fit
+    require_right(run.plain(cfg))  # raises where a type does not fit
     if option == "superpixel_seeds" and not hasattr(cv2, "ximgproc"):
         pytest.skip("this OpenCV has no SEEDS; its keys and types fit")
     if group == "dataset" and not root:
@@ -128,7 +129,7 @@ def test_a_study_composes_and_says_its_question_command_and_expected_result(path
     with initialize_config_dir(version_base="1.3", config_dir=str(path.parent)):
         cfg = compose(path.stem, [search], return_hydra_config=True)
     assert cfg.hydra.sweeper.params, "it sweeps"
-    run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+    require_right(run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])))
 
 
 ARMS = sorted((ROOT / "experiments").glob("*/arm/*.yaml"))
@@ -144,7 +145,7 @@ def test_an_arm_of_a_study_composes_and_is_swept(path: Path) -> None:
         words = [f"hydra.searchpath=[file://{CONF}]", f"{study}/arm={path.stem}"]
         cfg = compose(study, words, return_hydra_config=True)
     assert path.stem in cfg.hydra.sweeper.params[f"{study}/arm"].split(",")
-    run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+    require_right(run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])))
     for entry in yaml.safe_load(path.read_text())["defaults"]:
         ((key, option),) = entry.items()
         assert cfg.hydra.runtime.choices[key.removeprefix("override /")] == option

@@ -19,6 +19,7 @@ from PIL import Image
 
 import run
 from experiments import ROOT, command
+from seg_al.running.config_check import require_right
 
 RUNS = commands("python run.py")
 SCRIPTS = commands("python scripts/")
@@ -83,7 +84,7 @@ def test_a_line_of_run_py_composes_and_its_values_fit(line: Command, monkeypatch
     with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
         for job in jobs(words):
             cfg = compose(options.get("-cn", "config"), [*search, *job], return_hydra_config=True)
-            run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]))
+            require_right(run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])))
 
 
 @pytest.mark.parametrize("line", SCRIPTS, ids=str)

@@ -204,7 +204,7 @@ def test_run_py_works_as_a_program_from_any_folder_and_leaves_its_folder_of_runs
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     (folder,) = (tmp_path / "runs").iterdir()
     assert {path.name for path in folder.iterdir()} == {
-        ".lock", "config.json", "finished.json", "learning_curve.png", "rounds", "run.log",
+        ".lock", "config.json", "finished.json", "learning_curve.png", "metric_declarations.json", "rounds", "run.log",
     }  # fmt: skip
 
 
@@ -246,3 +246,12 @@ def test_a_mistake_of_yaml_in_a_study_is_one_sentence(place: Path) -> None:
     assert ended.code == 1
     assert "error: study.yaml, line 5: while parsing a flow sequence, expected ',' or ']'" in ended.text
     assert "Traceback" not in ended.text
+
+
+def test_weights_that_cannot_be_read_leave_no_folder(place: Path) -> None:
+    (place / "bad.pt").write_text("no weights")
+    for words in (["folder=measured"], ["-m", "folder=measured"], ["-m", "folder=measured/below"]):
+        ended = command(place, *words, *QUICK, "evaluate=bad.pt")
+        assert ended.code == 1
+        assert "evaluate=bad.pt: bad.pt cannot be read" in ended.text
+        assert not (place / "measured").exists() or not any((place / "measured").iterdir())

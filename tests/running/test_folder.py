@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from seg_al.recording.stages import finished
-from seg_al.running.folder import NEEDED_MIB, claimed, flat, identity_of, writable
+from seg_al.running.folder import NEEDED_MIB, claimed, writable
+from seg_al.running.groups import flat
+from seg_al.running.identity import identity_of
 
 SETTINGS = {"run": 0, "model": {"width": 4, "sites": "all"}, "crop": [32, 32], "subset": None}
 

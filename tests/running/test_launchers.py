@@ -26,7 +26,6 @@ from experiments import ROOT, TINY, Ended, built, command, composed, perform, re
 from seg_al.core import AwaitingAnnotation
 from seg_al.recording.files import write_json
 from seg_al.running.command_line import repeated
-from seg_al.running.groups import GROUPS
 from seg_al.running.identity import folder_of_run
 from seg_al.running.sharing import free_gpu, take_gpu, threads_each, visible_gpus
 from seg_al.running.spelling import mistakes, remedies, suggestions
@@ -167,7 +166,7 @@ def test_two_jobs_that_are_one_run_are_refused_before_they_meet(tmp_path: Path) 
 
 
 def test_words_that_are_no_keys_are_answered_by_the_nearest_key() -> None:
-    assert list(suggestions(["buget=1", "run=2", "+rum=3"], run.CONF, GROUPS)) == [
+    assert list(suggestions(["buget=1", "run=2", "+rum=3"], [run.CONF])) == [
         "buget is not in the config; did you mean budget?"
     ]
 
@@ -175,17 +174,17 @@ def test_words_that_are_no_keys_are_answered_by_the_nearest_key() -> None:
 def test_a_key_of_another_option_is_no_key_of_the_chosen_one() -> None:
     """`step` is a key of trainer.pace where trainer=mask_rcnn_maskal, which model=mask_rcnn_maskal brings."""
     meant = ["trainer.pace.step is not in the config; did you mean trainer.pace.steps?"]
-    assert list(suggestions(["trainer.pace.step=3"], run.CONF, GROUPS)) == meant
-    assert list(suggestions(["trainer.pace.step=3", "trainer=sgd_predecessor"], run.CONF, GROUPS)) == meant
+    assert list(suggestions(["trainer.pace.step=3"], [run.CONF])) == meant
+    assert list(suggestions(["trainer.pace.step=3", "trainer=sgd_predecessor"], [run.CONF])) == meant
     for words in (["trainer=quick,mask_rcnn_maskal"], ["-cn", "study"]):
-        assert list(suggestions([*words, "trainer.pace.step=3"], run.CONF, GROUPS)) == []
-    assert list(suggestions(["model=mask_rcnn", "trainer.loss.mask=3"], run.CONF, GROUPS)) == []
+        assert list(suggestions([*words, "trainer.pace.step=3"], [run.CONF])) == []
+    assert list(suggestions(["model=mask_rcnn", "trainer.loss.mask=3"], [run.CONF])) == []
 
 
 @pytest.mark.skipif(find_spec("hydra_plugins.hydra_ray_launcher") is not None, reason="Ray's launcher is installed")
 def test_a_launcher_that_is_not_installed_names_its_extra() -> None:
     words = ["hydra/launcher=ray_local", "hydra/launcher=joblib"]
-    assert list(remedies(words, run.CONF, GROUPS)) == ['hydra/launcher=ray_local needs pip install -e ".[ray]"']
+    assert list(remedies(words, [run.CONF])) == ['hydra/launcher=ray_local needs pip install -e ".[ray]"']
 
 
 @pytest.mark.parametrize(
@@ -199,17 +198,15 @@ def test_a_launcher_that_is_not_installed_names_its_extra() -> None:
     ],
     ids=["unclosed", "indented", "twice", "no text", "right"],
 )  # fmt: skip
-def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(
-    content: str, sweep_summary: str, tmp_path: Path
-) -> None:
+def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(content: str, told: str, tmp_path: Path) -> None:
     path = tmp_path / "trainer/mine.yaml"
     path.parent.mkdir()
     path.write_text(content)
     for words, study in ((["trainer=quick,mine"], None), ([], "trainer/mine")):
-        found = mistakes(words, run.CONF, GROUPS, str(tmp_path), study)
-        assert found.startswith(str(path) if sweep_summary else "")
-        assert sweep_summary in found
-        assert bool(found) == bool(sweep_summary)
+        found = mistakes(words, [run.CONF, tmp_path], study)
+        assert found.startswith(str(path) if told else "")
+        assert told in found
+        assert bool(found) == bool(told)
         assert "\n" not in found
 
 

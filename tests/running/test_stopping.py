@@ -16,9 +16,9 @@ import pytest
 from filelock import FileLock
 
 from experiments import ROOT, TINY, command
-from seg_al.running.stopping import number_of, words_of
+from seg_al.running.one_run import words_of
 from seg_al.tracking.attempts import is_running
-from seg_al.tracking.signals import Signalled
+from seg_al.tracking.signals import Signalled, number_of
 from seg_al.tracking.stopped import STOP_FILE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -27,7 +27,7 @@ SLOW = (*(word for word in TINY if not word.startswith("tracking")), "tracking=f
 WORKER = """
 import os, sys, time
 from pathlib import Path
-from seg_al.running.stopping import job, work_for
+from seg_al.tracking.signals import job, work_for
 work_for(os.getppid())
 said = Path(sys.argv[1])
 with job():
