@@ -41,6 +41,9 @@ def reference() -> str:
     groups = re.findall(r"^  - (\w+): (\w+) # (.+)$", root, re.MULTILINE)
     parts = ["## Values of an experiment\n", table(read(CONF / "config.yaml").values)]
     for group, default, meaning in groups:
+        if group == "experiment":
+            parts.append(studies())
+            continue
         parts.append(f"## {group}\n\n{sentence(meaning)} The default is `{default}`.\n")
         for path in sorted((CONF / group).glob("*.yaml")):
             option = read(path)
@@ -52,6 +55,15 @@ def reference() -> str:
     for path in launchers:
         option = read(path)
         parts += [f"### hydra/launcher={option.name}\n\n{option.about}\n", table(option.values, "hydra.launcher.")]
+    return "\n".join(parts)
+
+
+def studies() -> str:
+    """The studies of experiments/: question, command and expected result, as each file begins."""
+    parts = ["## experiment\n\nA study, which chooses and changes the values above; `-m` runs all of its jobs.\n"]
+    for path in sorted((ROOT / "experiments").glob("*.yaml")):
+        lines = [line.removeprefix("#").removeprefix(" ") for line in path.read_text().splitlines() if line[:1] == "#"]
+        parts.append("\n".join([f"### experiment={path.stem}\n\n```text", *lines, "```\n"]))
     return "\n".join(parts)
 
 

@@ -23,10 +23,10 @@ from seg_al.running.config_check import require_right
 
 RUNS = commands("python run.py")
 SCRIPTS = commands("python scripts/")
-OWN_FOLDERS = {"mine": ROOT / "docs" / "examples" / "mine", "experiments": ROOT / "experiments"}
+OWN_FOLDERS = {"mine": ROOT / "docs" / "examples" / "mine"}
 """Folders that a page names by -cd, and where they lie here."""
 ELSEWHERE = (
-    "FOLDER", "stage1_train", "splits/", "RUN/", "-cn", "glas", "detectron2", "start=typiclust",
+    "FOLDER", "experiment=", "stage1_train", "splits/", "RUN/", "glas", "detectron2", "start=typiclust",
     "=joblib", "=slurm", "=local_processes", "=mongo",
 )  # fmt: skip
 """What a line names that is not here: data, weights, a server, a cluster, or processes that tests of launchers start.
@@ -60,11 +60,11 @@ def jobs(words: tuple[str, ...]) -> Iterator[list[str]]:
 
 
 def split_options(words: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Options that take a value (-cd, -cn), and the words besides."""
+    """Options that take a value, and the words that choose and change."""
     options, rest, left = {}, [], list(words)
     while left:
         word = left.pop(0)
-        if word in ("-cd", "-cn"):
+        if word == "-cd":
             options[word] = left.pop(0)
         elif word not in ("-m", "--cfg", "job", "--help"):
             rest.append(word)
@@ -74,16 +74,16 @@ def split_options(words: tuple[str, ...]) -> tuple[dict[str, str], tuple[str, ..
 @pytest.mark.parametrize("line", RUNS, ids=str)
 def test_a_line_of_run_py_composes_and_its_values_fit(line: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     options, words = split_options(line.words[2:])
-    own = OWN_FOLDERS[options["-cd"]] if "-cd" in options else None
-    if own:
+    search = []
+    if "-cd" in options:
+        own = OWN_FOLDERS[options["-cd"]]
         monkeypatch.syspath_prepend(own)
-    study = "-cn" in options
-    folder = own if study and own else run.CONF
-    further = run.CONF if study else own / "conf" if own else None
-    search = [f"hydra.searchpath=[file://{further}]"] if further else []
-    with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
+        search = [f"hydra.searchpath=[file://{own / 'conf'}]"]
+    monkeypatch.setattr(sys, "argv", ["run.py"])
+    run.store_studies()
+    with initialize_config_dir(version_base="1.3", config_dir=str(run.CONF)):
         for job in jobs(words):
-            cfg = compose(options.get("-cn", "config"), [*search, *job], return_hydra_config=True)
+            cfg = compose("config", [*search, *job], return_hydra_config=True)
             require_right(run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])))
 
 
