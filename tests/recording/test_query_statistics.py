@@ -22,9 +22,9 @@ from seg_al.recording.query_statistics import (
     MOST_DRAWN,
     drawn_classes,
     nearest,
+    query_scalars,
     query_statistics_figure,
     random_nearest,
-    scalars,
     statistics,
 )
 from seg_al.tasks.pixels.class_labels import pixels_of_classes
@@ -166,7 +166,7 @@ def test_distances_are_those_between_centres_within_an_image() -> None:
     assert found["nearest_distance_random"] == pytest.approx(np.mean(random))
     alone = statistics(queries[-1:], queries[-1:], pool, Oracle(dataset, SEMANTIC, "true"), CLASSES, pixels_of_classes)
     assert alone["nearest_distance"] is alone["nearest_distance_random"] is None
-    assert not [key for key in scalars(alone) if "nearest" in key]
+    assert not [key for key in query_scalars(alone) if "nearest" in key]
 
 
 @pytest.mark.parametrize(("count", "tolerance"), [(2, 0.08), (3, 0.04), (5, 0.02), (10, 0.02), (200, 0.02)])
@@ -201,12 +201,12 @@ def test_shares_are_told_by_class_name() -> None:
         "queries": 3, "images": 1, "pixels": 8, "classes": list(CLASSES), "answered": [6, 0, 2, 0], "before": [0] * 4,
         "classes_found": 0.5, "classes_per_image": 2.0, "nearest_distance": 4.0, "nearest_distance_random": 5.0,
     }  # fmt: skip
-    told = scalars(found)
+    told = query_scalars(found)
     assert told["asked/share_sky"] == 0.75
     assert told["asked/share_car"] == 0.25
     assert told["asked/share_sign"] == 0.0
     assert told["asked/nearest_distance"] == 4.0
-    assert not [key for key in scalars({**found, "answered": [0] * 4}) if "share" in key]
+    assert not [key for key in query_scalars({**found, "answered": [0] * 4}) if "share" in key]
 
 
 def test_the_picture_has_a_bar_as_long_as_the_share(tmp_path: Path) -> None:
