@@ -116,7 +116,7 @@ def _vote(best: Tensor, votes: Tensor) -> None:  # [C, h, W] bool, [C, h, W] cou
 
 
 def class_maps_of(probabilities: Tensor) -> ClassMaps:
-    """The Beliefs of K stacked probability maps [K, C, H, W]; zeros and ones are allowed. For tests and outside use.
+    """The class maps of K stacked probability maps [K, C, H, W]; zeros and ones are allowed. For tests and outside use.
 
     Raises ValueError where a pixel's classes do not add up to 1.
     """

@@ -155,8 +155,8 @@ class Recorder:
         path = folder / "gallery.png"
         if self.panels and not path.exists():
             drawn = (asked_image(own, self.heuristic, round_view, annotator) for own in by_name[: self.panels])
-            round_scalars = Gallery(round_view.classes, self.name, len(by_name), self.colours)
-            write_whole(path, lambda whole: round_view.task.draw(drawn, round_scalars, whole))
+            gallery = Gallery(round_view.classes, self.name, len(by_name), self.colours)
+            write_whole(path, lambda whole: round_view.task.draw(drawn, gallery, whole))
         sheet = folder / "contact_sheet.png"
         if self.panels and len(by_name) > self.panels and not sheet.exists():
             write_whole(sheet, lambda whole: _sheet(by_name, round_view, whole))
@@ -238,8 +238,8 @@ def _areas(folder: Path, unit: CostUnit) -> dict[str, float]:
 
 def _oracle(folder: Path) -> dict[str, float]:
     """The number of true facts that an oracle selector read before it asked; empty for honest ones."""
-    round_scalars = _read(folder / "truths_read.json", NUMBER)
-    return {"oracle/truths_read": float(round_scalars)} if round_scalars else {}
+    facts = _read(folder / "truths_read.json", NUMBER)
+    return {"oracle/truths_read": float(facts)} if facts else {}
 
 
 def _efforts(folder: Path) -> dict[str, float]:

@@ -9,8 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, get_args, get_origin, get_type_hints
 
 from torch import nn
 
@@ -60,12 +59,17 @@ ROLES: Mapping[str, Role] = {
 
 def role_of(hint: Any) -> Role:
     """What an argument with this annotation may be; None without one, since then nothing is known."""
-    union = get_origin(hint) in (Union, UnionType)
-    hints = [one for one in (get_args(hint) if union else (hint,)) if one is not type(None)]
+    hints = (hint,) if get_origin(hint) is None or _of_contract(hint) else get_args(hint)
+    hints = tuple(_of_contract(one) or one for one in hints if one is not type(None))
     if get_origin(hint) is Callable or str(hint).startswith("collections.abc.Callable"):
-        return Role((get_args(hint)[-1],), later=True)
-    kinds = (get_origin(one) or one for one in hints)
-    return Role(tuple(one for one in kinds if inspect.isclass(one) and one not in (object, Any)))
+        return Role((hints[-1],), later=True)
+    return Role(tuple(one for one in hints if inspect.isclass(one) and one not in (object, Any)))
+
+
+def _of_contract(hint: Any) -> Any:
+    """The protocol of an annotation such as Annotator[Any]; None for all others, such as Sequence[Loss]."""
+    origin = get_origin(hint)
+    return origin if inspect.isclass(origin) and origin.__module__.startswith("seg_al.") else None
 
 
 def misfit(target: Callable[..., Any], role: Role) -> str | None:

@@ -35,6 +35,7 @@ from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, NotFinite, cla
 from seg_al.predictors.predictor import refuse_not_finite
 from seg_al.recording.pictures.gallery import query_gallery
 from seg_al.recording.pictures.objects import SeenObjects
+from seg_al.recording.pictures.panel import Panel
 from seg_al.tasks.evaluation import each_image, tests_of
 from seg_al.tasks.objects.certainty import PaintedObjects, object_scores
 from seg_al.tasks.objects.matching import Matcher, Matching
@@ -194,9 +195,7 @@ class InstanceSegmentation:
         return EvidenceSet(maps.size, (maps, self._agreed(found)))
 
     def draw(self, asked: Iterable[AskedImage[KnownObjects]], gallery: Gallery, path: Path) -> None:
-        panels = (
-            class_panel(one, one.truth.labels, _seen_in(one.painted, one.evidence), one.truth.objects) for one in asked
-        )
+        panels = (object_panel(one) for one in asked)
         query_gallery(panels, gallery.classes, path, gallery.heuristic, gallery.images, gallery.colours)
 
     def judge(self, model: Any, dataset: Dataset, compute: Compute, metric: str) -> float:
@@ -300,6 +299,11 @@ class InstanceSegmentation:
         truths = {name: instances_of(dataset, name) for name in detections}
         found = coco_metrics(truths, detections, dataset.classes, self.most)
         return {key.removeprefix("segm_"): value for key, value in found.items()}
+
+
+def object_panel(asked: AskedImage[KnownObjects]) -> Panel:
+    """An asked image with its classes, and with the objects that were found and that are known."""
+    return class_panel(asked, asked.truth.labels, _seen_in(asked.painted, asked.evidence), asked.truth.objects)
 
 
 def _seen_in(painted: Painted | None, evidence: EvidenceSet) -> SeenObjects:

@@ -41,7 +41,7 @@ from seg_al.recording.pictures.overlay import DPI
 from seg_al.recording.pictures.palette import palette
 from seg_al.recording.pictures.panel import Panel, words
 from seg_al.recording.recorder import asked_image
-from seg_al.tasks.instances import _seen_in
+from seg_al.tasks.instances import object_panel
 from seg_al.tasks.objects import rle
 from seg_al.tasks.objects.objects import Instances
 from seg_al.tasks.objects.partial import KnownObjects
@@ -265,7 +265,7 @@ def asked_by(data: Path, *overrides: str) -> tuple[AskedImage[Any], Experiment, 
 
 
 def objects_panel(asked: AskedImage[KnownObjects]) -> Panel:
-    return class_panel(asked, asked.truth.labels, _seen_in(asked.painted, asked.evidence), asked.truth.objects)
+    return object_panel(asked)
 
 
 MASK_RCNN = ("model=mask_rcnn_small", "model.weights=null", "model.detecting.most=20", "model.proposals.after=50")
