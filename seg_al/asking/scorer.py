@@ -130,7 +130,9 @@ class Scorer:
         return replace(unseen, evidence=evidence, score_map=None if painted is None else painted.map), painted
 
     def _painted(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> Painted:
-        return self.round_view.task.paint(heuristic, evidence)
+        painted = self.round_view.task.paint(heuristic, evidence)
+        _require_map(f"heuristic {type(heuristic).__name__} paints", painted.map, evidence.size)
+        return painted
 
     def _unseen(self, name: str, within: PixelSet) -> Scene:
         inside = torch.from_numpy(within).to(self.round_view.compute.torch_device)
@@ -140,7 +142,9 @@ class Scorer:
 
     def _cut(self, scene: Scene) -> tuple[Tensor, Tensor]:
         """The ids of the units that there are, and the map of their places."""
-        return cut(self.granularity.units(scene).to(scene.within.device), scene.within)
+        ids = self.granularity.units(scene)
+        _require_map(f"granularity {type(self.granularity).__name__} gives ids", ids, scene.size)
+        return cut(ids.to(scene.within.device), scene.within)
 
     def _small_cut(self, name: str, within: PixelSet) -> tuple[Tensor, Tensor]:
         """Cuts the image without evidence; the map takes half the bytes, as it is kept while passes are drawn."""
@@ -173,3 +177,12 @@ class Scorer:
 
     def _described(self, scene: Scene, ids: Tensor, count: int) -> Described | None:
         return None if self.descriptor is None else self.descriptor(scene, ids, count).float().cpu().numpy()
+
+
+def _require_map(what: str, values: Tensor, size: tuple[int, int]) -> None:
+    """Raises ValueError for a tensor that has another shape than the image, H and W."""
+    if tuple(values.shape) != tuple(size):
+        raise ValueError(
+            f"{what} of the shape {[*values.shape]} for an image of {size[0]} x {size[1]} pixels; it has to be "
+            f"[{size[0]}, {size[1]}], one value for each pixel"
+        )

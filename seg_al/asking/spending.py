@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,7 @@ def spend(selector: Selector, candidates: Candidates, budget: float, rng: np.ran
 def _checked(wanted: Iterable[int], count: int, selector: Selector) -> Iterator[int]:
     """A negative position would count from the end, and a share would be rounded: both are mistakes of a selector."""
     for position in wanted:
-        if not (0 <= position < count and position == int(position)):
+        if not (isinstance(position, Integral) and 0 <= position < count):
             raise ValueError(
                 f"selector={type(selector).__name__} wants {position} of {count} candidates; it has to give positions "
                 f"from 0 to {count - 1}"

@@ -65,7 +65,7 @@ def nothing_to_compare(found: Mapping[str, Any]) -> str | None:
     alike = [name for name in found["spearman"] if name not in _with_order(found)]
     if not alike:
         return "one heuristic alone was scored"
-    return f"{', '.join(alike)} scored all {found['units']} units alike"
+    return f"there is nothing to compare with, as {', '.join(alike)} scored all {found['units']} units alike"
 
 
 def _with_order(found: Mapping[str, Any]) -> list[str]:

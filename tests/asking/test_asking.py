@@ -6,17 +6,19 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
-from experiments import masks, perform, queries, tiny
+from experiments import Notes, masks, perform, queries, tiny
 from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import RoundView
-from seg_al.core import Answer, Budget, Region
-from seg_al.granularities.fixed import Pixel
+from seg_al.core import Answer, Budget, Region, Scene
+from seg_al.granularities.fixed import Image, Pixel
 from seg_al.predictors.class_maps import ClassMaps
 
 PIXELS = ("granularity=pixel", "cost=pixels", "per=image", "budget=5")
@@ -201,3 +203,31 @@ def test_dominant_answers_train_and_are_billed_in_clicks(data: Path, tmp_path: P
     cost = json.loads((tmp_path / "rounds/01/metrics.json").read_text())["cost"]
     assert cost["regions"] == cost["clicks"] == 6
     assert cost["vertices"] == 0
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A heuristic that forgets an axis, and a granularity that does."""
+
+    reads: ClassVar[type[ClassMaps]] = ClassMaps
+    min_passes: ClassVar[int] = 1
+
+    def __call__(self, maps: ClassMaps) -> torch.Tensor:
+        return maps.mean[:1]
+
+
+class Rows(Image):
+    def units(self, scene: Scene) -> torch.Tensor:
+        return torch.arange(scene.size[0])
+
+
+def test_maps_of_another_shape_than_the_image_are_refused_with_both_shapes(data: Path, tmp_path: Path) -> None:
+    experiment = tiny(data, "rounds=2")
+    asking = experiment.asking
+    for part, said in (
+        ({"heuristic": Flat()}, r"heuristic Flat paints of the shape \[1, 32, 40\] for an image of 32 x 40 pixels"),
+        ({"granularity": Rows("mean", 1.0)}, r"granularity Rows gives ids of the shape \[32\] for an image of 32 x 40"),
+    ):
+        wrong = replace(experiment, asking=replace(asking, **part))
+        with pytest.raises(ValueError, match=said):
+            wrong(Notes(), tmp_path / next(iter(part)))

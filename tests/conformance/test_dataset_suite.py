@@ -166,7 +166,7 @@ def test_all_that_is_broken_is_said_at_once() -> None:
 
 def test_a_data_set_without_labels_of_pixels_keeps_the_laws_of_images_alone() -> None:
     check_dataset(WithoutLabels, LAWS_OF_IMAGES)
-    with pytest.raises(AssertionError, match=r"5 of 13 laws are broken:\n.*Labels has no classes of pixels"):
+    with pytest.raises(AssertionError, match=r"5 of 13 laws are broken:\n.*Labels tells no class of pixels"):
         check_dataset(WithoutLabels)
 
 

@@ -259,9 +259,9 @@ def test_equal_numbers_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_where_nothing_has_an_order_the_reason_stands_for_the_picture() -> None:
     flat = agreement(table(1, bald=[1.0] * 4, random=[0.0] * 4), "random", None)
-    assert nothing_to_compare(flat) == "bald, random scored all 4 units alike"
+    assert nothing_to_compare(flat) == "there is nothing to compare with, as bald, random scored all 4 units alike"
     one = agreement(table(1, bald=[1.0, 2.0, 3.0, 4.0], random=[0.0] * 4), "random", None)
-    assert nothing_to_compare(one) == "random scored all 4 units alike"
+    assert nothing_to_compare(one) == "there is nothing to compare with, as random scored all 4 units alike"
     alone = agreement(table(1, bald=[1.0, 2.0, 3.0, 4.0]), "bald", None)
     assert nothing_to_compare(alone) == "one heuristic alone was scored"
     two = agreement(table(1, bald=[1.0, 2.0, 3.0, 4.0], margin=[2.0, 1.0, 3.0, 4.0]), "bald", None)

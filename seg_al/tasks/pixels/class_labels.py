@@ -31,9 +31,10 @@ class LabelledPixels(Dataset, Protocol):
 def labelled_pixels(dataset: Dataset) -> LabelledPixels:
     """The dataset itself. Raises ValueError where it is no dataset of class maps."""
     if not isinstance(dataset, LabelledPixels):
+        absent = [name for name in ("target", "objects", "background") if name not in dir(dataset)]
         raise ValueError(
-            f"{type(dataset).__name__} has no classes of pixels (no target, objects or background), which this "
-            "task reads; take another dataset, or another task"
+            f"{type(dataset).__name__} tells no class of pixels, which this task reads: it has no "
+            f"{' and no '.join(absent)}; add it (tasks/pixels/class_labels.py says what it is), or take another dataset"
         )
     return dataset
 
