@@ -126,7 +126,7 @@ def place(tmp_path: Path) -> Path:
 def test_a_line_on_built_in_data_runs_to_its_end(line: Command, place: Path) -> None:
     words = ["run=0" if word.startswith("run=") and "," in word else word for word in line.words[2:]]
     given = {word.split("=")[0] for word in words}
-    own_data = "dataset=mine" in words
+    own_data = bool({"dataset=mine", "dataset=squares"}.intersection(words))
     added = [f"{key}={value}" for key, value in SHORT.items() if key not in given]
     added = [word for word in added if not (own_data and word.startswith("dataset."))]
     ended = command(place, *words, *added)

@@ -38,8 +38,8 @@ def test_the_heuristic_of_features_wants_what_is_unlike_the_rest_of_the_image(
     assert (scores == scores.max()).sum() == 4
 
 
-def test_the_page_names_every_file_of_the_folder_and_shows_the_code_as_it_is() -> None:
-    page = (ROOT / "docs" / "own-heuristic.md").read_text()
+def test_the_pages_name_every_file_of_the_folder_and_show_the_code_as_it_is() -> None:
+    page = "".join((ROOT / "docs" / name).read_text() for name in ("own-heuristic.md", "own-images.md"))
     files = sorted(path for path in MINE.rglob("*.*") if "__pycache__" not in path.parts)
     assert [path.name for path in files if path.relative_to(MINE).as_posix() not in page] == []
     assert [
