@@ -63,11 +63,12 @@ def studies(folder: Path, named: str | None) -> Iterator[tuple[str, Path]]:
 
 
 def _given(argv: Sequence[str], names: tuple[str, str]) -> tuple[slice, str] | None:
-    """Where an option of Hydra stands, and its value; None: nowhere."""
+    """Where an option of Hydra stands last, as that counts, and its value; None: nowhere."""
+    found = None
     for place, word in enumerate(argv):
         if word in names and place + 1 < len(argv):
-            return slice(place, place + 2), argv[place + 1]
+            found = slice(place, place + 2), argv[place + 1]
         for name in names:
-            if word.startswith(name) and word != name:
-                return slice(place, place + 1), word.removeprefix(name).removeprefix("=")
-    return None
+            if word.startswith(name) and word not in names:
+                found = slice(place, place + 1), word.removeprefix(name).removeprefix("=")
+    return found

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.image import imread
 from PIL import Image
 
-from experiments import TINY, Notes, composed
-from run import build
+from experiments import TINY, Notes, built, composed
 from seg_al.core import Coloured
 from seg_al.recording.pictures.palette import palette
 
@@ -33,7 +32,7 @@ def test_the_colours_of_a_data_set_reach_the_pictures_of_its_run(tmp_path: Path)
     own = ("dataset=folder", f"dataset.root={tmp_path / 'street'}", "dataset.classes=[[sky,0],[road,1]]")
     own += (f"dataset.palette={{sky:{list(SKY)},road:{list(ROAD)}}}", "dataset.background=null")
     quick = [one for one in TINY if not one.startswith("dataset.") and not one.startswith("gallery")]
-    experiment = build(*composed(*own, *quick, "rounds=2", "initial=1", "gallery=1", "heuristic=random"))
+    experiment = built(*composed(*own, *quick, "rounds=2", "initial=1", "gallery=1", "heuristic=random"))
     assert isinstance(experiment.dataset, Coloured)
     experiment(Notes(), tmp_path / "run")
     place = tmp_path / "run" / "rounds" / "01"

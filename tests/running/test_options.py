@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from experiments import ROOT, tiny
-from seg_al.asking.asking import first_queries
 from seg_al.asking.pool import Pool
+from seg_al.asking.start import RandomStart, whole_images
 from seg_al.core import Answer
 from seg_al.loop import Experiment
 from seg_al.models import roi_heads
@@ -196,7 +196,9 @@ def numbers(data: Path, group: str, *words: str) -> list[Any]:
     """What the query of a second round asks and scores; of a task also what it measures."""
     experiment = tiny(data, *words)
     pool = Pool(experiment.dataset.pool, experiment.dataset)
-    pool.reveal([Answer(query.image, query.region, 1, 0) for query in first_queries(pool, 2, 0)])
+    pool.reveal(
+        [Answer(query.image, query.region, 1, 0) for query in whole_images(pool, RandomStart().known(pool.names, 2, 0))]
+    )
     models = trained_by_nobody(experiment)
     round_view = experiment.round_view(2, pool, lambda: models)
     asked = experiment.asking(round_view, experiment.annotator, experiment.budget)

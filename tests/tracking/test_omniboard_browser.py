@@ -18,7 +18,7 @@ from conftest import free_port
 from pymongo import MongoClient
 
 from experiments import TINY, command
-from seg_al.tracking.omniboard.columns import COLUMNS, ConfigColumn
+from seg_al.tracking.omniboard.columns import RUN_COLUMNS, ConfigColumn
 from seg_al.tracking.omniboard.node import cache_folder, find_node, packages_folder
 from seg_al.tracking.omniboard.service import APP
 from seg_al.tracking.storable import URL_VARIABLE
@@ -114,7 +114,7 @@ def test_the_table_opens_with_the_columns_of_a_study_and_the_numbers_of_its_runs
         row = shown[str(run["_id"])]
         assert list(row)[1:8] == ["Id", "Heuristic", "Model", "Dataset", "Run", "Status", "Images"]
         assert list(row)[8:14] == ["Dice", "Best dice", "Dice area", "MIoU", "Best mIoU", "Duration"]
-        for column in COLUMNS:
+        for column in RUN_COLUMNS:
             if isinstance(column, ConfigColumn):
                 assert row[column.name.capitalize()] == str(run["config"][column.path.removeprefix("config.")])
         assert (row["Status"], row["Images"]) == ("COMPLETED", "3")
