@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from seg_al.conformance.laws import Finding, require_all
+from seg_al.conformance.laws import Finding, Makes, require_all
 from seg_al.conformance.synthetic_passes import (
     Array,
     contradicting,
@@ -124,12 +124,8 @@ def check_heuristic(heuristic: Heuristic[Any], reference: Score | None = None, l
     require_all(HeuristicCase(heuristic, reference, local).findings())
 
 
-class HeuristicSuite:
+class HeuristicSuite(Makes[HeuristicCase]):
     """Subclass it as `class TestMine`; `make` returns the case."""
-
-    def make(self) -> HeuristicCase:
-        """What is tested."""
-        raise NotImplementedError(f"{type(self).__name__} has to say in make() what it tests")
 
     def test_keeps_every_law(self) -> None:
         require_all(self.make().findings())

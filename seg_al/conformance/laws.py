@@ -59,14 +59,18 @@ def require_all(found: Sequence[Finding]) -> None:
         raise AssertionError(f"{len(broken)} of {len(found)} laws are broken:\n" + "\n".join(broken))
 
 
-class Suite(Generic[Part]):
+class Makes(Generic[Part]):
+    """What every suite asks of its subclass, such as `class TestMine`."""
+
+    def make(self) -> Part:
+        """The part that is tested, made anew for each test."""
+        raise NotImplementedError(f"{type(self).__name__} has to say in make() what it tests")
+
+
+class Suite(Makes[Part]):
     """Makes one pytest test of each law: subclass a kind's suite as `class TestMine`; `make` says what is tested."""
 
     laws: ClassVar[Sequence[Law[Any]]] = ()
-
-    def make(self) -> Part:
-        """The part that is tested, made anew for each law."""
-        raise NotImplementedError(f"{type(self).__name__} has to say in make() what it tests")
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """pytest calls it while it collects the tests of a class."""
