@@ -9,6 +9,7 @@ from seg_al.core import Metric
 from seg_al.measuring.class_maps import CLASS_MAP_METRICS
 from seg_al.measuring.coco_ap import COCO_METRICS
 from seg_al.measuring.curve import AREA
+from seg_al.measuring.learned import UNTRAINED
 from seg_al.measuring.objects import OBJECT_METRICS
 
 CONSTANT = "constant_"
@@ -22,10 +23,10 @@ EVERY = tuple(metric for metrics in KNOWN for metric in metrics)
 def meaning_of(number: str, metrics: Sequence[Metric]) -> Metric | None:
     """The metric, under its own name, behind a number such as "test/error", "test/error_car" or "val/constant_error".
 
-    None where no metric stands behind it.
+    "test/untrained_error" has it too. None where no metric stands behind a number.
     """
     name = number.rpartition("/")[2]
-    stem = name.removeprefix(CONSTANT).removesuffix(AREA)
+    stem = name.removeprefix(CONSTANT).removeprefix(UNTRAINED).removesuffix(AREA)
     exact = {metric.name: metric for metric in metrics}
     if (whole := exact.get(name, exact.get(stem))) is not None:
         return whole

@@ -88,6 +88,8 @@ def test_a_task_declares_each_metric_once_and_only_errors_are_the_better_the_low
         ("test_bayesian/error", "error"),
         ("test/error_area", "error"),
         ("val/constant_error", "error"),
+        ("test/untrained_error", "error"),
+        ("labelled/error", "error"),
         ("test/error_car", "error_car"),
     ],
 )
