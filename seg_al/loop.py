@@ -109,11 +109,12 @@ class Experiment:
         """The queries of a round, from the disk or asked now; the scores of all units are written beside them."""
         if view.round == 0:
             return self._first_queries(view)
-        view = ranks_alike(view, self.asking.heuristic)
-        chosen = self.asking(view, self.annotator, self.budget)
+        asking = self.asking.in_round(view.round)
+        view = ranks_alike(view, asking.heuristic)
+        chosen = asking(view, self.annotator, self.budget)
         write_record(folder / "scores.parquet", chosen.scores, SCORES)
         write_record(folder / "truths_read.json", chosen.truths_read, JSON)
-        agreed = agreement(chosen.scores[chosen.scores["drawn"]], self.asking.name, chosen.passes)
+        agreed = agreement(chosen.scores[chosen.scores["drawn"]], asking.name, chosen.passes)
         write_record(folder / "agreement.json", agreed, JSON)
         log.info("round %d: asks about %d of %d units", view.round, len(chosen.queries), len(chosen.scores))
         return chosen.queries
@@ -172,8 +173,7 @@ class Experiment:
         return Recorder(
             tracker,
             rounds,
-            self.asking.heuristic,
-            self.asking.name,
+            self.asking,
             self.gallery,
             self.budget.unit,
             self.task.metrics,

@@ -50,8 +50,20 @@ class RoundQueries:
 
 
 @dataclass(frozen=True)
+class Phase:
+    """What asks instead of the composed parts, from a round on and until the next phase begins."""
+
+    begins: int
+    """The first round, from 1."""
+    heuristic: Heuristic[Any]
+    name: str
+    """The heuristic's name, for the record."""
+    selector: Selector
+
+
+@dataclass(frozen=True)
 class Asking:
-    """How a round asks."""
+    """How the rounds ask."""
 
     heuristic: Heuristic[Any]
     name: str
@@ -65,6 +77,16 @@ class Asking:
     """Most images that a round scores, drawn from `run` anew each round; None: all."""
     shortlist: int
     """Most units of an image that are kept for their scores, and as many that are drawn as a sample of all."""
+    phases: tuple[Phase, ...] = ()
+    """In the order of their rounds; a round before the first is asked by heuristic and selector above."""
+
+    def in_round(self, number: int) -> Asking:
+        """How this round asks, without other phases."""
+        begun = [phase for phase in self.phases if phase.begins <= number]
+        if not begun:
+            return replace(self, phases=())
+        now = begun[-1]
+        return replace(self, heuristic=now.heuristic, name=now.name, selector=now.selector, phases=())
 
     def __call__(self, round_view: RoundView, annotator: Annotator[Any], budget: Budget) -> RoundQueries:
         """Spends the budget on unknown pixels. Raises ValueError where no unit can be bought or scored."""

@@ -17,6 +17,8 @@ PLACE = ("image", "unit")
 FACTS = (*PLACE, "area", "asked", "drawn")
 """Columns of a score table that hold no heuristic's scores."""
 
+ASKED_BY = "asked_by"
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -27,6 +29,7 @@ def agreement(scores: pd.DataFrame, chosen: str, passes: pd.DataFrame | None) ->
     unit, passes and score: the chosen heuristic's scores of the same units after the first k passes, for several k.
     Gives, ready for JSON:
 
+    - asked_by: the chosen heuristic, which another round of a schedule may not have;
     - units, asked: how many were scored, and how many of these were asked (n);
     - spearman[a][b]: the heuristics' rank correlation over all units, -1 to 1;
     - overlap[a][b]: the share of the n best units that both have, 0 to 1;
@@ -44,6 +47,7 @@ def agreement(scores: pd.DataFrame, chosen: str, passes: pd.DataFrame | None) ->
     values = ordered[names].to_numpy(np.float64).T  # [heuristics, M]
     asked = int(ordered["asked"].sum())
     return {
+        ASKED_BY: chosen,
         "units": len(ordered),
         "asked": asked,
         "spearman": _named(_spearman(values), names),
@@ -52,9 +56,15 @@ def agreement(scores: pd.DataFrame, chosen: str, passes: pd.DataFrame | None) ->
     }
 
 
+def asked_by(found: Mapping[str, Any], chosen: str) -> str:
+    """The heuristic that asked in the round; `chosen`, the run's, where an older file does not say."""
+    return str(found.get(ASKED_BY, chosen))
+
+
 def agreement_scalars(found: Mapping[str, Any], chosen: str) -> dict[str, float]:
     """The chosen heuristic's part of `agreement` for a tracker; comparisons that are None are left out."""
     flat: dict[str, float | None] = {}
+    chosen = asked_by(found, chosen)
     for measure in ("spearman", "overlap"):
         row = found[measure][chosen].items()
         flat |= {f"agreement/{other}_{measure}": value for other, value in row if other != chosen}

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from seg_al.asking.asking import Asking
 from seg_al.asking.round_view import RoundView
 from seg_al.core import (
     Annotator,
@@ -66,9 +67,7 @@ class Recorder:
 
     tracker: Tracker
     folders: Rounds
-    heuristic: Heuristic[Any]
-    name: str
-    """The heuristic's."""
+    asking: Asking
     panels: int
     """Most asked images that a gallery draws; 0: no galleries."""
     unit: CostUnit
@@ -92,7 +91,7 @@ class Recorder:
         folder = self.folders.of(number)
         self.rounds.append(metrics)
         step = metrics["cost"][self.unit]
-        self.tracker.scalars(round_scalars(folder, metrics, self.name, self.unit), step)
+        self.tracker.scalars(round_scalars(folder, metrics, self._name(number), self.unit), step)
         write_json(folder / "effort.json", _efforts(folder))
         self._draw(number)
         curve = self.folders.folder / "learning_curve.png"
@@ -114,20 +113,24 @@ class Recorder:
             if why := nothing_to_compare(found):
                 log.info("round %d: no picture of agreement: %s", number, why)
             else:
-                write_whole(folder / "agreement.png", lambda whole: agreement_figure(found, self.name, whole))
+                write_whole(folder / "agreement.png", lambda whole: agreement_figure(found, self._name(number), whole))
         if (counted := _read(folder / "asked.json", OBJECT)) and not (folder / "asked.png").exists():
             write_whole(
                 folder / "asked.png", lambda whole: query_statistics_figure(counted, number, whole, self.colours)
             )
 
-    def _tied(self, folder: Path) -> bool:
+    def _name(self, number: int) -> str:
+        """The name of the heuristic that asks in the round."""
+        return self.asking.in_round(number).name
+
+    def _tied(self, folder: Path, name: str) -> bool:
         """Whether the heuristic gave all units of the round one score, so that it asked what random asks."""
         if not (folder / "scores.parquet").exists():  # it was damaged and removed
             return False
         scores = loaded(folder / "scores.parquet", SCORES, WITHOUT)
-        if self.name not in scores:
-            raise ValueError(f"{folder / 'scores.parquet'} has no column {self.name!r}; {WITHOUT}")
-        own = scores[self.name]
+        if name not in scores:
+            raise ValueError(f"{folder / 'scores.parquet'} has no column {name!r}; {WITHOUT}")
+        own = scores[name]
         return len(own) > 1 and own.nunique() == 1
 
     def asked(
@@ -141,6 +144,7 @@ class Recorder:
         folder = self.folders.of(round_view.round)
         if not queries or round_view.round == 0:
             return
+        asking = self.asking.in_round(round_view.round)
         if not (folder / "asked.json").exists():
             counted = statistics(
                 queries,
@@ -150,12 +154,12 @@ class Recorder:
                 round_view.classes,
                 round_view.task.amounts,
             )
-            write_record(folder / "asked.json", {**counted, "all_scores_equal": self._tied(folder)}, JSON)
+            write_record(folder / "asked.json", {**counted, "all_scores_equal": self._tied(folder, asking.name)}, JSON)
         by_name = [tuple(queries[position] for position in own) for own in by_image(queries).values()]
         path = folder / "gallery.png"
         if self.panels and not path.exists():
-            drawn = (asked_image(own, self.heuristic, round_view, annotator) for own in by_name[: self.panels])
-            gallery = Gallery(round_view.classes, self.name, len(by_name), self.colours)
+            drawn = (asked_image(own, asking.heuristic, round_view, annotator) for own in by_name[: self.panels])
+            gallery = Gallery(round_view.classes, asking.name, len(by_name), self.colours)
             write_whole(path, lambda whole: round_view.task.draw(drawn, gallery, whole))
         sheet = folder / "contact_sheet.png"
         if self.panels and len(by_name) > self.panels and not sheet.exists():

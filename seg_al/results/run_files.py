@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from seg_al.recording.agreement import agreement_scalars
+from seg_al.recording.agreement import agreement_scalars, asked_by
 from seg_al.recording.checksums import DIFFERENT, checksum, checksums_in
 from seg_al.recording.metric_declarations import declared_in
 from seg_al.recording.query_statistics import query_scalars
@@ -88,7 +88,8 @@ def _point(path: str, name: str, entry: Mapping[str, Any], heuristic: str) -> Po
     file = f"rounds/{name}/agreement.json"
     if agreed := _optional(path, file, sums):
         with _named(file):
-            values |= _numbers(agreement_scalars(agreed, heuristic) if heuristic in agreed["spearman"] else {}, "it")
+            there = asked_by(agreed, heuristic) in agreed["spearman"]
+            values |= _numbers(agreement_scalars(agreed, heuristic) if there else {}, "it")
     file = f"rounds/{name}/asked.json"
     if asked := _optional(path, file, sums):
         with _named(file):

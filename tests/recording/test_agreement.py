@@ -54,6 +54,7 @@ def test_a_case_small_enough_to_count_on_fingers() -> None:
     scores = table(2, bald=[4.0, 3.0, 2.0, 1.0], entropy=[4.0, 2.0, 3.0, 1.0], margin=[1.0, 2.0, 3.0, 4.0])
     passes = by_passes(scores, k4=[4.0, 3.0, 2.0, 1.0], k1=[1.0, 2.0, 3.0, 4.0], k2=[3.0, 4.0, 2.0, 1.0])
     assert agreement(scores, "bald", passes) == {
+        "asked_by": "bald",
         "units": 4,
         "asked": 2,
         "spearman": {  # 1 - 6 * (sum of squared rank differences) / 60
