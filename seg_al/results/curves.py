@@ -11,7 +11,8 @@ from scipy.special import stdtrit
 
 from seg_al.core import COST_UNITS, CostUnit
 from seg_al.measuring.curve import Curve
-from seg_al.results.arms import readable_cost
+from seg_al.results.arms import A_THOUSANDTH, readable_cost
+from seg_al.results.learned_rounds import NoComparison, comparable, learned_rounds
 from seg_al.results.nearest_names import nearest_names
 
 LEVEL = 0.95
@@ -47,8 +48,9 @@ def points_of(table: pd.DataFrame, metric: str, cost: CostUnit) -> pd.DataFrame:
 def table_of(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> pd.DataFrame:
     """Label, cost, mean, sd (n - 1), n, low and high of the 95 % t interval; one row per arm and evaluation.
 
-    Runs are averaged evaluation by evaluation; where their costs differ, `cost` is the mean. Single runs
-    have no sd and no interval (NaN).
+    Where constants are recorded, also learned: whether the round has, NaN where it is not known. Runs are averaged
+    evaluation by evaluation; where their costs differ, `cost` is the mean. Single runs have no sd and no interval
+    (NaN).
     """
     points = points_of(table, metric, cost)
     means = points.groupby(["label", "point"], sort=False, as_index=False).agg(
@@ -59,13 +61,26 @@ def table_of(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> pd.
     order = {label: index for index, label in enumerate(dict.fromkeys(points["label"]))}
     means["order"] = means["label"].map(order)
     means = means.sort_values(["order", "point"], ignore_index=True)
-    return means[["label", "cost", "mean", "sd", "n", "low", "high"]]
+    rounds = learned_rounds(table, metric)
+    if len(rounds):
+        means = means.merge(rounds[["label", "point", "learned"]], on=["label", "point"], how="left")
+    return means.drop(columns=["point", "order"])
 
 
 def curves_of(table: pd.DataFrame, metric: str, cost: CostUnit) -> dict[str, dict[int, Curve]]:
-    """By arm and run the curves with every evaluation that their arm has; `missing` names the others."""
-    points = points_of(table, metric, cost)
-    return {str(label): _whole_curves(rows) for label, rows in points.groupby("label", sort=False)}
+    """What is compared: by arm and run the curves with every evaluation that their arm has; `missing` names the others.
+
+    Only of arms that have learned, from the cost on from which all have; everything where no constant is recorded.
+    Raises NoComparison where too few arms have learned.
+    """
+    points, found = points_of(table, metric, cost), comparable(table, metric, cost)
+    if found.starts or found.refused:
+        if not found.starts:
+            raise NoComparison(" ".join(found.refused))
+        means = points.groupby(["label", "point"])["cost"].transform("mean")
+        starts = points["label"].map(found.starts).astype(float)  # NaN: an arm that has not learned
+        points = points[means >= (1 - A_THOUSANDTH) * starts]
+    return {str(label): whole_curves(rows) for label, rows in points.groupby("label", sort=False)}
 
 
 def differences(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> pd.DataFrame:
@@ -119,7 +134,7 @@ def is_random(arms: pd.DataFrame) -> pd.Series[bool]:
     return (arms["heuristic"] == "random") & (arms["selector"].isna() | (arms["selector"] == "top"))
 
 
-def _whole_curves(rows: pd.DataFrame) -> dict[int, Curve]:
+def whole_curves(rows: pd.DataFrame) -> dict[int, Curve]:
     """The curves of an arm by run, without those that stopped before the others or have a hole."""
     most = rows.groupby("run").size().max()
     curves = {}

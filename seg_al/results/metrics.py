@@ -41,11 +41,12 @@ def declarations_of(declared: Iterable[tuple[Metric, ...] | None]) -> Declaratio
 
 def metric_of(table: pd.DataFrame, number: str) -> Metric:
     """The metric behind a number such as "test/error"; of one that nobody declares, nothing but its name is known."""
-    found = meaning_of(number, _declared(table)) or meaning_of(number, (*EVERY, *RECORDED))
+    found = meaning_of(number, declared_metrics(table)) or meaning_of(number, (*EVERY, *RECORDED))
     return found or Metric(number.rpartition("/")[2])
 
 
-def _declared(table: pd.DataFrame) -> tuple[Metric, ...]:
+def declared_metrics(table: pd.DataFrame) -> tuple[Metric, ...]:
+    """What the tasks of the table's runs declare, the first one first."""
     declared: Declarations | None = table.attrs.get(NOTE)
     return EVERY if declared is None else declared.metrics
 
@@ -58,7 +59,7 @@ def class_metrics(table: pd.DataFrame, number: str) -> dict[str, str]:
     split = number.partition("/")[0]
     start = f"{split}/{metric.of_class}_"
     names = sorted({str(name) for name in table["metric"].unique() if str(name).startswith(start)})
-    others = {f"{split}/{one.name}" for one in _declared(table)}  # such as the same of a part of the images
+    others = {f"{split}/{one.name}" for one in declared_metrics(table)}  # such as the same of a part of the images
     return {name.removeprefix(start): name for name in names if name not in others}
 
 

@@ -18,7 +18,7 @@ from seg_al.core import COST_UNITS, CostUnit
 from seg_al.results.arm_statistics import pairs_for_a_star
 from seg_al.results.arms import as_typed, missing
 from seg_al.results.commands import ceiling_command, random_command
-from seg_al.results.curves import LEVEL, arms_of, baseline_of, curves_of, is_random, points_of
+from seg_al.results.curves import LEVEL, arms_of, baseline_of, is_random, points_of, whole_curves
 from seg_al.results.pitfall_check import Check, values
 from seg_al.results.records import Record
 from seg_al.results.study import Study
@@ -172,8 +172,8 @@ def _collapsed(study: Study, metric: str, cost: CostUnit) -> Check:
     far = "above twice" if lower else "below half of"
     tied = _tied(study)
     fallen = []
-    for label, runs in curves_of(study.table, metric, cost).items():
-        ends = pd.Series({run: float(curve.values[-1]) for run, curve in runs.items()})
+    for label, points in points_of(study.table, metric, cost).groupby("label", sort=False):
+        ends = pd.Series({run: float(curve.values[-1]) for run, curve in whole_curves(points).items()})
         gone = COLLAPSE * ends > ends.median() if lower else ends < COLLAPSE * ends.median()
         fallen += [f"{label} run {run} ({ends[run]:.4f})" for run in ends[gone].index]
     if fallen:

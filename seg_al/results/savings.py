@@ -204,7 +204,7 @@ def saving_as_text(row: Mapping[Any, Any], cost: str) -> str:
     if row["n"] == 0:
         return f"{label}: no run in common with {baseline}, so no saving at {goal}"
     if row["at_start"]:
-        return f"{label}: the first labelled set reaches {goal} already, nothing could be saved"
+        return f"{label}: the first compared labels reach {goal} already, nothing could be saved"
     here, there = math.isfinite(row["cost"]), math.isfinite(row["baseline_cost"])
     if not here and not there:
         return f"neither {label} nor {baseline} reaches {goal}"

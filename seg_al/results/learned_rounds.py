@@ -1,0 +1,141 @@
+"""Which rounds of a study's arms have learned more than a constant predictor, and what of them may be compared.
+
+Every comparison takes its curves from `curves_of`, which asks here; whoever prints one prints `notes` beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from seg_al.core import CostUnit
+from seg_al.measuring.declarations import CONSTANT
+from seg_al.measuring.learned import LEARNED_MARGIN, bar, has_learned
+from seg_al.results.arms import readable_cost
+from seg_al.results.metrics import declared_metrics, metric_of
+
+NOT_LEARNED = "not learned"
+FEW = 4
+"""Arms that a sentence names; more are counted."""
+
+
+class NoComparison(ValueError):
+    """Too few arms have learned; the message stands where the comparison would."""
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """From which cost on all arms of a dataset that are compared have learned until their ends."""
+
+    starts: Mapping[str, float]
+    """The cost by arm, 0: from the first one on; an arm that has not learned at its end is not among them."""
+    notes: tuple[str, ...]
+    """What is left out and why, a sentence each; empty where all is compared, or where no constant is recorded."""
+    refused: tuple[str, ...]
+    """The sentences of the datasets of which nothing is compared; they are among the notes."""
+
+
+def with_split(number: str, prefix: str) -> str:
+    """ "test/constant_dice" of "test/dice" and "constant_"."""
+    split, _, name = number.rpartition("/")
+    return f"{split}/{prefix}{name}"
+
+
+def judged_by(table: pd.DataFrame, metric: str) -> str | None:
+    """The number that tells whether a round has learned: the metric, or the first one of the task on test.
+
+    The first of them whose constant is recorded; None where none is, as in older runs.
+    """
+    there = set(table["metric"].unique())
+    numbers = [metric, *(f"test/{one.name}" for one in declared_metrics(table))]
+    return next((number for number in numbers if with_split(number, CONSTANT) in there), None)
+
+
+def mean_by_arm(table: pd.DataFrame, number: str) -> dict[str, float]:
+    """The mean over the runs of a number that a run records once, such as a constant; without ceilings."""
+    rows = table[(table["metric"] == number) & ~table["ceiling"] & table["value"].notna()]
+    runs = rows.groupby(["label", "run"], sort=False, as_index=False)["value"].mean()
+    return {str(label): float(value) for label, value in runs.groupby("label", sort=False)["value"].mean().items()}
+
+
+def learned_rounds(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Label, point (its round), value, constant, bar and learned of every arm whose constant is recorded.
+
+    A round counts by the mean over its runs.
+    """
+    columns = ["label", "point", "value", "constant", "bar", "learned"]
+    if (number := judged_by(table, metric)) is None:
+        return pd.DataFrame(columns=columns)
+    constants, judge = mean_by_arm(table, with_split(number, CONSTANT)), metric_of(table, number)
+    rows = table[(table["metric"] == number) & ~table["ceiling"] & table["value"].notna()]
+    means = rows.groupby(["label", "round"], sort=False)["value"].mean().reset_index()
+    found = []
+    for label, point, value in means.itertuples(index=False):
+        if (constant := constants.get(label)) is not None:
+            learned = has_learned(judge, value, constant)
+            found.append((label, int(point), value, constant, bar(judge, constant), learned))
+    return pd.DataFrame(found, columns=columns)
+
+
+def comparable(table: pd.DataFrame, metric: str, cost: CostUnit) -> Comparable:
+    """What may be compared: of each dataset the costs from which on all its arms that learn have learned."""
+    rounds, number = learned_rounds(table, metric), judged_by(table, metric) or metric
+    if rounds.empty:
+        return Comparable({}, (), ())
+    rows = table[(table["metric"] == metric) & ~table["ceiling"] & table[cost].notna()]
+    costs = rows.groupby(["label", "round"], sort=True)[cost].mean()
+    starts: dict[str, float] = {}
+    notes: list[str] = []
+    refused: list[str] = []
+    for _, own in rows.groupby("dataset", sort=False, dropna=False):
+        labels = [str(label) for label in own["label"].unique()]
+        late = rounds[rounds["label"].isin(labels) & ~rounds["learned"]].sort_values("point")
+        lasts = rounds.groupby("label")["point"].max()
+        never = late[late["point"] == late["label"].map(lasts)]
+        kept = [label for label in labels if label not in set(never["label"])]
+        if len(kept) < min(2, len(labels)):
+            refused.append(f"No comparison: {why(never, table, number)}.")
+            continue
+        if len(never):
+            notes.append(f"Not compared: {why(never, table, number)}.")
+        late = late[late["label"].isin(kept)]
+        firsts = [_cost_behind(costs[label], own["point"].max()) for label, own in late.groupby("label")]
+        start = max(firsts, default=0.0)
+        starts |= dict.fromkeys(kept, start)
+        if firsts:
+            arms = [f"{label} (round {_listed(own['point'].map(str))})" for label, own in late.groupby("label")]
+            notes.append(
+                f"Compared from {readable_cost(start)} {cost} on: in earlier rounds networks have {NOT_LEARNED}, those "
+                f"of {_listed(arms)}."
+            )
+    return Comparable(starts, (*refused, *notes), tuple(refused))
+
+
+def _cost_behind(costs: pd.Series[float], point: int) -> float:
+    """Of `costs` by round, that of the round behind `point`; the last one's where there is none with a cost."""
+    behind = costs.loc[point + 1 :]
+    return float(behind.iloc[0] if len(behind) else costs.iloc[-1])
+
+
+def why(never: pd.DataFrame, table: pd.DataFrame, number: str) -> str:
+    """Says of arms, by their rows of `learned_rounds`, by how much they miss the bar."""
+    judge = metric_of(table, number)
+    best = judge.highest if judge.better == "higher" else judge.lowest
+    misses = "does not reach" if judge.better == "higher" else "does not fall to"
+    bars, constants = (_listed(never[name].map("{:.4f}".format)) for name in ("bar", "constant"))
+    share, constant = f"{100 * LEARNED_MARGIN:.0f} %", f"the constant predictor ({constants})"
+    way = f"{share} better than {constant}" if best is None else f"{share} of the way from {constant} to a perfect one"
+    return (
+        f"the networks of {_listed(never['label'])} have {NOT_LEARNED}: their {number} of "
+        f"{_listed(never['value'].map('{:.4f}'.format))} {misses} {bars}, {way}"
+    )
+
+
+def _listed(words: Iterable[str]) -> str:
+    """Words without repetition, for a sentence."""
+    names = list(dict.fromkeys(words))
+    if len(names) > FEW:
+        return f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
