@@ -18,7 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TINY = [
-    "dataset.size=[32,40]", "dataset.train=8", "dataset.val=2", "dataset.test_a=2", "dataset.test_b=2", "model.width=1",
+    "dataset.size=[32,40]", "dataset.train=8", "dataset.rare=0", "dataset.val=2", "dataset.test_a=2",
+    "dataset.test_b=2", "model.width=1",
     "trainer.pace.steps=1", "trainer.batch_size=2", "trainer.augmentation.crop=[16,16]", "trainer.validation.times=1",
     "trainer.validation.keep=last", "mc_iters=2", "initial=2", "budget=2", "gallery=0", "objects=false", "threads=1",
 ]  # fmt: skip

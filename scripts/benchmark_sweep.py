@@ -18,7 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 SMALL = [
-    "dataset.size=[64,80]", "dataset.train=12", "dataset.val=2", "dataset.test_a=4", "dataset.test_b=4",
+    "dataset.size=[64,80]", "dataset.train=12", "dataset.rare=0", "dataset.val=2",
+    "dataset.test_a=4", "dataset.test_b=4",
     "model.width=4", "trainer.pace.steps=40", "trainer.batch_size=4", "trainer.augmentation.crop=[64,64]",
     "mc_iters=5", "rounds=3", "initial=4", "budget=2", "gallery=2", "device=cpu", "tracking=file",
 ]  # fmt: skip

@@ -29,7 +29,8 @@ from seg_al.running.groups import chosen_options
 ROOT = Path(__file__).parents[1]
 
 SMALLEST = (
-    "dataset.size=[32,40]", "dataset.train=8", "dataset.val=2", "dataset.test_a=2", "dataset.test_b=2",
+    "dataset.size=[32,40]", "dataset.train=8", "dataset.rare=0", "dataset.val=2", "dataset.test_a=2",
+    "dataset.test_b=2",
     "mc_iters=2", "rounds=3", "initial=2", "budget=1", "objects=false", "gallery=0",
     "trainer.augmentation.crop=[32,32]", "trainer.pace.steps=2", "trainer.batch_size=2", "trainer.validation.times=1",
     "trainer.optimizer.lr=0.001", "tracking=none", "device=cpu", "share=false",

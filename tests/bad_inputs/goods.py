@@ -56,12 +56,12 @@ def _pair(seed: int) -> tuple[Image.Image, Image.Image]:
 
 
 def _glands(place: Path) -> None:
-    read_glands(str(place / "data"), 0, val=2, train=8, test_a=2, test_b=2, size=SIZE)
-    _study(place, "glands", size=SIZE, train=8, val=2, test_a=2, test_b=2)
+    read_glands(str(place / "data"), 0, val=2, train=8, rare=0, test_a=2, test_b=2, size=SIZE, constructed=True)
+    _study(place, "glands", size=SIZE, train=8, rare=0, val=2, test_a=2, test_b=2)
 
 
 def _glas(place: Path) -> None:
-    read_glands(str(place / "painted"), 0, val=2, train=8, test_a=2, test_b=2, size=SIZE)
+    read_glands(str(place / "painted"), 0, val=2, train=8, rare=0, test_a=2, test_b=2, size=SIZE, constructed=True)
     (source,) = (place / "painted").iterdir()
     source.rename(place / "glas")
     _study(place, "glas", root="glas", val=2)

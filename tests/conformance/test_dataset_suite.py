@@ -18,7 +18,7 @@ from experiments import composed
 from seg_al.conformance.datasets import LAWS, LAWS_OF_IMAGES, DatasetSuite, Reader, check_dataset
 from seg_al.conformance.laws import Law, findings
 from seg_al.datasets.cached import Cached
-from seg_al.datasets.glands import write_glands
+from seg_al.datasets.glands import Painted, write_glands
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
@@ -100,11 +100,15 @@ def labelme(root: Path) -> dict[str, Any]:
 
 
 def glands(root: Path) -> dict[str, Any]:
+    return {"size": [32, 40], "train": 6, "rare": 3, "val": 3, "test_a": 3, "test_b": 3}
+
+
+def glands_homogeneous(root: Path) -> dict[str, Any]:
     return {"size": [32, 40], "train": 6, "val": 2, "test_a": 2, "test_b": 2}
 
 
 def glas(root: Path) -> dict[str, Any]:
-    write_glands(root / "official", train=6, test_a=2, test_b=2, size=(32, 40), seed=0)
+    write_glands(root / "official", Painted(6, 0, 2, 2, (32, 40)), seed=0)
     return {"root": str(root / "official"), "val": 2}
 
 
@@ -116,6 +120,7 @@ SMALL: dict[str, Callable[[Path], dict[str, Any]]] = {
     "dsb2018": coco,
     "folder": folder,
     "glands": glands,
+    "glands_homogeneous": glands_homogeneous,
     "glas": glas,
     "labelme": labelme,
 }

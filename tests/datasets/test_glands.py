@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -11,14 +12,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from seg_al.datasets.glands import read_glands, write_glands
+from seg_al.datasets.glands import COMMON, CROWDED, TORN, TYPES, Painted, read_glands, write_glands
 from seg_al.datasets.glas import GlaS
 
 
 @pytest.fixture(scope="module")
 def default(tmp_path_factory: pytest.TempPathFactory) -> GlaS:
     root = str(tmp_path_factory.mktemp("data"))
-    return read_glands(root, run=0, val=8, train=40, test_a=12, test_b=8, size=[128, 160])
+    return read_glands(root, run=0, val=8, train=40, rare=0, test_a=12, test_b=8, size=[128, 160], constructed=True)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -26,7 +27,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def write(folder: Path, seed: int = 0) -> None:
-    write_glands(folder, train=4, test_a=2, test_b=2, size=(48, 64), seed=seed)
+    write_glands(folder, Painted(4, 0, 2, 2, (48, 64)), seed=seed)
 
 
 def test_same_arguments_give_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_same_arguments_give_the_same_bytes_and_another_seed_gives_others(tmp_pa
 
 def test_an_image_does_not_depend_on_how_many_are_painted(tmp_path: Path) -> None:
     write(tmp_path / "few")
-    write_glands(tmp_path / "many", train=5, test_a=3, test_b=2, size=(48, 64), seed=0)
+    write_glands(tmp_path / "many", Painted(5, 0, 3, 2, (48, 64)), seed=0)
     few, many = digest(tmp_path / "few"), digest(tmp_path / "many")
     assert {name: many[name] for name in few if name != "Grade.csv"} == {
         k: v for k, v in few.items() if k != "Grade.csv"
@@ -80,14 +81,19 @@ def test_a_dark_rim_and_a_pale_lumen_tell_a_gland_from_the_stroma(default: GlaS)
 
 
 def test_images_are_painted_once_and_the_run_draws_only_the_split(tmp_path: Path) -> None:
-    first = read_glands(str(tmp_path), run=0, val=2, train=8, test_a=2, test_b=2, size=[32, 48])
+    first = read_glands(
+        str(tmp_path), run=0, val=2, train=8, rare=0, test_a=2, test_b=2, size=[32, 48], constructed=True
+    )
     folder = first.frames["train_1"].image.parent
     times = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    others = [read_glands(str(tmp_path), run=n, val=2, train=8, test_a=2, test_b=2, size=[32, 48]) for n in range(1, 5)]
+    others = [
+        read_glands(str(tmp_path), run=n, val=2, train=8, rare=0, test_a=2, test_b=2, size=[32, 48], constructed=True)
+        for n in range(1, 5)
+    ]
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == times
     assert len({glands.val for glands in (first, *others)}) > 1
     assert list(tmp_path.iterdir()) == [folder]
-    read_glands(str(tmp_path), run=0, val=2, train=8, test_a=2, test_b=2, size=[48, 32])
+    read_glands(str(tmp_path), run=0, val=2, train=8, rare=0, test_a=2, test_b=2, size=[48, 32], constructed=True)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -120,4 +126,57 @@ def test_what_a_killed_process_leaves_behind_is_not_read(tmp_path: Path) -> None
 )
 def test_bad_sizes_and_counts_are_named(tmp_path: Path, size: list[int], train: int, named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        read_glands(str(tmp_path), run=0, val=2, train=train, test_a=2, test_b=2, size=size)
+        read_glands(str(tmp_path), run=0, val=2, train=train, rare=0, test_a=2, test_b=2, size=size, constructed=True)
+
+
+def rare_types(root: Path, run: int = 0, val: int = 3) -> GlaS:
+    return read_glands(str(root), run, val=val, train=4, rare=3, test_a=6, test_b=3, size=[64, 80], constructed=True)
+
+
+@pytest.fixture(scope="module")
+def with_rare_types(tmp_path_factory: pytest.TempPathFactory) -> GlaS:
+    return rare_types(tmp_path_factory.mktemp("data"))
+
+
+def types(glands: GlaS, names: tuple[str, ...]) -> Counter[str]:
+    kinds = (glands.frames[name].grade_detailed for name in names)
+    return Counter(kind if kind in (TORN, CROWDED) else COMMON for kind in kinds)
+
+
+def test_a_pool_with_rare_types_has_tests_and_val_in_which_all_types_are_alike(with_rare_types: GlaS) -> None:
+    assert types(with_rare_types, with_rare_types.pool) == {COMMON: 3, TORN: 2, CROWDED: 2}
+    assert types(with_rare_types, with_rare_types.val) == dict.fromkeys(TYPES, 1)
+    assert types(with_rare_types, with_rare_types.tests["testA"]) == dict.fromkeys(TYPES, 2)
+    assert types(with_rare_types, with_rare_types.tests["testB"]) == dict.fromkeys(TYPES, 1)
+    assert Counter(with_rare_types.column("grade_detailed").values())[TORN] == 2
+
+
+def test_a_run_draws_another_val_of_the_same_types(tmp_path: Path) -> None:
+    drawn = [rare_types(tmp_path, run) for run in range(6)]
+    assert len({glands.val for glands in drawn}) > 1
+    assert all(types(glands, glands.val) == dict.fromkeys(TYPES, 1) for glands in drawn)
+
+
+def test_torn_stroma_is_white_and_crowded_stroma_is_dark(with_rare_types: GlaS) -> None:
+    names = sorted(with_rare_types.frames)
+    bright = {kind: [] for kind in TYPES}
+    for name in names:
+        (kind,) = types(with_rare_types, (name,))
+        stroma = with_rare_types.image(name)[with_rare_types.target(name) == 0]
+        bright[kind].append(np.mean(stroma.min(axis=1) > 215))
+    assert np.mean(bright[TORN]) > 0.3 > 0.15 > np.mean(bright[COMMON]) > np.mean(bright[CROWDED])
+
+
+def test_common_images_are_the_same_with_rare_types_and_without(with_rare_types: GlaS, tmp_path: Path) -> None:
+    write_glands(tmp_path / "all_common", Painted(4, 0, 6, 3, (64, 80)), seed=0)
+    folder = with_rare_types.frames["train_1"].image.parent
+    there, here = digest(tmp_path / "all_common"), digest(folder)
+    same = {name.partition(".")[0] for name in here if here[name] == there.get(name)}
+    assert {f"train_{number}" for number in range(1, 5)} <= same
+    assert "testA_1" in same
+    assert not {"testA_2", "testA_3"} & same
+
+
+def test_a_val_that_takes_all_of_a_rare_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"dataset\.val=9 leaves no torn image in the pool"):
+        rare_types(tmp_path, val=9)

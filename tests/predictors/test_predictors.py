@@ -302,7 +302,9 @@ def test_weights_read_back_from_disk_give_the_same_maps(tmp_path: Path) -> None:
 
 
 def test_the_scores_of_a_subset_of_the_pool_are_those_of_the_whole(tmp_path: Path) -> None:
-    glands = read_glands(root=str(tmp_path), run=0, val=2, train=8, test_a=2, test_b=2, size=[32, 32])
+    glands = read_glands(
+        root=str(tmp_path), run=0, val=2, train=8, rare=0, test_a=2, test_b=2, size=[32, 32], constructed=True
+    )
     models = [network()]
 
     def scores(subset: int | None) -> dict[str, float]:

@@ -22,7 +22,7 @@ from seg_al.datasets.glands import read_glands
 
 
 def read_mine(root: str, run: int) -> Dataset:
-    return read_glands(root, run, val=2, train=8, test_a=2, test_b=2, size=(32, 40))
+    return read_glands(root, run, val=2, train=8, rare=0, test_a=2, test_b=2, size=(32, 40), constructed=True)
 """
 OWN = tuple(word for word in TINY if not word.startswith("dataset."))
 
