@@ -1,4 +1,4 @@
-"""The units with the highest scores."""
+"""The units with the highest scores, and those with the lowest, as a negative control."""
 
 from __future__ import annotations
 
@@ -27,3 +27,15 @@ class Top:
         edge = np.partition(scores, len(scores) - count)[len(scores) - count]
         best = np.flatnonzero(scores >= edge)
         return best[ranked(scores[best], rng)]
+
+
+@dataclass(frozen=True)
+class LeastWanted:
+    """Lowest score first: a negative control, which must not beat random where the heuristic is worth anything."""
+
+    descriptor: ClassVar[None] = None
+    reads_known: ClassVar[bool] = False
+    truth: ClassVar[None] = None
+
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        return ranked(-candidates.scores, rng)

@@ -101,6 +101,12 @@ def test_power_takes_zeros_last_and_refuses_negatives_by_name():
         spend(Power(beta=1.0), plain([0.5, -0.25, 0]), 1, np.random.default_rng(0))
 
 
+def test_the_least_wanted_are_those_that_the_top_would_take_last():
+    candidates = candidates_for(composed("least_wanted"), 30)
+    order = [int(position) for position in composed("least_wanted")(candidates, 5.0, np.random.default_rng(0))]
+    assert order == np.argsort(candidates.scores).tolist()
+
+
 def test_an_infinite_beta_is_the_top_and_a_beta_of_zero_is_refused():
     for kind in (Power, Softmax, SoftRank):
         assert spend(kind(beta=np.inf), plain([0.3, 0.9, 0.1, 0.8]), 2, np.random.default_rng(0)) == [1, 3]
