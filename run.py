@@ -30,7 +30,8 @@ from seg_al.running.command_line import config_folders, repeated, studies, study
 from seg_al.running.finished_runs import run_unless_finished
 from seg_al.running.groups import Composition, chosen_options
 from seg_al.running.launching import Launching, Word
-from seg_al.running.spelling import mistakes, remedies, words_of_hydra
+from seg_al.running.schedule import Options
+from seg_al.running.spelling import mistakes, option_of, options_in, remedies, words_of_hydra
 from seg_al.running.sweep_process import SweepProcess
 from seg_al.tracking.signals import number_of
 
@@ -61,6 +62,27 @@ def plain(cfg: DictConfig, values: Mapping[str, Any] | None = None) -> dict[str,
         raise ValueError("a value of the config refers to itself by ${...}; give one of them a value") from None
 
 
+def folders_of(config: Any) -> list[Path]:
+    """Where Hydra looks for options, in its order."""
+    return [Path(source.path) for source in config.runtime.config_sources if source.schema == "file"]
+
+
+def composition(cfg: DictConfig, choices: Mapping[str, Any], folders: Sequence[Path]) -> Composition:
+    """What Hydra has composed, with the options that these folders hold."""
+
+    def names(group: str) -> list[str]:
+        return [path.stem for path in options_in(folders, group)]
+
+    def values(group: str, name: str) -> dict[str, Any]:
+        path = next(path for path in options_in(folders, group) if path.stem == name)
+        other = cfg.copy()
+        OmegaConf.update(other, group, option_of(path, group), merge=False)
+        found: dict[str, Any] = plain(other)[group]
+        return found
+
+    return Composition(chosen_options(choices), partial(plain, cfg), Options(names, values))
+
+
 def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> Composition:
     """The job of a sweep that has these words. Raises ValueError where they do not compose."""
     try:
@@ -68,7 +90,7 @@ def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> 
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(str(error)) from error
     ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return Composition(chosen_options(cfg.hydra.runtime.choices), partial(plain, ours))
+    return composition(ours, cfg.hydra.runtime.choices, folders_of(cfg.hydra))
 
 
 def launching(config: Any) -> Launching:  # Hydra's own part of a config, as it comes
@@ -111,8 +133,9 @@ class CheckSweep(Callback):
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(cfg: DictConfig) -> float | None:
     config = HydraConfig.get()
-    composition = Composition(chosen_options(config.runtime.choices), partial(plain, cfg))
-    return run_unless_finished(composition, made, CONF, launching(config))
+    return run_unless_finished(
+        composition(cfg, config.runtime.choices, folders_of(config)), made, CONF, launching(config)
+    )
 
 
 def store_studies() -> None:

@@ -52,8 +52,8 @@ class Experiment:
     """Number of trainings, with the one on the initial set."""
     initial: int | Literal["all", "budget"]
     """Whole images in the first labelled set, or one budget of units drawn at random."""
-    budget: Budget
-    """The budget of each later round."""
+    budgets: tuple[Budget, ...]
+    """The budget of each later round, of one unit; the last one is that of all that follow."""
     dataset: Dataset
     model: ModelFactory
     start: Start
@@ -111,7 +111,7 @@ class Experiment:
             return self._first_queries(view)
         asking = self.asking.in_round(view.round)
         view = ranks_alike(view, asking.heuristic)
-        chosen = asking(view, self.annotator, self.budget)
+        chosen = asking(view, self.annotator, self.budgets[min(view.round, len(self.budgets)) - 1])
         write_record(folder / "scores.parquet", chosen.scores, SCORES)
         write_record(folder / "truths_read.json", chosen.truths_read, JSON)
         agreed = agreement(chosen.scores[chosen.scores["drawn"]], asking.name, chosen.passes)
@@ -211,6 +211,11 @@ class Experiment:
         best = max(constants, key=lambda name: self.judging.sign * constants[name])
         log.info("val %s %.4f (best constant, %s: %.4f)", metric, metrics[f"val/{metric}"], best, constants[best])
         return {**metrics, f"val/{CONSTANT}{metric}": constants[best], "val/images": float(len(self.dataset.val))}
+
+    @property
+    def budget(self) -> Budget:
+        """The first one."""
+        return self.budgets[0]
 
     @property
     def judging(self) -> Metric:

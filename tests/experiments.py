@@ -56,14 +56,18 @@ def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
     return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), choices
 
 
+def settings_of(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    return run.composition(cfg, choices, [run.CONF]).settings
+
+
 def built(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:
-    settings = run.plain(cfg)
+    settings = settings_of(cfg, choices)
     require_right(settings)
     return build_experiment(settings, choices, run.made, run.CONF)
 
 
 def performed(cfg: DictConfig, choices: Mapping[str, str]) -> float | None:
-    return one_run.perform(run.plain(cfg), choices, run.made, run.CONF, alone=False)
+    return one_run.perform(settings_of(cfg, choices), choices, run.made, run.CONF, alone=False)
 
 
 def tiny(data: Path, *overrides: str) -> Experiment:

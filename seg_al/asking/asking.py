@@ -12,12 +12,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from seg_al.asking.audit import audit
-from seg_al.asking.memory import give_freed_memory_back, thrifty
+from seg_al.asking.memory import thrifty, trimmed
+from seg_al.asking.phase import Phase
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.scorer import Described, Scorer
 from seg_al.asking.spending import ROUNDING, spend
 from seg_al.asking.unit_table import IdMap, UnitTable, candidates_of, regions_of, score_table, table_after
 from seg_al.core import Annotator, Budget, Granularity, Heuristic, Nothing, Query, Region, Selector
+from seg_al.granularities.fixed import Image
 from seg_al.heuristics.random import Random
 from seg_al.predictors.predictor import Predictor
 from seg_al.selectors.top import Top
@@ -29,8 +31,6 @@ Place = tuple[str, int]
 Spent = tuple[list[Query], list[Place], list[UnitTable]]
 AUDITED = 256
 """Rows and columns of the image for the audit, large enough that every layer works."""
-TRIM_EVERY = 50
-"""Number of images after which freed memory goes back to the system, so that a larger pool needs no more."""
 INITIAL = "initial"
 """Why the first queries are asked."""
 
@@ -47,18 +47,6 @@ class RoundQueries:
     """The chosen heuristic's scores after fewer passes: image, unit, passes, score; None where there were few."""
     truths_read: int
     """Number of true facts of unlabelled units that an oracle selector read; 0 for an honest one."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """What asks instead of the composed parts, from a round on and until the next phase begins."""
-
-    begins: int
-    """The first round, from 1."""
-    heuristic: Heuristic[Any]
-    name: str
-    """The heuristic's name, for the record."""
-    selector: Selector
 
 
 @dataclass(frozen=True)
@@ -80,6 +68,14 @@ class Asking:
     phases: tuple[Phase, ...] = ()
     """In the order of their rounds; a round before the first is asked by heuristic and selector above."""
 
+    new_images: int | None = None
+    """Where a budget is for each image: images that a round begins, beside those begun before; None: all."""
+
+    def acting(self, rounds: int) -> list[Asking]:
+        """How the rounds ask in a run of so many, each way once; that of round 1 where none asks."""
+        begins = {1, *(phase.begins for phase in self.phases if phase.begins < rounds)}
+        return [self.in_round(number) for number in sorted(begins)]
+
     def in_round(self, number: int) -> Asking:
         """How this round asks, without other phases."""
         begun = [phase for phase in self.phases if phase.begins <= number]
@@ -95,11 +91,15 @@ class Asking:
             first = round_view.pool.images.image(round_view.pool.open[0])[:AUDITED, :AUDITED]
             audit(round_view.models()[0], round_view.compute.tensor(first), round_view.compute, self.predictor.dropout)
         spent = self._each_image if budget.per == "image" else self._whole_pool
+        ranked: list[UnitTable] = []
         with thrifty(round_view.pool.askable_area(round_view.pool.open[0])):
-            queries, places, blocks = spent(scorer, annotator, budget, self._known(scorer))
+            names = self._drawn(round_view.pool.open, round_view)
+            if budget.per == "image" and self.new_images is not None:
+                names, ranked = self._with_new_images(self.new_images, round_view, annotator)
+            queries, places, blocks = spent(scorer, names, annotator, budget, self._known(scorer))
         if self.heuristic.reads is not Nothing:
             self._warn_of_ties(blocks, round_view.round)
-        told = sum(len(block.truth) for block in blocks if block.truth is not None)
+        told = sum(len(block.truth) for block in (*blocks, *ranked) if block.truth is not None)
         return RoundQueries(
             queries, score_table(blocks, places), table_after(blocks, self.name, self.predictor.total), told
         )
@@ -113,23 +113,41 @@ class Asking:
         queries = blind(round_view, annotator, budget).queries
         return [replace(query, why=INITIAL, score=None) for query in queries]
 
-    def _names(self, round_view: RoundView) -> Iterator[str]:
-        names = round_view.pool.open
-        if self.subset is not None and self.subset < len(names):
-            names = tuple(sorted(round_view.rng("subset").choice(names, self.subset, replace=False).tolist()))
-        for number, name in enumerate(tqdm(names, desc="query", unit="image", leave=False, disable=None, delay=1)):
-            if number % TRIM_EVERY == TRIM_EVERY - 1:
-                give_freed_memory_back()
-            yield name
+    def _drawn(self, names: Sequence[str], round_view: RoundView) -> Sequence[str]:
+        """All of the names, or as many as a round scores, drawn from `run`."""
+        if self.subset is None or self.subset >= len(names):
+            return names
+        return sorted(round_view.rng("subset").choice(names, self.subset, replace=False).tolist())
 
-    def _each_image(self, scorer: Scorer, annotator: Annotator[Any], budget: Budget, known: Described | None) -> Spent:
+    def _with_new_images(
+        self, count: int, round_view: RoundView, annotator: Annotator[Any]
+    ) -> tuple[Sequence[str], list[UnitTable]]:
+        """The images that were begun before with `count` new ones, and the table by which these were ranked.
+
+        New ones are chosen as whole images, by the mean of the heuristic's map and the selector.
+        """
+        labelled = set(round_view.pool.labelled)
+        begun = [name for name in round_view.pool.open if name in labelled]
+        others = self._drawn([name for name in round_view.pool.open if name not in labelled], round_view)
+        if not others:
+            return begun, []
+        whole = replace(self, granularity=Image("mean", 1.0))
+        scorer, budget = whole.scorer(round_view), Budget(min(count, len(others)), "regions", "pool")
+        queries, _, blocks = whole._whole_pool(scorer, others, annotator, budget, whole._known(scorer))
+        asks = "round %d: asks in %d images that were begun before and in %d new ones"
+        log.info(asks, round_view.round, len(begun), len(queries))
+        return sorted((*begun, *(query.image for query in queries))), blocks
+
+    def _each_image(
+        self, scorer: Scorer, names: Sequence[str], annotator: Annotator[Any], budget: Budget, known: Described | None
+    ) -> Spent:
         """Spends the budget of each image: the selector sees all units of one image at a time."""
         round_view = scorer.round_view
         queries: list[Query] = []
         places: list[Place] = []
         blocks: list[UnitTable] = []
         poor: list[str] = []
-        for name in self._names(round_view):
+        for name in _shown(names):
             block, ids = scorer(name)
             if not len(block):  # the prediction holds nothing to ask about
                 poor.append(name)
@@ -157,11 +175,13 @@ class Asking:
                         budget.amount, budget.unit, len(poor), some)  # fmt: skip
         return queries, places, blocks
 
-    def _whole_pool(self, scorer: Scorer, annotator: Annotator[Any], budget: Budget, known: Described | None) -> Spent:
+    def _whole_pool(
+        self, scorer: Scorer, names: Sequence[str], annotator: Annotator[Any], budget: Budget, known: Described | None
+    ) -> Spent:
         """Spends one budget for all images: the selector sees the kept units of each."""
         round_view = scorer.round_view
         blocks: list[UnitTable] = []
-        for name in self._names(round_view):
+        for name in _shown(names):
             block, ids = scorer(name)
             kept = block.kept(self.name, self.shortlist, (), round_view.rng("shortlist", name))
             blocks.append(self._told(kept, np.searchsorted(block.units, kept.units).tolist(), ids, annotator))
@@ -217,6 +237,10 @@ class Asking:
             return None
         vectors = [scorer.known(name) for name in pool.labelled]
         return np.concatenate([one for one in vectors if one is not None])
+
+
+def _shown(names: Sequence[str]) -> Iterator[str]:
+    return trimmed(tqdm(names, desc="query", unit="image", leave=False, disable=None, delay=1))
 
 
 def _found_again(places: Sequence[Place], scorer: Scorer) -> dict[Place, Region]:

@@ -6,12 +6,14 @@ import atexit
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc, malloc.h
 GIBIBYTE = 1 << 30
+TRIM_EVERY = 50
+"""Number of images after which freed memory goes back to the system, so that a larger pool needs no more."""
 
 
 def _libc() -> ctypes.CDLL | None:
@@ -55,6 +57,14 @@ def give_freed_memory_back() -> None:
     """Returns what is freed to the system, once; small results that are kept between large blocks split the heap."""
     if libc := _libc():
         libc.malloc_trim(0)
+
+
+def trimmed(names: Iterable[str]) -> Iterator[str]:
+    """The names of images that are looked at one by one; now and then freed memory goes back between two of them."""
+    for number, name in enumerate(names):
+        if number % TRIM_EVERY == TRIM_EVERY - 1:
+            give_freed_memory_back()
+        yield name
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from seg_al.asking.asking import Asking
+from seg_al.asking.phase import Phase
 from seg_al.core import Budget, Heuristic
 from seg_al.datasets.cached import cached
 from seg_al.loop import Experiment
@@ -36,13 +37,15 @@ def build_experiment(settings: Mapping[str, Any], choices: Mapping[str, str], ma
         part["predictor"],
         root.subset,
         root.shortlist,
+        tuple(_phase(one, make) for one in settings.get("phases", ())),
+        root.new_images,
     )
     compute = compute_of(settings)
     experiment = Experiment(
         run=root.run,
         rounds=root.rounds,
         initial=root.initial,
-        budget=Budget(root.budget, root.cost, root.per),
+        budgets=tuple(Budget(amount, root.cost, root.per) for amount in root.budgets),
         dataset=dataset,
         model=part["model"],
         start=part["start"],
@@ -59,6 +62,10 @@ def build_experiment(settings: Mapping[str, Any], choices: Mapping[str, str], ma
     return experiment
 
 
+def _phase(settings: Mapping[str, Any], make: Make) -> Phase:
+    return Phase(settings["begins"], make(settings["heuristic"]), settings["name"], make(settings["selector"]))
+
+
 def compute_of(settings: Mapping[str, Any]) -> LocalCompute:
     return LocalCompute(**{field.name: settings[field.name] for field in fields(LocalCompute)})
 
@@ -73,9 +80,9 @@ def shared_first_round(settings: Mapping[str, Any], compute: LocalCompute) -> Fi
     """Named by all that decides the numbers of round 0, which heuristics and selectors do not."""
     if not settings["share"]:
         return None
-    later = {"heuristic", "selector", "scoring", "subset"}
+    later = {"heuristic", "selector", "scoring", "subset", "schedule", "phases"}
     if settings["initial"] != "budget":
-        later |= {"granularity", "budget", "cost", "per", "shortlist"}
+        later |= {"granularity", "budget", "cost", "per", "shortlist", "new_images"}
     decides = {key: value for key, value in settings.items() if key not in FREE and key not in later}
     if not settings["bayesian"]:
         trained = ("members", "snapshots")  # passes are drawn by queries only

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
+from seg_al.asking.asking import Asking
 from seg_al.asking.pool import Pool
 from seg_al.asking.spending import ROUNDING
-from seg_al.core import Evidence, MadeForTask
+from seg_al.core import Budget, Evidence, MadeForTask
 from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.loop import Experiment
 from seg_al.predictors.dropout import dropouts
 from seg_al.selectors.clasp import ClaspPE
 from seg_al.selectors.foreground import RandomForeground
+
+log = logging.getLogger(__name__)
 
 TRIED = 8
 """Number of images that are cut into units before a run, to see whether a budget buys one."""
@@ -21,11 +25,15 @@ def check(experiment: Experiment) -> None:
     """Raises ValueError, naming the keys, for what would fail or be meaningless hours later."""
     if problems := problems_of(experiment):
         raise ValueError("this experiment cannot run:\n" + "\n".join(f"  - {problem}" for problem in problems))
+    for phase in experiment.asking.phases:
+        if phase.begins >= experiment.rounds > 1:
+            log.warning("schedule names round %d, which rounds=%d does not reach", phase.begins, experiment.rounds)
 
 
 def problems_of(experiment: Experiment) -> list[str]:
     """A sentence with its remedy for each problem; none for an experiment that can run."""
-    problems = [*_of_budget(experiment), *_of_passes(experiment), *_of_class_ids(experiment)]
+    problems = [*_of_budget(experiment), *_of_class_ids(experiment)]
+    problems += dict.fromkeys(one for asking in _askings(experiment) for one in _of_passes(experiment, asking))
     batch, devices = experiment.trainer.batch_size, experiment.compute.devices
     if batch % devices:
         problems.append(
@@ -61,14 +69,15 @@ def _of_task(experiment: Experiment) -> list[str]:
 
 def _of_evidence(experiment: Experiment) -> list[str]:
     """Kinds of evidence that nothing in the experiment makes."""
-    asking, task = experiment.asking, experiment.task
-    granularity, descriptor = asking.granularity, asking.selector.descriptor
+    task, granularity = experiment.task, experiment.asking.granularity
     cut = granularity.reads
-    reads: list[tuple[str, type[Evidence]]] = [
-        (f"heuristic={asking.name}", asking.heuristic.reads),
-        ("granularity", granularity.joins if isinstance(cut, str) else cut),
-        *(("selector", kind) for kind in (() if descriptor is None else descriptor.reads)),
-    ]
+    reads: dict[tuple[str, type[Evidence]], None] = {
+        ("granularity", granularity.joins if isinstance(cut, str) else cut): None
+    }
+    for asking in _askings(experiment):
+        descriptor = asking.selector.descriptor
+        reads[f"heuristic={asking.name}", asking.heuristic.reads] = None
+        reads |= {("selector", kind): None for kind in (() if descriptor is None else descriptor.reads)}
     view = experiment.round_view(0, Pool((), experiment.dataset), list)
     there = ", ".join(kind.called for kind in task.kinds)
     return [
@@ -81,9 +90,10 @@ def _of_evidence(experiment: Experiment) -> list[str]:
 
 def _of_class_ids(experiment: Experiment) -> list[str]:
     """Backgrounds that are no class of the dataset."""
-    asking, classes = experiment.asking, experiment.dataset.classes
+    classes = experiment.dataset.classes
     named = [
         (f"{group}.background", part.background)
+        for asking in _askings(experiment)
         for group, part in (("heuristic", asking.heuristic), ("selector", asking.selector))
         if isinstance(part, VoteVariance | ClaspPE | RandomForeground)
     ]
@@ -117,16 +127,17 @@ def _of_budget(experiment: Experiment) -> list[str]:
         count = len(names) if initial == "all" else initial
         first = experiment.start.known(names, count, experiment.run) or names[:count]  # otherwise any image will do
         rest = [name for name in names if name not in set(first)]
-    if experiment.budget.amount <= 0:
-        problems.append(f"budget={experiment.budget.amount:g}: a round must be able to ask for something")
-    elif experiment.rounds > 1 or initial == "budget":
-        problems += _unaffordable(experiment, rest) or _too_small(experiment, rest)
+    for budget in dict.fromkeys(experiment.budgets):
+        if budget.amount <= 0:
+            problems.append(f"budget={budget.amount:g}: a round must be able to ask for something")
+        elif experiment.rounds > 1 or initial == "budget":
+            problems += _unaffordable(experiment, budget, rest) or _too_small(experiment, budget, rest)
     return problems
 
 
-def _unaffordable(experiment: Experiment, names: Sequence[str]) -> list[str]:
+def _unaffordable(experiment: Experiment, budget: Budget, names: Sequence[str]) -> list[str]:
     """What is wrong if the named images cannot take one budget."""
-    budget, pool = experiment.budget, Pool(names, experiment.dataset)
+    pool = Pool(names, experiment.dataset)
     if budget.unit == "regions":  # the number of units is known only when an image is cut
         return []
     if budget.per == "pool":
@@ -141,9 +152,9 @@ def _unaffordable(experiment: Experiment, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _too_small(experiment: Experiment, names: Sequence[str]) -> list[str]:
+def _too_small(experiment: Experiment, budget: Budget, names: Sequence[str]) -> list[str]:
     """What is wrong if a budget buys no unit of the named images; the smallest of them decide, before any training."""
-    budget, pool = experiment.budget, Pool(names, experiment.dataset)
+    pool = Pool(names, experiment.dataset)
     smallest = sorted(names, key=pool.askable_area)[:TRIED]
     whole = 1.0 if budget.unit == "regions" else min((pool.left_of(name, budget.unit) for name in smallest), default=0)
     if budget.amount * ROUNDING >= whole:
@@ -161,9 +172,12 @@ def _too_small(experiment: Experiment, names: Sequence[str]) -> list[str]:
     ]
 
 
-def _of_passes(experiment: Experiment) -> list[str]:
-    asking, problems = experiment.asking, []
-    heuristic, predictor = asking.heuristic, asking.predictor
+def _askings(experiment: Experiment) -> list[Asking]:
+    return experiment.asking.acting(experiment.rounds)
+
+
+def _of_passes(experiment: Experiment, asking: Asking) -> list[str]:
+    heuristic, predictor, problems = asking.heuristic, asking.predictor, list[str]()
     if predictor.total < heuristic.min_passes:
         problems.append(
             f"heuristic={asking.name} compares at least {heuristic.min_passes} passes, but the predictor draws "

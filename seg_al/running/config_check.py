@@ -7,6 +7,7 @@ from typing import Any
 
 from seg_al.running.groups import GROUPS
 from seg_al.running.roles import ROLES
+from seg_al.running.schedule import PARTS
 from seg_al.running.signatures import problems
 from seg_al.running.texts import text_problems
 from seg_al.tracking.secrets import without_secrets
@@ -17,8 +18,11 @@ def require_right(settings: Mapping[str, Any]) -> None:
     """Raises ValueError naming every key whose value does not fit."""
     if absent := [group for group in GROUPS if group not in settings]:
         raise ValueError(f"{' and '.join(absent)} is missing in the config; choose one, as in {absent[0]}=OPTION")
-    values = {key: value for key, value in settings.items() if key not in GROUPS}
+    values = {key: value for key, value in settings.items() if key not in (*GROUPS, "phases")}
     wrong = [*problems({key: settings[key] for key in GROUPS}, roles=ROLES)]
+    for phase in settings.get("phases", ()):
+        parts = {key: phase[key] for key in PARTS}
+        wrong += problems(parts, f"schedule.{phase['begins']}.", ROLES)
     wrong += problems({**values, "_target_": "seg_al.running.settings.Settings"})
     wrong += text_problems(settings, URL_VARIABLE)
     if wrong:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from seg_al.asking.memory import keep_imports
 from seg_al.running.groups import Composition, Make
-from seg_al.running.identity import folder_of_run, identity_of, kept_config
+from seg_al.running.identity import folder_of_run, identity_in, kept_config
 from seg_al.running.launching import Launching
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def is_finished(composition: Composition) -> bool:
         config = json.loads((folder / "config.json").read_text())
     except (ValueError, LookupError, TypeError, OSError, RecursionError):
         return False
-    asked = {**kept_config(settings, choices), "identity": identity_of(decides), "decides": decides}
+    asked = {**kept_config(settings, choices), "identity": identity_in(folder, decides), "decides": decides}
     if finished != {"rounds": settings["rounds"]} or config != json.loads(json.dumps(asked)):
         return False
     log.info("%s is finished already", folder)

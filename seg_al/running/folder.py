@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from seg_al.recording.files import write_json
 from seg_al.running.groups import flat
-from seg_al.running.identity import identity_of
+from seg_al.running.identity import goes_on, identity_in
 
 NEEDED_MIB = 256
 """Free disk that a run needs to begin: weights of two rounds, pictures and files of an average experiment."""
@@ -54,7 +54,7 @@ def claimed(folder: Path, config: Mapping[str, Any], identity: Mapping[str, Any]
         raise ValueError(f"another process is running {folder}; wait for it, or stop it and run again") from None
     try:
         _compare(folder / "config.json", identity)
-        _keep(folder / "config.json", {**config, "identity": identity_of(identity), "decides": identity})
+        _keep(folder / "config.json", {**config, "identity": identity_in(folder, identity), "decides": identity})
         yield
         if not (folder / "config.json").exists():
             raise ValueError(
@@ -101,7 +101,12 @@ def _compare(path: Path, identity: Mapping[str, Any]) -> None:
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OSError) as error:
         raise ValueError(f"{path} is damaged; move the folder away and run again") from error
     now = flat(json.loads(json.dumps(identity)))
-    keys = sorted(key for key in then.keys() | now.keys() if then.get(key, ABSENT) != now.get(key, ABSENT))
+    keys = sorted(
+        key
+        for key in then.keys() | now.keys()
+        if then.get(key, ABSENT) != now.get(key, ABSENT)
+        and not (key == "budget" and goes_on(then.get(key), now.get(key)))
+    )
     if keys:
         rows = "\n".join(f"  - {key}: {then.get(key, ABSENT)} there, {now.get(key, ABSENT)} here" for key in keys)
         raise ValueError(

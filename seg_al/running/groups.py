@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from seg_al.running.schedule import Options, scheduled
+
 GROUPS = (
     "dataset", "task", "granularity", "trainer", "model", "heuristic", "predictor", "selector", "annotator", "start",
     "tracking",
@@ -21,8 +23,13 @@ class Composition:
 
     choices: Mapping[str, str]
     """The option of each group."""
-    with_values: Callable[[Mapping[str, Any]], dict[str, Any]]
-    """Its settings, plain, with other values for some keys of its root; raises ValueError where one is missing."""
+    plain: Callable[[Mapping[str, Any]], dict[str, Any]]
+    """Its settings as they are written, with other values for some keys of its root."""
+    options: Options
+
+    def with_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Its settings with other values for some keys, and its phases; ValueError where one is missing."""
+        return scheduled(self.plain(values), self.choices, self.options)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@ FREE = (
     "keep_weights", "share", "tags", "notes",
 )  # fmt: skip
 """Settings that do not decide the numbers of a round; a run keeps its folder when they change."""
+LATER: Mapping[str, Any] = {"schedule": None, "new_images": None}
+"""Settings that came later, with the value by which a run is as it was before, and keeps its folder."""
 
 
 def identity_of(settings: Mapping[str, Any]) -> str:
@@ -35,11 +37,34 @@ def folder_of_run(settings: Mapping[str, Any], choices: Mapping[str, str]) -> tu
                 f"{group}={choices[group]}: an option is the name of a file in a folder {group}/, without a path; name "
                 "the folder above it by -cd FOLDER, or hydra.searchpath=[FOLDER]"
             )
-    decides = {key: value for key, value in settings.items() if key not in FREE}
+    decides = {key: value for key, value in settings.items() if key not in FREE and not _as_before(key, value)}
     name = "-".join((*(choices[group] for group in ("dataset", "model", "heuristic")), f"run{settings['run']}"))
     return Path(settings["folder"] or Path(settings["runs"]) / f"{name}-{identity_of(decides)[:8]}"), decides
 
 
+def goes_on(then: object, now: object) -> bool:
+    """Whether a list of budgets begins with another: rounds that were played are as they would be now."""
+    return isinstance(then, list) and isinstance(now, list) and now[: len(then)] == then
+
+
+def identity_in(folder: Path, decides: Mapping[str, Any]) -> str:
+    """The identity of the run in the folder, if these settings only add budgets for further rounds; else their own."""
+    if isinstance(decides.get("budget"), list):
+        try:
+            config = json.loads((folder / "config.json").read_text())
+            then, now = config["decides"], json.loads(json.dumps(decides))
+            if goes_on(then["budget"], now["budget"]) and {**then, "budget": now["budget"]} == now:
+                return str(config["identity"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+            pass  # what is wrong with the file is told where it is needed
+    return identity_of(decides)
+
+
+def _as_before(key: str, value: Any) -> bool:
+    return key in LATER and bool(value == LATER[key])
+
+
 def kept_config(settings: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
     """What the folder of a run keeps of its config."""
-    return {"choices": dict(choices), **settings, "tracking": choices["tracking"]}
+    written = {key: value for key, value in settings.items() if key != "phases"}  # `decides` holds them
+    return {"choices": dict(choices), **written, "tracking": choices["tracking"]}

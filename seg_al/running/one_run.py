@@ -17,7 +17,7 @@ from seg_al.running.config_check import require_right
 from seg_al.running.environment import environment
 from seg_al.running.folder import claimed, gone_if_refused
 from seg_al.running.groups import Composition, Make
-from seg_al.running.identity import folder_of_run, identity_of, kept_config
+from seg_al.running.identity import folder_of_run, identity_in, kept_config
 from seg_al.running.kept_window import keep_window, with_kept_window
 from seg_al.running.launching import Launching
 from seg_al.running.sharing import require_gpu
@@ -103,6 +103,6 @@ def perform(
                 tracker.note("folder", str(folder.resolve()))
                 return experiment(tracker, folder)
 
-            tracked = config_columns({**config, "identity": identity_of(decides)})
+            tracked = config_columns({**config, "identity": identity_in(folder, decides)})
             result: float | None = tracking.record(main, tracked, folder, "seg_al")
             return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
@@ -12,6 +13,7 @@ RANGES = {
     "run": (0, 2**32 - 1),  # a seed of Sacred
     "rounds": (1, 10_000),
     "subset": (1, inf),
+    "new_images": (1, inf),
     "shortlist": (1, inf),
     "gallery": (0, inf),
     "devices": (1, 1024),
@@ -28,10 +30,12 @@ class Settings:
     mc_iters: int
     rounds: int
     initial: int | Literal["all", "budget"]
-    budget: float
+    budget: float | list[float]
+    schedule: str | None
     cost: BudgetUnit
     per: Literal["pool", "image"]
     subset: int | None
+    new_images: int | None
     shortlist: int
     objects: bool | Literal["auto"]
     bayesian: bool
@@ -52,6 +56,11 @@ class Settings:
     gpus: Literal["shared", "one_each"]
     cache: float
 
+    @property
+    def budgets(self) -> Sequence[float]:
+        """The budget of each later round, the last one for all that follow."""
+        return self.budget if isinstance(self.budget, list) else [self.budget]
+
     def __post_init__(self) -> None:
         for name, (lowest, highest) in RANGES.items():
             value = getattr(self, name)
@@ -59,5 +68,13 @@ class Settings:
                 raise ValueError(f"{name}={value}: at least {lowest}")
             if isinstance(value, int | float) and value > highest:
                 raise ValueError(f"{name}={value}: at most {highest}")
+        entries, asks = len(self.budgets), self.rounds - 1
+        if not entries or (isinstance(self.budget, list) and asks > 0 and entries != asks):
+            raise ValueError(
+                f"budget={self.budget} has {entries} entries, but {asks} rounds ask (rounds={self.rounds}, without the "
+                "first); give one to each, or one number for all"
+            )
+        if self.new_images is not None and self.per != "image":
+            raise ValueError(f"new_images={self.new_images} is about a budget for each image; set per=image")
         if self.gpus == "one_each" and self.devices > 1:
             raise ValueError(f"gpus=one_each gives a run one GPU, but devices={self.devices}; use gpus=shared")

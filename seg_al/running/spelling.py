@@ -57,7 +57,7 @@ def suggestions(words: Sequence[str], folders: Sequence[Path]) -> Iterator[str]:
 
 def _chosen(words: Sequence[str], folders: Sequence[Path], group: str) -> list[Path]:
     """The options that the words choose in a group; else its default and what chosen options bring; all in a study."""
-    every = _options(folders, group)
+    every = options_in(folders, group)
     if any(word.startswith(("-cn", "--config-name", "experiment=")) for word in words):
         return every
     named = [value for word in words for key, _, value in [word.partition("=")] if key == group]
@@ -72,7 +72,8 @@ def _chosen(words: Sequence[str], folders: Sequence[Path], group: str) -> list[P
     return [path for path in every if path.stem in options] or every
 
 
-def _options(folders: Sequence[Path], group: str) -> list[Path]:
+def options_in(folders: Sequence[Path], group: str) -> list[Path]:
+    """The file of each option of a group; of two with one name Hydra takes the first."""
     return [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
 
 
@@ -115,7 +116,7 @@ def _without_option(words: Sequence[str], folders: Sequence[Path]) -> Iterator[s
         if equals and not key:
             yield f"{word}: before = a key is needed, as in budget=3"
         if key in GROUPS and equals and (value in ("", "null", "None") or value[0] in "[{"):
-            options = ", ".join(path.stem for path in _options(folders, key))
+            options = ", ".join(path.stem for path in options_in(folders, key))
             yield f"{word}: choose one option, of {options}; several in turn with -m {key}=FIRST,SECOND"
 
 
