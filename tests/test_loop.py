@@ -17,7 +17,7 @@ from experiments import Notes, masks, metrics, perform, queries, record, scores,
 from seg_al.asking.pool import Pool
 from seg_al.core import IGNORE, Answer, Budget, Region
 from seg_al.loop import Experiment
-from seg_al.models.unet import UNet
+from seg_al.models.unet import StepwiseUNet
 from seg_al.predictors.class_maps import ClassMaps
 from seg_al.running.building import recorded_heuristics
 from seg_al.tasks.objects.certainty import ObjectHeuristic
@@ -106,13 +106,13 @@ def test_random_draws_no_pass_and_loads_no_weights_while_bald_decodes_every_pass
         return found
 
     def counted(name: str) -> None:
-        method = getattr(UNet, name)
+        method = getattr(StepwiseUNet, name)
 
         def call(self, argument):
             count[name] += bool(inside)
             return method(self, argument)
 
-        monkeypatch.setattr(UNet, name, call)
+        monkeypatch.setattr(StepwiseUNet, name, call)
 
     monkeypatch.setattr(Experiment, "ask", watched)
     counted("encode")
@@ -250,7 +250,7 @@ def test_the_networks_of_earlier_rounds_leave_the_memory(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end of a round its network is held for the next question, and no other."""
-    alive: list[weakref.ref[UNet]] = []
+    alive: list[weakref.ref[StepwiseUNet]] = []
     held: list[int] = []
     load, play = Experiment._load, Experiment.play
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from seg_al.models.inputs import Normalize, Statistics
+from seg_al.models.inputs import Statistics, normalization
 from seg_al.models.weights import Tensors, fill, read, tell
 from seg_al.predictors.dropout import CountedDropout
 
@@ -159,7 +159,7 @@ class DRN(nn.Module):
         if not 0 <= dropout < 1:
             raise ValueError(f"model.dropout is a probability in [0, 1), not {dropout}")
         self.layout: Name = layout
-        self.normalize = Normalize(normalize)
+        self.normalize = normalization(normalize)
         self.base = _base(LAYOUTS[layout])
         self.seg = nn.Conv2d(WIDTHS[-1], classes, 1)
         _fresh(self)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seg_al.models.encoders import check_names, fill_encoder, without_chance
-from seg_al.models.inputs import Normalize, Statistics
+from seg_al.models.inputs import Statistics, normalization
 from seg_al.predictors.dropout import CountedDropout
 
 DecoderSites = Literal["none", "decoder", "head"]
@@ -51,7 +51,7 @@ class DeepLab(nn.Module):
         super().__init__()
         _check(dropout, classes)
         check_names(encoder)
-        self.normalize = Normalize(normalize)
+        self.normalize = normalization(normalize)
         self.network: Any = smp.DeepLabV3Plus(
             encoder,
             encoder_weights=None,
@@ -137,7 +137,7 @@ class FPN(nn.Module):
         super().__init__()
         _check(dropout, classes)
         check_names(encoder)
-        self.normalize = Normalize(normalize)
+        self.normalize = normalization(normalize)
         self.network: Any = smp.FPN(encoder, encoder_weights=None, decoder_dropout=0.0, classes=classes)
         count = {"none": 0, "head": 1, "decoder": 4}[sites]
         self.dropouts = nn.ModuleList(CountedDropout(dropout, channels=True) for _ in range(count))

@@ -1,34 +1,63 @@
-"""The mean and spread of the pictures that given weights were trained on."""
+"""Brings pictures to mean 0 and spread 1: by stated numbers, or each picture by its own."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor, nn
 
-Statistics = Literal["imagenet", "cityscapes", "symmetric", "none"]
+Triple = tuple[float, float, float]
 
-MEAN_AND_STD: dict[Statistics, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "cityscapes": ((0.290101, 0.328081, 0.286964), (0.182954, 0.186566, 0.184475)),
-    "symmetric": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+
+class Stated(TypedDict):
+    """The mean and spread of red, green and blue in 0..1 over the pictures of a data set."""
+
+    mean: Triple
+    std: Triple
+
+
+Statistics = Literal["each", "imagenet", "cityscapes", "symmetric", "none"] | Stated
+"""What pictures are scaled by: "each" by its own statistics, or by those of the pictures that given weights know."""
+
+MEAN_AND_STD: dict[str, Stated] = {
+    "imagenet": {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+    "cityscapes": {"mean": (0.290101, 0.328081, 0.286964), "std": (0.182954, 0.186566, 0.184475)},
+    "symmetric": {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
+    "none": {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)},
 }
-"""Of red, green and blue in 0..1. Symmetric, -1..1, is what networks ported from TensorFlow expect."""
+"""Symmetric, -1..1, is what networks ported from TensorFlow expect."""
+FAINTEST = 1 / 255
+"""A spread of one step of a byte. What varies less is scaled by it, or it would become a picture of rounding."""
+
+
+def normalization(statistics: Statistics) -> nn.Module:
+    """A layer without weights from images [B, 3, H, W] in 0..1 to the same of mean 0 and spread 1."""
+    if statistics == "each":
+        return Standardize()
+    return Normalize(MEAN_AND_STD[statistics] if isinstance(statistics, str) else statistics)
 
 
 class Normalize(nn.Module):
-    """Scales images in 0..1 to mean 0 and spread 1; its numbers are not weights, and are not saved with them."""
+    """Scales images by stated numbers, which are not weights, and are not saved with them."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, statistics: Statistics) -> None:
+    def __init__(self, stated: Stated) -> None:
         super().__init__()
-        mean, std = MEAN_AND_STD[statistics]
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        if len(stated["mean"]) != 3 or len(stated["std"]) != 3 or min(stated["std"]) <= 0:
+            raise ValueError(f"model.normalize={stated}: mean and std are three numbers each, those of std above 0")
+        self.register_buffer("mean", torch.tensor(stated["mean"])[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(stated["std"])[:, None, None], persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] in 0..1
         return (images - self.mean) / self.std
+
+
+class Standardize(nn.Module):
+    """Scales each channel of each image by its own mean and spread, so that stain and light matter less."""
+
+    def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] in 0..1
+        variance, mean = torch.var_mean(images.float(), dim=(2, 3), correction=0, keepdim=True)
+        return (images - mean) / variance.sqrt().clamp_min(FAINTEST)

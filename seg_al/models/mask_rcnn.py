@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
 
-from seg_al.models.inputs import Normalize, Statistics
+from seg_al.models.inputs import Statistics, normalization
 from seg_al.models.partial_labels import KnownProposals, Learning, Proposals, Target, check_targets
 from seg_al.models.pyramids import FIRST_STRIDE, LAST_STRIDE, LEVELS
 from seg_al.models.roi_heads import Detecting, Dropout, RegionHeads, Site, Widths
@@ -84,7 +84,7 @@ class MaskRCNN(nn.Module):
         if classes < 2:
             raise ValueError(f"the number of classes is at least 2, the background included, not {classes}")
         drops = Dropout(dropout, () if sites == "none" else tuple(sites))
-        self.normalize = Normalize(backbone.normalize)
+        self.normalize = normalization(backbone.normalize)
         self.backbone: Any = backbone(weights is None)
         channels = self.backbone.out_channels
         self.rpn = KnownProposals(channels, proposals, learning.anchors, learning.unknown)

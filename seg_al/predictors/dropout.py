@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from seg_al.randomness import Address, seed_of
 
 S = TypeVar("S")
 T = TypeVar("T")
+DropoutKind = Literal["element", "channel"]
+"""What is dropped: single elements, or whole feature maps."""
 
 
 class CountedDropout(nn.Module):

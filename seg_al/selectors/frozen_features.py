@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from seg_al.core import ByteImage, Evidence, Scene
 from seg_al.kept_arrays import KeptArrays
 from seg_al.models.encoders import check_names, fill_encoder, without_chance
-from seg_al.models.inputs import Normalize, Statistics
+from seg_al.models.inputs import Statistics, normalization
 from seg_al.randomness import torch_seeded
 from seg_al.selectors.descriptors import means_of_cells
 
@@ -81,6 +81,6 @@ class FrozenFeature:
     def _maps(self, image: ByteImage) -> npt.NDArray[np.float32]:  # [H, W, 3] -> [D, h, w]
         picture = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
         right, below = (-picture.shape[axis] % STRIDE for axis in (3, 2))
-        padded = nn.functional.pad(Normalize(self.normalize)(picture), (0, right, 0, below), mode="replicate")
+        padded = nn.functional.pad(normalization(self.normalize)(picture), (0, right, 0, below), mode="replicate")
         deepest: npt.NDArray[np.float32] = self._network(padded)[-1][0].numpy()
         return deepest

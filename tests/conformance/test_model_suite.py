@@ -22,6 +22,7 @@ SMALL_ENCODER = "tu-test_efficientnet"
 CHEAP = {
     "unet": ("model.width=2",),
     "unet_small": ("model.width=2",),
+    "unet_small_v0": ("model.width=2",),
     "deeplab": (f"model.encoder={SMALL_ENCODER}",),
     "fpn": (f"model.encoder={SMALL_ENCODER}",),
     "mask_rcnn_small": (

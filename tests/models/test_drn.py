@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from seg_al.asking.audit import audit
 from seg_al.models.drn import DRN, LAYOUTS, DRNSites, Name, bilinear_kernel
-from seg_al.models.inputs import MEAN_AND_STD, Normalize, Statistics
+from seg_al.models.inputs import MEAN_AND_STD, Statistics, normalization
 from seg_al.predictors.dropout import CountedDropout, drawing, dropouts
 from seg_al.running.compute import LocalCompute
 
@@ -372,8 +372,8 @@ def test_weights_of_no_drn_are_refused(tmp_path: Path) -> None:
 def test_pictures_are_brought_to_the_stated_mean_and_spread_and_the_numbers_are_not_saved(
     statistics: Statistics,
 ) -> None:
-    normalize = Normalize(statistics)
-    mean, std = (torch.tensor(values)[:, None, None] for values in MEAN_AND_STD[statistics])
+    normalize = normalization(statistics)
+    mean, std = (torch.tensor(values)[:, None, None] for values in MEAN_AND_STD[statistics].values())
     torch.testing.assert_close(normalize(mean.expand(2, 3, 4, 5)), torch.zeros(2, 3, 4, 5))
     torch.testing.assert_close(normalize((mean + std).expand(2, 3, 4, 5)), torch.ones(2, 3, 4, 5))
     assert not normalize.state_dict()

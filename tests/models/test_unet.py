@@ -65,7 +65,9 @@ def test_the_number_of_parameters_is_the_sum_of_the_layers() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
 
-@pytest.mark.parametrize(("sites", "count"), [("all", 11), ("decoder", 5), ("bottleneck", 1), ("head", 1), ("none", 0)])
+@pytest.mark.parametrize(
+    ("sites", "count"), [("all", 11), ("encoder", 6), ("decoder", 5), ("bottleneck", 1), ("head", 1), ("none", 0)]
+)
 def test_sites_say_how_many_dropout_layers_there_are(sites: UNetSites, count: int) -> None:
     model = UNet(width=1, dropout=0.1, sites=sites, classes=2)
     assert len(dropouts(model)) == count
@@ -76,6 +78,7 @@ def test_sites_say_how_many_dropout_layers_there_are(sites: UNetSites, count: in
     ("sites", "channels"),
     [
         ("all", [1, 2, 4, 8, 16, 32, 16, 8, 4, 2, 1]),
+        ("encoder", [1, 2, 4, 8, 16, 32]),
         ("decoder", [16, 8, 4, 2, 1]),
         ("bottleneck", [32]),
         ("head", [1]),
@@ -170,7 +173,7 @@ def test_encode_holds_no_dropout_and_all_that_comes_before_it(sites: UNetSites) 
     assert not any(isinstance(module, CountedDropout) for step in head for module in step.modules())
     first = next(iter(tail[0].children()))
     assert isinstance(first, nn.Conv2d if sites == "none" else CountedDropout)
-    assert len(head) == {"all": 1, "decoder": 7, "bottleneck": 6, "head": 11, "none": 11}[sites]
+    assert len(head) == {"all": 1, "encoder": 1, "decoder": 7, "bottleneck": 6, "head": 11, "none": 11}[sites]
 
 
 def test_repeat_lays_the_passes_of_an_image_side_by_side() -> None:
