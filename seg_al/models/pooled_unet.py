@@ -80,4 +80,6 @@ class PooledUNet(StepwiseUNet):
         stem = Level(Convolutions(3, width, convolutions, stem_stride), pooled=False)
         down = [Level(Convolutions(fine, coarse, convolutions), pooled=True) for fine, coarse in pairs]
         up = [SkipJoin(Convolutions(coarse + fine, fine, convolutions)) for fine, coarse in reversed(pairs)]
-        super().__init__([stem, *down], up, DropoutSites(dropout, dropout_kind, sites), Classify(width, classes), normalize)
+        super().__init__(
+            [stem, *down], up, DropoutSites(dropout, dropout_kind, sites), Classify(width, classes), normalize
+        )
