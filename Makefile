@@ -17,7 +17,7 @@ $(ENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	touch $@
 
-demo: $(ENV)/installed ## random, entropy and bald on synthetic glands, two paired runs each
+demo: $(ENV)/installed ## random, entropy, bald and a negative control on constructed glands, four paired runs each, and the ceiling
 	$(BIN)/python run.py -m -cd experiments -cn demo runs=$(RUNS)
 	$(BIN)/python scripts/plot_curves.py $(RUNS) --out $(RUNS)/learning_curves
 
