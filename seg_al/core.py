@@ -645,12 +645,23 @@ class Task(Protocol[Truth]):
         """Draws the images that a round asked about as a PNG, a row for each, from an iterator."""
         ...
 
-    def judge(self, model: Model, dataset: Dataset, compute: Compute, metric: str) -> float:
-        """A judging metric on val, with dropout off."""
+    def judge(
+        self,
+        models: Sequence[Model],
+        dataset: Dataset,
+        names: Sequence[str],
+        compute: Compute,
+        known: Callable[[str], Truth] | None = None,
+    ) -> Mapping[str, float]:
+        """The judging metrics and the first of `metrics` over the named images, with dropout off.
+
+        Predictions are compared with all that is true of an image, or only with what `known` tells of it; a metric that
+        means nothing there is left out.
+        """
         ...
 
-    def constants(self, dataset: Dataset, metric: str) -> Mapping[str, float]:
-        """The value of a judging metric on val for each constant prediction, by its name."""
+    def constants(self, dataset: Dataset, names: Sequence[str], metric: str) -> Mapping[str, float]:
+        """What each constant prediction, by its name, gets of one of these metrics over the named images."""
         ...
 
     def evaluate(

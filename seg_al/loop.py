@@ -21,23 +21,36 @@ from seg_al.core import (
     Coloured,
     Compute,
     Dataset,
-    Metric,
     Model,
     ModelFactory,
     Query,
     Task,
     Tracker,
 )
-from seg_al.measuring.declarations import CONSTANT
+from seg_al.measuring.learned import CONSTANT
 from seg_al.recording.agreement import agreement
-from seg_al.recording.files import JSON, METRICS, QUERIES, SCORES, WEIGHTS, loaded, write_json, write_record
+from seg_al.recording.files import (
+    BASELINES,
+    JSON,
+    METRICS,
+    OBJECT,
+    QUERIES,
+    SCORES,
+    WEIGHTS,
+    WITHOUT,
+    loaded,
+    write_json,
+    write_record,
+)
 from seg_al.recording.first_round import FirstRound
 from seg_al.recording.recorder import Recorder
 from seg_al.recording.rounds import Held, Metrics, Models, Rounds
 from seg_al.recording.stages import stage
+from seg_al.tasks.judge import Baselines, Judge
 from seg_al.trainers.trainer import Trainer
 from seg_al.training.examples import Labelled
-from seg_al.training.networks import Weights, build, load
+from seg_al.training.networks import Weights, build, load, weights_of
+from seg_al.training.trained import Trained, training_facts
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +113,15 @@ class Experiment:
     def train(
         self, number: int, known: Pool, models: Models | None, folder: Path
     ) -> tuple[Held, Callable[[], Metrics]]:
-        """Trains on `known` and evaluates, as stages in the folder; later answers do not change them."""
-        weights = stage(folder / "weights.pt", partial(self.fit, number, known, models), WEIGHTS)
-        newer = Held(lambda: self._load(weights()))
-        return newer, stage(folder / "metrics.json", partial(self.evaluate, number, known, newer), METRICS, [newer])
+        """Trains on `known` and evaluates, as stages in the folder; later answers do not change them.
+
+        The first of a run also measures what is scored without learning, which the others read from its folder.
+        """
+        weights = stage(folder / "weights.pt", partial(self.fit, number, known, models, folder), WEIGHTS)
+        newer, first = Held(lambda: self._load(weights())), folder if number == 0 else folder.with_name("00")
+        without = stage(first / "baselines.json", self.baselines, BASELINES)
+        evaluate = partial(self.evaluate, number, known, newer, without, folder)
+        return newer, stage(folder / "metrics.json", evaluate, METRICS, [newer, without])
 
     def ask(self, view: RoundView, folder: Path) -> list[Query]:
         """The queries of a round, from the disk or asked now; the scores of all units are written beside them."""
@@ -138,7 +156,7 @@ class Experiment:
         Writes folder/evaluation.json and returns the task's first metric of test. Raises ValueError for other files.
         """
         models = self._given(path)
-        metrics = self._measured(models)
+        metrics = self._measured(models, self.baselines())
         write_json(folder / "evaluation.json", {"weights": str(path), "models": len(models), "metrics": metrics})
         width = max(map(len, metrics))
         log.info("%s:\n%s", path, "\n".join(f"  {key:{width}}  {value:.4f}" for key, value in metrics.items()))
@@ -180,37 +198,49 @@ class Experiment:
             colours,
         )
 
-    def fit(self, number: int, pool: Pool, models: Models | None) -> list[Weights]:
-        """The weights of all members and their snapshots, trained on what is known."""
-        known = {name: pool.answered(name) for name in pool.labelled}
-        labelled = Labelled(self.dataset, self.annotator, known, self.dataset.classes, self.task.amounts)
-        predictor = self.asking.predictor
-        judge = Judge(self.task, self.dataset, self.compute, self.judging)
-        weights: list[Weights] = []
+    def fit(self, number: int, pool: Pool, models: Models | None, folder: Path) -> list[Weights]:
+        """The weights of all members and their snapshots, trained on what is known; training.json says how it went."""
+        labelled, predictor = self._labelled(pool), self.asking.predictor
+        trained: list[Trained] = []
         for member in range(predictor.members):
             model = self.fresh_model(member)
             if models is not None and self.trainer.start == "warm":
                 model.load_state_dict(models()[(member + 1) * predictor.snapshots - 1].state_dict())
             address = (self.run, number, member)
-            weights += self.trainer.fit(model, labelled, judge, self.compute, address, predictor.snapshots)
-        return weights
+            trained.append(self.trainer.fit(model, labelled, self.judge, self.compute, address, predictor.snapshots))
+        write_record(folder / "training.json", training_facts(trained), OBJECT)
+        return [weights for one in trained for weights in one.weights]
 
-    def evaluate(self, number: int, pool: Pool, models: Models) -> dict[str, dict[str, float]]:
+    def baselines(self) -> Baselines:
+        """What the best constant prediction and the fresh network score on val and test."""
+        return self.judge.baselines(self._load([weights_of(self.fresh_model(0))])[0])
+
+    def evaluate(
+        self, number: int, pool: Pool, models: Models, without: Callable[[], Baselines], folder: Path
+    ) -> Metrics:
+        """Costs and metrics of a round, with its training and its fit to what it was trained on."""
         cost: dict[str, float] = {unit: pool.cost(unit) for unit in COST_UNITS}
-        metrics = self._measured(models())
+        labelled, training = self._labelled(pool), folder / "training.json"
+        metrics = self._measured(models(), without()) | self.judge.fit(models(), labelled.names, labelled.truth)
+        if training.exists():
+            facts = loaded(training, OBJECT, WITHOUT)
+            metrics |= facts
         name, unit = self.task.metrics[0].name, self.budget.unit
         val, test = metrics[f"val/{name}"], metrics[f"test/{name}"]
         log.info("round %d: %g %s, val %s %.4f, test %s %.4f", number, cost[unit], unit, name, val, name, test)
         return {"cost": cost, "metrics": metrics}
 
-    def _measured(self, models: Sequence[Model]) -> dict[str, float]:
-        """The task's metrics with the best constant's on val, and with how many images of val are labelled."""
+    def _labelled(self, pool: Pool) -> Labelled[Any]:
+        known = {name: pool.answered(name) for name in pool.labelled}
+        return Labelled(self.dataset, self.annotator, known, self.dataset.classes, self.task.amounts)
+
+    def _measured(self, models: Sequence[Model], without: Baselines) -> dict[str, float]:
+        """The task's metrics, with what is scored without learning, and with how many images of val are labelled."""
         metrics = self.task.evaluate(models, self.dataset, self.asking.predictor, self.compute, self.run)
-        metric = self.judging.name
-        constants = self.task.constants(self.dataset, metric)
-        best = max(constants, key=lambda name: self.judging.sign * constants[name])
-        log.info("val %s %.4f (best constant, %s: %.4f)", metric, metrics[f"val/{metric}"], best, constants[best])
-        return {**metrics, f"val/{CONSTANT}{metric}": constants[best], "val/images": float(len(self.dataset.val))}
+        metric, scores = self.judge.metric.name, without["scores"]
+        constant, best = scores[f"val/{CONSTANT}{metric}"], without["constants"][f"val/{metric}"]
+        log.info("val %s %.4f (best constant, %s: %.4f)", metric, metrics[f"val/{metric}"], best, constant)
+        return {**metrics, **scores, "val/images": float(len(self.dataset.val))}
 
     @property
     def budget(self) -> Budget:
@@ -218,9 +248,10 @@ class Experiment:
         return self.budgets[0]
 
     @property
-    def judging(self) -> Metric:
-        """The metric of val that chooses checkpoints."""
-        return next(metric for metric in self.task.metrics if metric.name == self.trainer.validation.metric)
+    def judge(self) -> Judge:
+        """Judges by the metric of val that chooses checkpoints."""
+        metric = next(one for one in self.task.metrics if one.name == self.trainer.validation.metric)
+        return Judge(self.task, self.dataset, self.compute, metric)
 
     def fresh_model(self, member: int) -> Model:
         return build(self.model, len(self.dataset.classes), self.run, member)
@@ -228,17 +259,3 @@ class Experiment:
     def _load(self, weights: Sequence[Weights]) -> list[Model]:
         models = load(self.fresh_model(0), weights)
         return [self.compute.place(model) for model in models]
-
-
-@dataclass(frozen=True)
-class Judge:
-    """Scores a model on val, which alone chooses, by a metric of the task; a value, so that processes can have it."""
-
-    task: Task[Any]
-    dataset: Dataset
-    compute: Compute
-    metric: Metric
-
-    def __call__(self, model: Model) -> float:
-        """Higher = better."""
-        return self.metric.sign * self.task.judge(model, self.dataset, self.compute, self.metric.name)

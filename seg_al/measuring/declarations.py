@@ -9,11 +9,9 @@ from seg_al.core import Metric
 from seg_al.measuring.class_maps import CLASS_MAP_METRICS
 from seg_al.measuring.coco_ap import COCO_METRICS
 from seg_al.measuring.curve import AREA
-from seg_al.measuring.learned import UNTRAINED
+from seg_al.measuring.learned import CONSTANT, UNTRAINED
 from seg_al.measuring.objects import OBJECT_METRICS
 
-CONSTANT = "constant_"
-"""Begins the name of what the best constant prediction gets of a metric."""
 KNOWN: tuple[tuple[Metric, ...], ...] = (CLASS_MAP_METRICS, (*COCO_METRICS, *OBJECT_METRICS))
 """What the tasks of this package declare; it also explains the runs that were made before they did. The first metric of
 each is the one that a run is known by."""

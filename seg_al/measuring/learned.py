@@ -6,6 +6,8 @@ from seg_al.core import Metric
 
 LEARNED_MARGIN = 0.1
 """Share of the way from the constant to the best possible value that a network has to go."""
+CONSTANT = "constant_"
+"""Begins the name of what the best constant prediction gets of a metric."""
 UNTRAINED = "untrained_"
 """Begins the name of what the network of round 0 gets of a metric before its training."""
 

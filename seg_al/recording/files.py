@@ -74,10 +74,10 @@ def _load_queries(path: Path) -> list[Query]:
     return [query(json.loads(line)) for line in path.read_text().splitlines()]
 
 
-def _load_metrics(path: Path) -> dict[str, dict[str, float]]:
+def _load_parts(path: Path, *parts: str) -> dict[str, dict[str, Any]]:
     found = json.loads(path.read_text())
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), dict) for key in ("cost", "metrics")):
-        raise ValueError("it holds no cost and metrics")
+    if not isinstance(found, dict) or not all(isinstance(found.get(part), dict) for part in parts):
+        raise ValueError(f"it holds no {' and '.join(parts)}")
     return found
 
 
@@ -106,7 +106,8 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 JSON: Format[Any] = Format(_save_json, lambda path: json.loads(path.read_text()))
-METRICS: Format[dict[str, dict[str, float]]] = Format(_save_json, _load_metrics)
+METRICS: Format[dict[str, dict[str, float]]] = Format(_save_json, lambda path: _load_parts(path, "cost", "metrics"))
+BASELINES: Format[dict[str, dict[str, Any]]] = Format(_save_json, lambda path: _load_parts(path, "scores", "constants"))
 EFFORT: Format[dict[str, float]] = Format(_save_json, _load_effort)
 OBJECT: Format[dict[str, Any]] = Format(_save_json, _load_object)
 NUMBER: Format[float] = Format(_save_json, _load_number)

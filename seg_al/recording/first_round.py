@@ -13,12 +13,28 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from seg_al.recording.files import EFFORT, METRICS, WEIGHTS, WITHOUT, Format, loaded, write_checked, write_json
+from seg_al.recording.files import (
+    BASELINES,
+    EFFORT,
+    METRICS,
+    OBJECT,
+    WEIGHTS,
+    WITHOUT,
+    Format,
+    loaded,
+    write_checked,
+    write_json,
+)
 from seg_al.recording.stages import effort_path
 
 log = logging.getLogger(__name__)
 
-FIRST_ROUND_FILES: dict[str, Format[Any]] = {"weights.pt": WEIGHTS, "metrics.json": METRICS}
+FIRST_ROUND_FILES: dict[str, Format[Any]] = {
+    "training.json": OBJECT,
+    "weights.pt": WEIGHTS,
+    "baselines.json": BASELINES,
+    "metrics.json": METRICS,
+}
 """The shared files, with the metrics last, which end a round; the queries are drawn again, which costs nothing."""
 SAVED = "saved.json"
 
@@ -45,7 +61,7 @@ class FirstRound:
             else:
                 for path in efforts:
                     _link(path, place / path.name)
-            for name in FIRST_ROUND_FILES:
+            for name in (name for name in FIRST_ROUND_FILES if (self.folder / name).exists()):
                 _link(self.folder / name, place / name)
 
     def _whole(self) -> bool:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from seg_al.core import CostUnit
-from seg_al.measuring.declarations import CONSTANT
-from seg_al.measuring.learned import LEARNED_MARGIN, bar, has_learned
+from seg_al.measuring.learned import CONSTANT, LEARNED_MARGIN, bar, has_learned
 from seg_al.results.arms import readable_cost
 from seg_al.results.metrics import declared_metrics, metric_of
 

@@ -42,7 +42,7 @@ from seg_al.tasks.objects.matching import Matcher, Matching
 from seg_al.tasks.objects.merging import certainty_of, merged
 from seg_al.tasks.objects.objects import Detections, Instances, instances_of
 from seg_al.tasks.objects.painting import painted
-from seg_al.tasks.objects.partial import KnownObjects
+from seg_al.tasks.objects.partial import KnownObjects, where_known
 from seg_al.tasks.objects.passes import Objects, Passed, PlacedPass
 from seg_al.tasks.objects.placement import detections_of, placed, selected, undone
 from seg_al.tasks.objects.reported import OperatingPoint
@@ -198,13 +198,30 @@ class InstanceSegmentation:
         panels = (object_panel(one) for one in asked)
         query_gallery(panels, gallery.classes, path, gallery.heuristic, gallery.images, gallery.colours)
 
-    def judge(self, model: Any, dataset: Dataset, compute: Compute, metric: str) -> float:
+    def judge(
+        self,
+        models: Sequence[Any],
+        dataset: Dataset,
+        names: Sequence[str],
+        compute: Compute,
+        known: Callable[[str], KnownObjects] | None = None,
+    ) -> dict[str, float]:
+        """Of what is known in part, objects count of which at least half is, and detections that lie there."""
+
         def predict(name: str) -> Detections:
-            return self.detections([model], compute.tensor(dataset.image(name)), compute)
+            found = self.detections(models, compute.tensor(dataset.image(name)), compute)
+            return found if known is None else where_known(found, known(name).unknown)
 
-        return self._precision(labelled_pixels(dataset), dict(each_image(dataset.val, predict)))[metric]
+        if known is None:
+            pixels = labelled_pixels(dataset)
+            truths = {name: instances_of(pixels, name) for name in names}
+        else:
+            truths = {name: known(name).objects for name in names}
+            if not any(map(len, truths.values())):
+                return {}
+        return self._precision(dataset, truths, dict(each_image(names, predict)))
 
-    def constants(self, dataset: Dataset, metric: str) -> dict[str, float]:
+    def constants(self, dataset: Dataset, names: Sequence[str], metric: str) -> dict[str, float]:
         """The constant without an object, the only one for objects, which has an AP of 0."""
         return {"no objects": 0.0}
 
@@ -271,15 +288,15 @@ class InstanceSegmentation:
         for split, own in splits.items():
             here = {name: detections[name] for name in own}
             truths = {name: instances_of(dataset, name) for name in own}
-            found = self._precision(dataset, here)
+            found = self._precision(dataset, truths, here)
             if (best := perfect_ap(truths, self.most)) is not None:
                 found["perfect_ap"] = best
                 self._warn(split, truths, best)
             found |= instance_metrics(truths, here, dataset.classes, self.least_score)
             if self.reported is not None:
                 shown = {name: self.reported(own) for name, own in here.items()}
-                known = self._precision(dataset, shown)
-                found |= {f"{self.reported.name}_{key}": known[key] for key in REPORTED}
+                precision = self._precision(dataset, truths, shown)
+                found |= {f"{self.reported.name}_{key}": precision[key] for key in REPORTED}
             metrics |= {f"{split}/{key}": value for key, value in found.items()}
         return metrics
 
@@ -294,9 +311,10 @@ class InstanceSegmentation:
                 split, sum(count > self.most for count in counts), len(counts), self.most, best, max(counts),
             )  # fmt: skip
 
-    def _precision(self, dataset: LabelledPixels, detections: Mapping[str, Detections]) -> dict[str, float]:
+    def _precision(
+        self, dataset: Dataset, truths: Mapping[str, Instances], detections: Mapping[str, Detections]
+    ) -> dict[str, float]:
         """COCO's metrics; those of masks have plain names, those of boxes begin with bbox_."""
-        truths = {name: instances_of(dataset, name) for name in detections}
         found = coco_metrics(truths, detections, dataset.classes, self.most)
         return {key.removeprefix("segm_"): value for key, value in found.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -116,19 +116,30 @@ class SemanticSegmentation:
         panels = (class_panel(one, one.truth) for one in asked)
         query_gallery(panels, gallery.classes, path, gallery.heuristic, gallery.images, gallery.colours)
 
-    def constants(self, dataset: Dataset, metric: str) -> dict[str, float]:
+    def constants(self, dataset: Dataset, names: Sequence[str], metric: str) -> dict[str, float]:
         pixels = labelled_pixels(dataset)
         every = range(len(pixels.classes))
-        counts = np.stack([np.bincount(pixels.target(n).ravel(), minlength=IGNORE + 1)[every] for n in pixels.val])
+        counts = np.stack([pixels_of_classes(pixels.target(name), len(every)) for name in names])
         foreground = [one for one in every if one != pixels.background]
         scores = constant_scores(counts, foreground, metric).tolist()
         return {f"{name} everywhere": score for name, score in zip(dataset.classes, scores, strict=True)}
 
-    def judge(self, model: Model, dataset: Dataset, compute: Compute, metric: str) -> float:
+    def judge(
+        self,
+        models: Sequence[Model],
+        dataset: Dataset,
+        names: Sequence[str],
+        compute: Compute,
+        known: Callable[[str], ByteImage] | None = None,
+    ) -> dict[str, float]:
         def predict(name: str) -> Tensor:  # [C, H, W]
-            return mean_probabilities([model], compute.tensor(dataset.image(name)), compute)
+            return mean_probabilities(models, compute.tensor(dataset.image(name)), compute)
 
-        return measure(labelled_pixels(dataset), {"val": dataset.val}, predict, None)[f"val/{metric}"]
+        pixels = labelled_pixels(dataset)
+        if known is None:
+            return measure(pixels, {"": names}, predict, None)
+        labelled = [name for name in names if (known(name) != IGNORE).any()]
+        return measure(pixels, {"": labelled}, predict, None, known) if labelled else {}
 
     def evaluate(
         self, models: Sequence[Model], dataset: Dataset, predictor: DrawsPasses, compute: Compute, run: int
@@ -177,26 +188,28 @@ def _has_foreground(dataset: LabelledPixels, name: str) -> bool:
 
 def measure(
     dataset: LabelledPixels,
-    splits: dict[str, tuple[str, ...]],
+    splits: Mapping[str, Sequence[str]],
     predict: Callable[[str], Tensor],
     least_object: int | None,
+    known: Callable[[str], ByteImage] | None = None,
 ) -> dict[str, float]:
-    """Every metric of every split; an image that stands in several splits is predicted once.
+    """Every metric of every split as "<split>/<metric>"; an image that stands in several splits is predicted once.
 
-    Whole objects of at least `least_object` pixels are compared too; None: they are not.
+    A split without a name has metrics with theirs alone. Whole objects of at least `least_object` pixels are compared
+    too; None: they are not. Predictions are compared with the classes that `known` tells; None: with the true ones.
     """
     objects = least_object is not None
     evaluations = {
         split: Evaluation(dataset.classes, dataset.background, objects, least_object or 0) for split in splits
     }
     for name, predicted in each_image(sorted({name for split in splits.values() for name in split}), predict):
-        probabilities, target = predicted.cpu(), dataset.target(name)
+        probabilities, target = predicted.cpu(), (known or dataset.target)(name)
         found = dataset.objects(name) if objects else None
         for split, evaluation in evaluations.items():
             if name in splits[split]:
                 evaluation.add(name, probabilities, target, found)
     return {
-        f"{split}/{metric}": value
+        f"{split}/{metric}".removeprefix("/"): value
         for split, evaluation in evaluations.items()
         for metric, value in evaluation.result().items()
     }

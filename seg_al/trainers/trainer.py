@@ -28,6 +28,7 @@ from seg_al.training.networks import Weights, weights_of
 from seg_al.training.optimizers import MakeOptimizer, optimizer_of
 from seg_al.training.pace import Schedule, Steps
 from seg_al.training.sampling import Sampling
+from seg_al.training.trained import Trained, end_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -86,8 +87,8 @@ class Trainer:
         compute: Compute,
         address: tuple[Address, ...],
         snapshots: int = 1,
-    ) -> list[Weights]:
-        """The weights after training on the labelled images, one set per snapshot, on the CPU.
+    ) -> Trained:
+        """Trains the model on the labelled images.
 
         `judge` scores a model on val, higher = better. Raises ValueError where the loss becomes NaN or infinite.
         A step whose batch has no labelled pixel changes nothing; how many there were is a warning in the log.
@@ -96,7 +97,7 @@ class Trainer:
             raise ValueError(f"trainer.batch_size={self.batch_size} does not divide among devices={compute.devices}")
         session = _Session(self, model, labelled, judge, compute, address, snapshots)
         fabric = compute.fabric()
-        result: tuple[list[Weights], int, int]
+        result: _Result
         if compute.devices == 1:
             result = fabric.launch(session)
         else:
@@ -104,13 +105,17 @@ class Trainer:
                 path = Path(folder) / "weights.pt"
                 fabric.launch(partial(_save, session, path))
                 result = torch.load(path, map_location="cpu", weights_only=True)
-        weights, steps, skipped = result
+        weights, losses, steps, skipped = result
         if skipped:
             log.warning(
                 "%d of %d steps had no labelled pixel and were skipped; "
                 "trainer.augmentation.crop_on_label=true draws crops that hold one", skipped, steps,
             )  # fmt: skip
-        return weights
+        return Trained(tuple(weights), steps, losses.numpy())
+
+
+_Result = tuple[list[Weights], Tensor, int, int]
+"""The weights, the losses at the end, the number of steps and how many of them were skipped."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,7 @@ class _Session:
     address: tuple[Address, ...]
     snapshots: int
 
-    def __call__(self, fabric: Fabric) -> tuple[list[Weights], int, int]:
-        """The weights, the number of steps and how many of them were skipped."""
+    def __call__(self, fabric: Fabric) -> _Result:
         trainer = self.trainer
         steps = trainer.pace(len(self.labelled.names), trainer.batch_size)
         if steps < self.snapshots:
@@ -141,16 +145,15 @@ class _Session:
             model, optimizer = fabric.setup(self.model, optimizer)
             return self._steps(fabric, model, optimizer, steps)
 
-    def _steps(
-        self, fabric: Fabric, model: nn.Module, optimizer: Optimizer, steps: int
-    ) -> tuple[list[Weights], int, int]:
+    def _steps(self, fabric: Fabric, model: nn.Module, optimizer: Optimizer, steps: int) -> _Result:
         """Goes through the cycles, one per snapshot, and keeps the chosen state of each."""
         trainer, keep = self.trainer, self.trainer.validation.keep
         rates = [group["lr"] for group in optimizer.param_groups]
         weights = trainer.loss.weights(self.labelled.counts)
         loader, quiet = self._batches(fabric, steps), None if fabric.is_global_zero else True
         batches = iter(tqdm(loader, "train", steps, unit="step", leave=False, disable=quiet, delay=1))
-        kept, skipped = [], 0
+        kept, skipped, done = [], 0, 0
+        losses = torch.full((end_of(steps),), math.nan, device=fabric.device)  # no step waits for it
         model.train()
         for length in _cycles(steps, self.snapshots):
             judged = {math.ceil(length * n / trainer.validation.times) for n in range(1, trainer.validation.times + 1)}
@@ -160,6 +163,9 @@ class _Session:
                     group["lr"] = rate * trainer.schedule((step - 1) / length)
                 found = self._step(fabric, model, optimizer, next(batches), weights)
                 loss, skipped = (loss, skipped + 1) if found is None else (found, skipped)
+                done += 1
+                if found is not None and done > steps - len(losses):
+                    losses[done - 1 - steps] = found.detach()
                 if step == length or (step in judged and keep == "val"):
                     self._check(loss, step)
                     score = self._judged(fabric, model) if keep == "val" else math.inf
@@ -167,7 +173,8 @@ class _Session:
                         best, state = score, weights_of(self.model)
             assert state is not None
             kept.append(state)
-        return kept, steps, skipped
+        every: Any = fabric.all_reduce(losses, reduce_op="mean") if fabric.world_size > 1 else losses
+        return kept, every.cpu(), steps, skipped
 
     def _step(
         self, fabric: Fabric, model: nn.Module, optimizer: Optimizer, batch: Any, weights: Tensor | None

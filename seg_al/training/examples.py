@@ -34,11 +34,15 @@ class Labelled(Generic[Truth]):
         return tuple(sorted(self.known))
 
     def example(self, name: str) -> tuple[ByteImage, Truth]:  # [H, W, 3]
-        return self.images.image(name), self.annotator.reveal(name, self.known[name])
+        return self.images.image(name), self.truth(name)
+
+    def truth(self, name: str) -> Truth:
+        """What is known of the image."""
+        return self.annotator.reveal(name, self.known[name])
 
     def amounts(self, name: str) -> npt.NDArray[np.int64]:  # [C]
         """How much of each class is known of the image."""
-        return self.amounts_of(self.annotator.reveal(name, self.known[name]), len(self.classes))
+        return self.amounts_of(self.truth(name), len(self.classes))
 
     def counts(self) -> list[int]:  # [C]
         """How much of each class is known, over all images."""

@@ -55,10 +55,13 @@ def drawn(val: list[list[int]], test: list[list[int]]) -> Any:
 
 def test_constants_are_each_class_everywhere_as_val_is_labelled() -> None:
     dataset = drawn([[0, 0, 0, 1], [0, 0, IGNORE, IGNORE], [0, 1, 1, 1]], [[1]])
-    assert TASK.constants(dataset, "miou") == pytest.approx({"plain everywhere": 0.3, "defect everywhere": 0.2})
-    dice = TASK.constants(dataset, "dice")  # of the two images with a defect
+    assert TASK.constants(dataset, dataset.val, "miou") == pytest.approx(
+        {"plain everywhere": 0.3, "defect everywhere": 0.2}
+    )
+    dice = TASK.constants(dataset, dataset.val, "dice")  # of the two images with a defect
     assert dice == pytest.approx({"plain everywhere": 0.0, "defect everywhere": (2 / 5 + 6 / 7) / 2})
-    assert OBJECTS.constants(dataset, "ap") == {"no objects": 0.0}
+    assert TASK.constants(dataset, ("test_0",), "miou") == {"plain everywhere": 0.0, "defect everywhere": 1.0}
+    assert OBJECTS.constants(dataset, dataset.val, "ap") == {"no objects": 0.0}
 
 
 def test_a_split_without_foreground_is_a_problem_before_training() -> None:
@@ -81,7 +84,7 @@ def test_every_round_records_the_best_constant_and_the_number_of_val_images(
     with caplog.at_level(logging.INFO):
         perform(data, tmp_path, "rounds=1")
     found = metrics(tmp_path, 0)["metrics"]
-    constants = experiment.task.constants(experiment.dataset, "miou")
+    constants = experiment.task.constants(experiment.dataset, experiment.dataset.val, "miou")
     best = max(constants, key=lambda name: constants[name])
     assert found["val/constant_miou"] == constants[best]
     assert found["val/images"] == len(experiment.dataset.val)

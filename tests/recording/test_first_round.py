@@ -131,6 +131,8 @@ def test_one_that_fails_lets_the_next_one_train(tmp_path: Path, caplog: pytest.L
     def write(folder: Path) -> list[Callable[[], object]]:
         return [
             partial(WEIGHTS.save, [], folder / "weights.pt"),
+            partial(JSON.save, {}, folder / "training.json"),
+            partial(JSON.save, {"scores": {}, "constants": {}}, folder / "baselines.json"),
             partial(JSON.save, {"cost": {}, "metrics": {}}, folder / "metrics.json"),
         ]
 
@@ -147,7 +149,7 @@ def test_one_that_fails_lets_the_next_one_train(tmp_path: Path, caplog: pytest.L
     assert WEIGHTS.load(tmp_path / "c/weights.pt") == []
 
 
-@pytest.mark.parametrize("name", ["weights.pt", "metrics.json"])
+@pytest.mark.parametrize("name", ["weights.pt", "baselines.json", "metrics.json"])
 def test_a_damaged_first_round_is_told_and_trained_again(
     name: str, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, trainings: list[tuple[object, ...]]
 ) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from counting.counting import ERROR, Counter, Counting, Dots
 
-from seg_al.loop import Judge
 from seg_al.running.compute import LocalCompute
+from seg_al.tasks.judge import Judge
 
 COMPUTE = LocalCompute(device="cpu", precision="float32", devices=1, workers=0, threads=1)
 

@@ -105,10 +105,11 @@ def never(model: nn.Module) -> float:
 def trained(
     trainer: Trainer = TRAINER, compute: LocalCompute = CPU, snapshots: int = 1, **given: object
 ) -> list[Weights]:
-    return trainer.fit(
+    found = trainer.fit(
         given.get("model") or network(), given.get("labelled") or labelled(), given.get("judge") or never,
         compute, (0, 0, 0), snapshots,
     )  # fmt: skip
+    return [*found.weights]
 
 
 def same(one: Weights, other: Weights) -> bool:

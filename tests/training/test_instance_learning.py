@@ -468,7 +468,8 @@ def test_a_training_shows_the_known_objects_and_skips_what_is_all_unknown(caplog
     for known, steps, objects in (((Region.whole((4, 6)),), 4, 2), (nothing, 0, 0)):
         labelled = Labelled(Scene(), annotator, {"a": known}, Scene.classes, TASK.amounts)
         model = Told()
-        (weights,) = trainer.fit(model, labelled, lambda model: 0.0, LocalCompute("cpu", "float32", 1, 0, 1), (0, 0))
+        compute = LocalCompute("cpu", "float32", 1, 0, 1)
+        (weights,) = trainer.fit(model, labelled, lambda model: 0.0, compute, (0, 0)).weights
         assert weights["weight"].item() == pytest.approx(1 - steps * 0.011111, abs=1e-5)
         assert model.shown == [objects] * steps
         assert ("4 of 4 steps had no labelled pixel" in caplog.text) == (steps == 0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from seg_al.core import ByteImage, PixelSet
 from seg_al.tasks.objects import rle
-from seg_al.tasks.objects.objects import Instances
+from seg_al.tasks.objects.objects import Detections, Instances
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,16 @@ def known_instances(truth: Instances, known: PixelSet, share: float = 0.5) -> tu
     for place in np.flatnonzero(kept).tolist():
         unknown[pixels[place]] = False
     return truth.select(kept), np.ascontiguousarray(unknown.reshape(truth.size[::-1]).T)
+
+
+def where_known(found: Detections, unknown: PixelSet) -> Detections:  # [H, W]
+    """The detections that lie at most half where it is not known what is there; without masks their boxes count."""
+    if not unknown.any():
+        return found
+    down = np.ascontiguousarray(unknown.T).reshape(-1)  # in the order of the codes
+    if found.masks is None:
+        corners = np.rint(found.boxes).astype(np.int64).clip(min=0).tolist()
+        inside = [unknown[y0:y1, x0:x1].ravel() for x0, y0, x1, y1 in corners]
+    else:
+        inside = [down[rle.positions(code)] for code in found.masks]
+    return found.select(np.array([2 * np.count_nonzero(own) <= len(own) for own in inside], dtype=np.bool_))

@@ -178,22 +178,34 @@ class Counting:
             axes.set_title(f"{one.queries[0].image}: {one.evidence.of(Counts).mean:.1f} seen, {one.truth} there")
         figure.savefig(path)
 
-    def judge(self, model: Any, dataset: Dataset, compute: Compute, metric: str) -> float:
-        return self._error([model], dataset, dataset.val, compute)
+    def judge(
+        self,
+        models: Sequence[Any],
+        dataset: Any,
+        names: Sequence[str],
+        compute: Compute,
+        known: Callable[[str], int] | None = None,
+    ) -> Mapping[str, float]:
+        return {"error": self._error(models, dataset, names, compute, known or dataset.count)}
 
-    def constants(self, dataset: Any, metric: str) -> Mapping[str, float]:
-        counts = np.array([dataset.count(name) for name in dataset.val])
+    def constants(self, dataset: Any, names: Sequence[str], metric: str) -> Mapping[str, float]:
+        counts = np.array([dataset.count(name) for name in names])
         return {f"always {guess}": float(np.abs(counts - guess).mean()) for guess in range(9)}
 
     def evaluate(
-        self, models: Sequence[Any], dataset: Dataset, predictor: DrawsPasses, compute: Compute, run: int
+        self, models: Sequence[Any], dataset: Any, predictor: DrawsPasses, compute: Compute, run: int
     ) -> dict[str, float]:
         splits = {"val": dataset.val, **dataset.tests}
-        return {f"{split}/error": self._error(models, dataset, names, compute) for split, names in splits.items()}
+        return {
+            f"{split}/error": self._error(models, dataset, names, compute, dataset.count)
+            for split, names in splits.items()
+        }
 
-    def _error(self, models: Sequence[Any], dataset: Any, names: Sequence[str], compute: Compute) -> float:
+    def _error(
+        self, models: Sequence[Any], dataset: Any, names: Sequence[str], compute: Compute, true: Callable[[str], int]
+    ) -> float:
         seen = {name: self.seen(models, compute.tensor(dataset.image(name)), compute).of(Counts) for name in names}
-        return float(np.mean([abs(seen[name].mean - dataset.count(name)) for name in names]))
+        return float(np.mean([abs(seen[name].mean - true(name)) for name in names]))
 
 
 @dataclass(frozen=True)
