@@ -26,7 +26,7 @@ def main() -> int:
         study = study_from_arguments(arguments)
         metric = metric_from(arguments, study)
         require_writable(arguments.out.parent)
-        drawing = draw(study.table, metric, arguments.cost, arguments.out)
+        drawing = draw(study, metric, arguments.cost, arguments.out)
     except (ValueError, OSError) as error:
         print(f"plot_curves: {error}", file=sys.stderr)
         return 1

@@ -6,6 +6,7 @@ import pandas as pd
 
 from seg_al.recording.pictures.print_style import Style, style_of
 from seg_al.results.curves import arms_of, is_random
+from seg_al.results.metrics import constructed
 
 GREYS = ("#000000", "#888888", "#bbbbbb")
 
@@ -26,6 +27,6 @@ def styles_of(table: pd.DataFrame) -> dict[str, Style]:
 
 
 def figure_title(table: pd.DataFrame, metric: str) -> str:
-    """Dataset, model and metric."""
+    """Dataset, model and metric; and that a program has made the images, where one has."""
     parts = [", ".join(sorted(set(table[name].dropna().astype(str)))) for name in ("dataset", "model")]
-    return " · ".join([*filter(None, parts), metric])
+    return " · ".join([*filter(None, parts), metric, *(["constructed data"] if constructed(table) else [])])

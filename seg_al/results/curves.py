@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from scipy.special import stdtrit
 
 from seg_al.core import COST_UNITS, CostUnit
 from seg_al.measuring.curve import Curve
-from seg_al.results.arms import A_THOUSANDTH, readable_cost
+from seg_al.results.arms import A_THOUSANDTH
 from seg_al.results.learned_rounds import NoComparison, comparable, learned_rounds
 from seg_al.results.nearest_names import nearest_names
 
@@ -91,10 +92,7 @@ def differences(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> 
     """
     arms = curves_of(table, metric, cost)
     rows = []
-    for label in arms:
-        baseline = baseline_of(table, label)
-        if baseline is None or baseline not in arms:
-            continue
+    for label, baseline in with_random(table, arms):
         pairs = [(arms[label][run], arms[baseline][run]) for run in arms[label] if run in arms[baseline]]
         if not pairs:
             continue
@@ -104,6 +102,13 @@ def differences(table: pd.DataFrame, metric: str, cost: CostUnit = "images") -> 
         gain = float(np.mean(gains))
         rows.append((label, baseline, float(np.mean(ends)), gain, gain - half, gain + half, len(gains)))
     return pd.DataFrame(rows, columns=["label", "baseline", "cost", "difference", "low", "high", "n"])
+
+
+def with_random(table: pd.DataFrame, labels: Iterable[str]) -> list[tuple[str, str]]:
+    """Those of the arms whose random arm is among them, each with its random arm."""
+    there = list(labels)
+    pairs = [(label, baseline_of(table, label)) for label in there]
+    return [(label, baseline) for label, baseline in pairs if baseline is not None and baseline in there]
 
 
 def baseline_of(table: pd.DataFrame, label: str) -> str | None:
@@ -142,40 +147,3 @@ def whole_curves(rows: pd.DataFrame) -> dict[int, Curve]:
         if len(own) == most:
             curves[int(own["run"].iloc[0])] = Curve(own["cost"].to_numpy(float), own["value"].to_numpy(float))
     return curves
-
-
-def as_text(table: pd.DataFrame, cost: str) -> str:
-    """The table of means for a terminal: a row per cost, a column per arm, "mean ± sd (n)" in each cell.
-
-    Costs that differ a little between arms share a row, which shows their range.
-    """
-    rows = table.groupby("label", sort=False).cumcount()
-    spans = table.groupby(rows)["cost"].agg(["min", "max"])
-    if (spans["max"].shift() >= spans["min"]).any():  # the arms' steps differ: only equal costs share a row
-        rows, spans = table["cost"], table.groupby("cost")["cost"].agg(["min", "max"])
-    cells = [
-        f"{mean:.4f} {'' if math.isnan(sd) else f'± {sd:.4f} '}({n})"
-        for mean, sd, n in zip(table["mean"], table["sd"], table["n"], strict=True)
-    ]
-    wide = pd.DataFrame({"row": rows, "label": table["label"], "cell": cells}).pivot(
-        index="row", columns="label", values="cell"
-    )[list(dict.fromkeys(table["label"]))]
-    texts = [
-        readable_cost(low)
-        if readable_cost(low) == readable_cost(high)
-        else f"{readable_cost(low)} to {readable_cost(high)}"
-        for low, high in zip(spans["min"], spans["max"], strict=True)
-    ]
-    wide.index = pd.Index(texts, name=cost)
-    return wide.rename_axis(columns=None).to_string(na_rep="", line_width=118)
-
-
-def differences_as_text(table: pd.DataFrame, cost: str) -> list[str]:
-    """One sentence per row of `differences`."""
-    lines = []
-    for row in table.to_dict("records"):
-        one = f"{row['label']} − {row['baseline']}: {row['difference']:+.4f}"
-        band = f"95 % CI {row['low']:+.4f} to {row['high']:+.4f}, {row['n']} pairs"
-        band = "one pair, no interval" if row["n"] == 1 else band
-        lines.append(f"{one} ({band}) at {readable_cost(row['cost'])} {cost}")
-    return lines

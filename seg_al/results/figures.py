@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from seg_al.core import CostUnit
 from seg_al.recording.pictures.print_style import (
-    CEILING,
     COLUMN,
+    LINE,
     SMALL,
     Style,
     caption,
@@ -27,9 +27,16 @@ from seg_al.recording.pictures.print_style import (
 )
 from seg_al.results.arm_styles import figure_title, styles_of
 from seg_al.results.arms import missing
-from seg_al.results.curves import as_text, differences, differences_as_text, points_of, table_of
-from seg_al.results.mean_lines import BANDED, banded, mean_lines
-from seg_al.results.metrics import metric_of, unit_of
+from seg_al.results.curves import differences, points_of, table_of
+from seg_al.results.learned_rounds import NoComparison, comparable
+from seg_al.results.levels import levels_of
+from seg_al.results.mean_lines import BANDED, banded, mean_lines, rings
+from seg_al.results.metrics import marked, metric_of, unit_of
+from seg_al.results.study import Study
+from seg_al.results.summary import as_text, in_short, last_savings, verdicts
+
+LARGE = 9
+"""Points of the words above a picture for newcomers."""
 
 
 @dataclass(frozen=True)
@@ -40,28 +47,36 @@ class Drawing:
     paths: tuple[Path, ...]
 
 
-def draw(table: pd.DataFrame, metric: str, cost: CostUnit, stem: Path) -> Drawing:
+def draw(study: Study, metric: str, cost: CostUnit, stem: Path) -> Drawing:
     """Draws the curves, writes the tables as CSV, and says everything that a person should know of them.
 
     Writes <stem>.png, <stem>.pdf, <stem>.csv and, where there is a random arm, <stem>_difference.csv.
     """
-    means, gains = table_of(table, metric, cost), differences(table, metric, cost)
-    notes = missing(table, cost, metric)
-    paths = [*save(curves_figure(table, metric, cost, notes), stem), stem.with_name(stem.name + ".csv")]
-    means.to_csv(paths[-1], index=False)
-    lines = [f"{figure_title(table, metric)}: mean ± sd (runs)", as_text(means, cost)]
-    lines += [f"{label}: {score:.4f} (mean of {n} full-data runs)" for label, score, n in ceilings(table, metric)]
+    table, notes = study.table, missing(study.table, cost, metric)
+    means, saved = table_of(table, metric, cost), last_savings(study, metric, cost)
+    try:
+        gains = differences(table, metric, cost)
+    except NoComparison:
+        gains = pd.DataFrame()
+    figure = curves_figure(table, metric, cost, notes, in_short(study, saved, metric, cost))
+    paths = [*save(figure, stem), stem.with_name(stem.name + ".csv")]
+    marked(means, table).to_csv(paths[-1], index=False)
     if len(gains):
         paths.append(stem.with_name(stem.name + "_difference.csv"))
-        gains.to_csv(paths[-1], index=False)
-        lines += ["", "Last round, paired by run:", *differences_as_text(gains, cost)]
+        marked(gains, table).to_csv(paths[-1], index=False)
+    lines = [f"{figure_title(table, metric)}: mean ± sd", as_text(means, gains, cost), ""]
+    lines += [f"{level.name}: {level.value:.4f}" for level in levels_of(table, metric)]
+    lines += [*verdicts(study, saved, metric, cost), *comparable(table, metric, cost).notes]
     if notes:
         lines += ["", "Not equal, or missing:", *(f"  {note}" for note in notes)]
     return Drawing("\n".join([*lines, "", *(str(path) for path in paths)]), tuple(paths))
 
 
-def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Sequence[str]) -> Figure:
-    """Mean curves, their 95 % t intervals from BANDED runs on, single runs faint behind, full-data runs as a level."""
+def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Sequence[str], seen: str = "") -> Figure:
+    """Mean curves, their 95 % t intervals from BANDED runs on, single runs faint behind, levels across.
+
+    `seen` stands above in larger letters. What has not learned is drawn as rings.
+    """
     means, points, styles = table_of(table, metric, cost), points_of(table, metric, cost), styles_of(table)
     figure = Figure(figsize=(COLUMN, 2.5), layout="constrained")
     axes = figure.add_subplot()
@@ -73,25 +88,31 @@ def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Seque
     cost_axis(axes, cost, means["cost"])
     axes.set_ylabel(wrapped_to_width(metric + unit_of(metric_of(table, metric)), 1.9))
     plain_axes(axes)
-    levels = ceilings(table, metric)
-    bottom, top = frame(axes, [*points["value"], *(score for _, score, _ in levels)], metric_of(table, metric))
+    levels = levels_of(table, metric)
+    held = [*points["value"], *(one.value for one in levels if one.framed)]
+    bottom, top = frame(axes, held, metric_of(table, metric))
+    levels = [one for one in levels if bottom <= one.value <= top]
     bands = banded(means)
     cut = bool((bands["low"] < bottom).any() or (bands["high"] > top).any())
-    full = _levels(axes, levels)
+    for level in levels:
+        axes.axhline(level.value, zorder=2, **level.style.line())
     lines = [figure_title(table, metric), _about(means), *(["intervals are cut by the frame"] if cut else [])]
-    axes.set_title(wrapped_to_width("\n".join(lines), COLUMN - 0.6, SMALL), fontsize=SMALL)
+    title = wrapped_to_width("\n".join(lines), COLUMN - 0.6, SMALL)
+    axes.set_title(title, fontsize=SMALL)
+    if seen:
+        lines_below = title.count("\n") + 1
+        axes.annotate(
+            wrapped_to_width(seen, COLUMN - 0.2, LARGE), (0.03, 1), xycoords=("figure fraction", "axes fraction"),
+            xytext=(0, 8 + 72 * LINE * lines_below), textcoords="offset points", fontsize=LARGE, fontweight="bold",
+            va="bottom",
+        )  # fmt: skip
     names = {label: f"{label} ({_count(rows['n'])})" for label, rows in arms.items()}
     names |= {label: f"{names[label]}, identical to {twin}" for label, twin in twins.items()}
-    height = legend(figure, styles | full, names | {label: f"{label} (n = {n})" for label, _, n in levels})
-    figure.set_figheight(2.5 + height)
+    names |= {level.name: level.name for level in levels} | {name: name for name in rings(means)}
+    height = legend(figure, styles | {level.name: level.style for level in levels} | rings(means), names)
+    figure.set_figheight(2.5 + height + (0.5 if seen else 0))
     caption(figure, notes)
     return figure
-
-
-def ceilings(table: pd.DataFrame, metric: str) -> list[tuple[str, float, int]]:
-    """Label, mean score and number of the full-data runs."""
-    full = table[table["ceiling"] & (table["metric"] == metric)].groupby("label", sort=False)["value"]
-    return [(str(label), float(values.mean()), len(values)) for label, values in full]
 
 
 def _about(means: pd.DataFrame) -> str:
@@ -114,11 +135,3 @@ def _single_runs(axes: Axes, points: pd.DataFrame, style: Style, banded: bool) -
 def _count(counts: pd.Series[int]) -> str:
     fewest, most = int(counts.min()), int(counts.max())
     return f"n = {most}" if fewest == most else f"n = {fewest} to {most}"
-
-
-def _levels(axes: Axes, levels: Sequence[tuple[str, float, int]]) -> dict[str, Style]:
-    """Full-data runs across the axes; returns their styles, for the legend, where curves do not run over the names."""
-    styles = {label: Style(CEILING, "", (0, (8, 3, *[1, 3] * number))) for number, (label, _, _) in enumerate(levels)}
-    for label, score, _ in levels:
-        axes.axhline(score, zorder=2, **styles[label].line())
-    return styles

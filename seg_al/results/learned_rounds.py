@@ -29,9 +29,11 @@ class Comparable:
     """From which cost on all arms of a dataset that are compared have learned until their ends."""
 
     starts: Mapping[str, float]
-    """The cost by arm, 0: from the first one on; an arm that has not learned at its end is not among them."""
+    """The cost by arm, 0: from the first one on; only those that are compared are among them."""
     notes: tuple[str, ...]
     """What is left out and why, a sentence each; empty where all is compared, or where no constant is recorded."""
+    never: frozenset[str]
+    """The arms that have not learned at their ends."""
     refused: tuple[str, ...]
     """The sentences of the datasets of which nothing is compared; they are among the notes."""
 
@@ -82,10 +84,11 @@ def comparable(table: pd.DataFrame, metric: str, cost: CostUnit) -> Comparable:
     """What may be compared: of each dataset the costs from which on all its arms that learn have learned."""
     rounds, number = learned_rounds(table, metric), judged_by(table, metric) or metric
     if rounds.empty:
-        return Comparable({}, (), ())
+        return Comparable({}, (), frozenset(), ())
     rows = table[(table["metric"] == metric) & ~table["ceiling"] & table[cost].notna()]
     costs = rows.groupby(["label", "round"], sort=True)[cost].mean()
     starts: dict[str, float] = {}
+    out: set[str] = set()
     notes: list[str] = []
     refused: list[str] = []
     for _, own in rows.groupby("dataset", sort=False, dropna=False):
@@ -93,7 +96,8 @@ def comparable(table: pd.DataFrame, metric: str, cost: CostUnit) -> Comparable:
         late = rounds[rounds["label"].isin(labels) & ~rounds["learned"]].sort_values("point")
         lasts = rounds.groupby("label")["point"].max()
         never = late[late["point"] == late["label"].map(lasts)]
-        kept = [label for label in labels if label not in set(never["label"])]
+        out |= set(never["label"])
+        kept = [label for label in labels if label not in out]
         if len(kept) < min(2, len(labels)):
             refused.append(f"No comparison: {why(never, table, number)}.")
             continue
@@ -109,7 +113,7 @@ def comparable(table: pd.DataFrame, metric: str, cost: CostUnit) -> Comparable:
                 f"Compared from {readable_cost(start)} {cost} on: in earlier rounds networks have {NOT_LEARNED}, those "
                 f"of {_listed(arms)}."
             )
-    return Comparable(starts, (*refused, *notes), tuple(refused))
+    return Comparable(starts, (*refused, *notes), frozenset(out), tuple(refused))
 
 
 def _cost_behind(costs: pd.Series[float], point: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from seg_al.core import Metric
-from seg_al.recording.pictures.print_style import Style
+from seg_al.recording.pictures.print_style import CEILING, Style
+from seg_al.results.learned_rounds import NOT_LEARNED
 
 BANDED = 3
 """Least runs that an interval is drawn of: that of two is 9 standard deviations wide to either side."""
 PIECE = 3.0
 """Line widths, the length of one arm's piece of a line that several share."""
+
+
+RINGS = {NOT_LEARNED: Style(CEILING, "o", "", hollow=True)}
+"""What the marks of rounds that have not learned are called, for a legend."""
 
 
 def banded(rows: pd.DataFrame) -> pd.DataFrame:
@@ -28,17 +34,31 @@ def mean_lines(axes: Axes, means: pd.DataFrame, styles: Mapping[str, Style], opa
     """Draws rows of label, cost, mean, n, low and high; gives the first arm with the same curve of those that have one.
 
     Arms with one curve share a line: each has its own pieces of it, and its own marks. An opacity of 0 draws no bands.
+    Where `means` says which rounds have learned, the marks of the others are rings.
     """
     arms = {str(label): rows for label, rows in means.groupby("label", sort=False)}
     groups = tied(arms)
     for label, rows in arms.items():
         group = next(group for group in groups if label in group)
         style = styles[label]
-        line = style.line() | own_pieces(group.index(label), len(group))
-        axes.plot(rows["cost"], rows["mean"], zorder=3, clip_on=False, **line)
+        place, sharing = group.index(label), len(group)
+        axes.plot(rows["cost"], rows["mean"], zorder=3, clip_on=False, **style.line() | own_pieces(place, sharing))
+        if len(open_ones := not_learned(rows.iloc[place::sharing])):
+            ring = replace(style, dashes="", hollow=True).line()
+            axes.plot(open_ones["cost"], open_ones["mean"], zorder=4, clip_on=False, **ring)
         if opacity:
             _band(axes, banded(rows), style, opacity)
     return {label: group[0] for group in groups for label in group[1:]}
+
+
+def not_learned(means: pd.DataFrame) -> pd.DataFrame:
+    """Those rows of a table of means whose networks have not learned."""
+    return means[means["learned"].eq(False)] if "learned" in means else means.head(0)
+
+
+def rings(means: pd.DataFrame) -> dict[str, Style]:
+    """What a legend says of the rings; empty where none is drawn."""
+    return {} if not_learned(means).empty else RINGS
 
 
 def tied(arms: Mapping[str, pd.DataFrame]) -> list[list[str]]:

@@ -16,6 +16,10 @@ from seg_al.recording.metric_declarations import NOTE, RECORDED
 log = logging.getLogger(__name__)
 
 
+CONSTRUCTED = "constructed"
+"""The note of a table with the names of its datasets whose images a program has made."""
+
+
 @dataclass(frozen=True)
 class Declarations:
     """The metrics that the runs of a study declare."""
@@ -49,6 +53,17 @@ def declared_metrics(table: pd.DataFrame) -> tuple[Metric, ...]:
     """What the tasks of the table's runs declare, the first one first."""
     declared: Declarations | None = table.attrs.get(NOTE)
     return EVERY if declared is None else declared.metrics
+
+
+def constructed(table: pd.DataFrame) -> str:
+    """The sentence that stands in every figure and table of images that a program has made; empty elsewhere."""
+    names = table.attrs.get(CONSTRUCTED, ())
+    return f"Constructed data: a program has painted the images of {' and '.join(names)}." if names else ""
+
+
+def marked(numbers: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Numbers for a file, with a column that says so where they are of constructed data."""
+    return numbers.assign(data=CONSTRUCTED) if constructed(table) else numbers
 
 
 def class_metrics(table: pd.DataFrame, number: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from scipy.special import ndtr, stdtrit
 from seg_al.core import CostUnit
 from seg_al.measuring.curve import Curve
 from seg_al.results.arms import readable_cost
-from seg_al.results.curves import LEVEL, baseline_of, curves_of
+from seg_al.results.curves import LEVEL, curves_of, with_random
 from seg_al.results.study import Study
 
 TARGETS = (0.90, 0.95, 1.00)
@@ -157,22 +157,21 @@ def saving(arm: Mapping[int, Curve], baseline: Mapping[int, Curve], goal: Goal, 
     return {**{name: float(value) for name, value in found.items()}, "n": n}
 
 
-def savings(study: Study, metric: str, cost: CostUnit = "images", targets: Sequence[float] = TARGETS) -> pd.DataFrame:
+def savings(
+    study: Study, metric: str, cost: CostUnit = "images", targets: Sequence[float] = TARGETS, by_last: bool = False
+) -> pd.DataFrame:
     """`saving` of every arm against its random arm, at shares of the full-data score.
 
-    Where the arm's setup has no full-data run, the reference is the random arm's last mean over the pairs, and column
-    `reference` says so ("full data" or "random's last"). Where lower is better, a share of 0.9 of a score s is reached
-    at s / 0.9. Columns: label, baseline, target, reference, goal (the score), and those of `saving`. Empty without a
-    random arm.
+    Where the arm's setup has no full-data run, and with `by_last`, the reference is the random arm's last mean over
+    the pairs, and column `reference` says so ("full data" or "random's last"). Where lower is better, a share of 0.9
+    of a score s is reached at s / 0.9. Columns: label, baseline, target, reference, goal (the score), and those of
+    `saving`. Empty without a random arm.
     """
     sign = study.metric(metric).sign
     arms = {label: _signed(runs, sign) for label, runs in curves_of(study.table, metric, cost).items()}
     rows = []
-    for label in arms:
-        baseline = baseline_of(study.table, label)
-        if baseline is None or baseline not in arms:
-            continue
-        full = [sign * score for score in study.ceiling_scores(label, metric)]
+    for label, baseline in with_random(study.table, arms):
+        full = [] if by_last else [sign * score for score in study.ceiling_scores(label, metric)]
         shared = arms[label].keys() & arms[baseline].keys() or arms[baseline].keys()
         last = float(np.mean([arms[baseline][run].values[-1] for run in sorted(shared)]))
         score, reference = (float(np.mean(full)), "full data") if full else (last, "random's last")

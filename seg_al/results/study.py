@@ -15,7 +15,7 @@ from seg_al.core import COST_UNITS, Metric
 from seg_al.measuring.declarations import KNOWN
 from seg_al.recording.metric_declarations import NOTE
 from seg_al.results.arms import CHOICES, arm_names, as_typed
-from seg_al.results.metrics import declarations_of, metric_of
+from seg_al.results.metrics import CONSTRUCTED, declarations_of, metric_of
 from seg_al.results.records import TRAINED_BY, Point, Record
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,9 @@ def study_of_records(records: Sequence[Record], where: Where, problems: Sequence
     kept, names = [record for record, _ in named], [label for _, label in named]
     table = _table(kept, names)
     table.attrs["problems"] = list(problems)
+    table.attrs[CONSTRUCTED] = tuple(
+        sorted({str(one.settings["dataset"]) for one in kept if one.settings.get(f"dataset.{CONSTRUCTED}")})
+    )
     table.attrs[NOTE] = declarations_of(one.metrics for one in sorted(kept, key=lambda one: one.written))
     return Study(place, table, tuple(kept), tuple(names))
 
@@ -125,7 +128,7 @@ def _labelled(records: Sequence[Record]) -> list[tuple[Record, str]]:
     full = [record for record in records if record.ceiling]
     kept = [{k: v for k, v in one.settings.items() if k.partition(".")[0] in (*TRAINED_BY, "run")} for one in full]
     names = [*arm_names([record.settings for record in arms])]
-    names += arm_names([{**settings, "heuristic": "full data"} for settings in kept])
+    names += arm_names([{**settings, "heuristic": "all of the pool"} for settings in kept])
     return list(zip([*arms, *full], names, strict=True))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from seg_al.core import CostUnit, Metric
 from seg_al.results.arm_statistics import all_pairs, areas, comparisons, finals, summary
-from seg_al.results.curves import baseline_of
+from seg_al.results.curves import with_random
 from seg_al.results.ranks import Ranks
 from seg_al.results.savings import saving_interval
 from seg_al.results.study import Study
@@ -47,9 +47,8 @@ def main_table(study: Study, metric: str, cost: CostUnit = "images") -> pd.DataF
 
 def against_random(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     """Each arm against its random arm: the family of tests that a study is made for. Empty without a random arm."""
-    pairs = [(label, baseline_of(study.table, label)) for label in study.arms if label in set(scores["label"])]
     there = set(scores["label"])
-    return comparisons(scores, [(label, other) for label, other in pairs if other is not None and other in there])
+    return comparisons(scores, with_random(study.table, [label for label in study.arms if label in there]))
 
 
 def every_pair(scores: pd.DataFrame) -> pd.DataFrame:

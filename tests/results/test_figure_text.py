@@ -59,7 +59,13 @@ def table_of_arms(labels: Sequence[str], rounds: int = 5) -> pd.DataFrame:
 
 def with_full_data(table: pd.DataFrame) -> pd.DataFrame:
     last = table[(table["round"] == table["round"].max()) & (table["label"] == table["label"].iloc[0])]
-    return pd.concat([table, last.assign(label="full data", ceiling=True, identity="full")], ignore_index=True)
+    return pd.concat([table, last.assign(label="all of the pool", ceiling=True, identity="full")], ignore_index=True)
+
+
+def without_learning(table: pd.DataFrame) -> pd.DataFrame:
+    """With a constant that no network beats."""
+    one = table[table["metric"] == "test/dice"].assign(metric="test/constant_dice", value=0.99)
+    return pd.concat([table, one], ignore_index=True)
 
 
 def compared(table: pd.DataFrame, name: str) -> Figure | None:
@@ -77,6 +83,13 @@ def compared(table: pd.DataFrame, name: str) -> Figure | None:
 
 FIGURES: dict[str, Callable[[pd.DataFrame], Figure | None]] = {
     "curves": lambda table: curves_figure(with_full_data(table), "test/dice", "images", ["bald: lacks run 3"]),
+    "curves in words": lambda table: curves_figure(
+        without_learning(with_full_data(table)),
+        "test/dice",
+        "images",
+        ["bald: lacks run 3"],
+        "What is next?\nThis one.",
+    ),
     "classes": lambda table: per_class_figure(table, "test/dice", "images"),
     "costs": lambda table: cost_axes_figure(table, "test/dice"),
     "agreement": agreement_over_rounds_figure,
@@ -175,9 +188,9 @@ def test_full_data_is_named_in_the_legend_where_no_curve_crosses_the_name() -> N
     figure = curves_figure(with_full_data(table_of_arms(["random", "bald"])), "test/dice", "images", [])
     texts, lines = figure.legends[0].get_texts(), figure.legends[0].legend_handles
     handles = {text.get_text(): line for text, line in zip(texts, lines, strict=True)}
-    assert list(handles) == ["random (n = 3)", "bald (n = 3)", "full data (n = 3)"]
+    assert list(handles) == ["random (n = 3)", "bald (n = 3)", "all of the pool (n = 3)"]
     level = [line for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1 and line.get_zorder() == 2]
-    assert to_hex(handles["full data (n = 3)"].get_color()) == to_hex(level[-1].get_color())
+    assert to_hex(handles["all of the pool (n = 3)"].get_color()) == to_hex(level[-1].get_color())
     assert len(figure.axes[0].texts) == 0
 
 

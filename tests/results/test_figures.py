@@ -13,8 +13,10 @@ from matplotlib.image import imread
 from seg_al.core import Metric
 from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.results.arm_styles import styles_of
-from seg_al.results.curves import as_text, baseline_of, differences, table_of
+from seg_al.results.curves import baseline_of, differences, table_of
 from seg_al.results.figures import draw
+from seg_al.results.study import Study
+from seg_al.results.summary import as_text
 
 RNG = np.random.default_rng(7)
 VALUES = {label: RNG.uniform(0.5, 0.9, size=(5, 4)) for label in ("random", "bald")}  # [run, round]
@@ -57,6 +59,11 @@ def table_from(values: dict[str, np.ndarray]) -> pd.DataFrame:
             for row in rows_of(label, run, list(map(float, curve)))
         ]
     )
+
+
+def study_of(table: pd.DataFrame) -> Study:
+    """A study of the table alone, without its runs' settings."""
+    return Study("here", table, (), ())
 
 
 def test_mean_sd_and_interval_equal_numpy_and_scipy() -> None:
@@ -159,21 +166,25 @@ def test_what_was_not_recorded_is_an_error_that_says_what_was() -> None:
         table_of(table_from(VALUES), "test/dice", "regions")
 
 
-def test_the_printed_table_shows_every_cell_once() -> None:
-    means = table_of(table_from({"random": VALUES["random"], "bald": VALUES["bald"][:, :3]}), "test/dice")
-    lines = as_text(means, "images").splitlines()
+def test_the_printed_table_has_a_row_for_each_arm_with_its_gain_over_random() -> None:
+    table = table_from({"random": VALUES["random"], "bald": VALUES["bald"][:, :3]})
+    means, gains = table_of(table, "test/dice"), differences(table, "test/dice")
+    lines = as_text(means, gains, "images").splitlines()
     values = VALUES["bald"][:, 2]
-    assert lines[0].split() == ["random", "bald"]
-    assert [line.split()[0] for line in lines[2:]] == ["4", "6", "8", "10"]
-    assert f"{values.mean():.4f} ± {values.std(ddof=1):.4f} (5)" in lines[4]
-    assert as_text(means, "images").count("(5)") == 7
+    assert lines[0].split()[:6] == ["images", "runs", "4", "6", "8", "10"]
+    assert [line.split()[:2] for line in lines[1:]] == [["random", "5"], ["bald", "5"]]
+    assert f"{values.mean():.4f} ± {values.std(ddof=1):.4f}" in lines[2]
+    row = gains.iloc[0]
+    gain = f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]".replace("-", "−")
+    assert lines[2].endswith(gain)
+    assert "\n".join(lines).count(" ± ") == 7
 
 
 def test_the_figure_and_its_tables_are_written_and_repeat_byte_for_byte(tmp_path: Path) -> None:
     table = table_from(VALUES)
     table.attrs["problems"] = ["runs/x: config.json is not there"]
-    first = draw(table, "test/dice", "images", tmp_path / "one" / "fig")
-    second = draw(table, "test/dice", "images", tmp_path / "two" / "fig")
+    first = draw(study_of(table), "test/dice", "images", tmp_path / "one" / "fig")
+    second = draw(study_of(table), "test/dice", "images", tmp_path / "two" / "fig")
     names = ["fig.png", "fig.pdf", "fig.csv", "fig_difference.csv"]
     assert [path.name for path in first.paths] == names
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(names)
@@ -185,9 +196,9 @@ def test_the_figure_and_its_tables_are_written_and_repeat_byte_for_byte(tmp_path
 
 
 def test_gaps_stand_in_the_figure_itself(tmp_path: Path) -> None:
-    plain = draw(table_from(VALUES), "test/dice", "images", tmp_path / "plain").paths[0]
+    plain = draw(study_of(table_from(VALUES)), "test/dice", "images", tmp_path / "plain").paths[0]
     short = {**VALUES, "bald": VALUES["bald"][:3]}
-    noted = draw(table_from(short), "test/dice", "images", tmp_path / "noted").paths[0]
+    noted = draw(study_of(table_from(short)), "test/dice", "images", tmp_path / "noted").paths[0]
 
     def red(path: Path) -> int:  # pixels of the caption's own colour
         colour = np.array([0x8A, 0x1C, 0x00]) / 255

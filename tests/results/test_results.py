@@ -347,8 +347,9 @@ def test_the_script_draws_prints_and_fails_with_a_sentence(tmp_path: Path) -> No
 
     done = call("--out", "drawn/fig")
     assert done.returncode == 0, done.stderr
-    assert "0.8000 ± 0.0707 (2)" in done.stdout
-    assert "bald − random: +0.2000" in done.stdout
+    assert "0.8000 ± 0.0707" in done.stdout
+    assert re.search(r"^bald +2 .* \+0\.2000 \[", done.stdout, re.MULTILINE)
+    assert "\nbald reaches random's last test/dice (0.600) with 78 % [" in done.stdout
     names = ["fig.csv", "fig.pdf", "fig.png", "fig_difference.csv"]
     assert sorted(path.name for path in (tmp_path / "drawn").iterdir()) == names
     assert all(str(Path("drawn") / name) in done.stdout for name in names)

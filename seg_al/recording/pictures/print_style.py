@@ -58,13 +58,17 @@ class Style:
     colour: str
     marker: str
     dashes: Any
+    hollow: bool = False
+    """Whether its marks are rings."""
 
     def line(self) -> dict[str, Any]:
         """For axes.plot."""
         return {"color": self.colour, "linestyle": self.dashes, "linewidth": 1.4, **self.mark()}
 
     def mark(self) -> dict[str, Any]:
-        return {"marker": self.marker, "markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.4}
+        ring = {"markerfacecolor": "white", "markeredgecolor": self.colour, "markeredgewidth": 1.0}
+        edge = ring if self.hollow else {"markeredgecolor": "white", "markeredgewidth": 0.4}
+        return {"marker": self.marker, "markersize": 4, **edge}
 
 
 def style_of(index: int) -> Style:
