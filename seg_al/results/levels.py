@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from seg_al.measuring.declarations import CONSTANT
-from seg_al.measuring.learned import UNTRAINED
+from seg_al.measuring.learned import CONSTANT, UNTRAINED
 from seg_al.recording.pictures.print_style import CEILING, Style
 from seg_al.results.learned_rounds import mean_by_arm, with_split
 
