@@ -35,19 +35,24 @@ def readable_cost(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
+def asks_by(settings: Mapping[str, Any]) -> str:
+    """The heuristic of a run, or its schedule, such as typiclust>bald@3."""
+    return str(settings.get("schedule") or settings["heuristic"])
+
+
 def arm_names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The name of each run's arm: its heuristic, and every other setting in which the arms differ.
+    """The name of each run's arm: its heuristic or schedule, and every other setting in which the arms differ.
 
     A detail ("model.width") counts only where it splits what the names before it leave together, so that the
     details that come with another choice, or repeat a top-level value, are not spelled out.
     """
-    names = [str(one["heuristic"]) for one in settings]
-    for key in sorted({key for one in settings for key in one} - {"heuristic"}, key=_importance):
+    names = [asks_by(one) for one in settings]
+    for key in sorted({key for one in settings for key in one} - {"schedule"}, key=_importance):
         top, leaf = key.partition(".")[0], key.rpartition(".")[2]
         if leaf in REPETITION or top in CIRCUMSTANCE or _follows_run(settings, key):
             continue
         values = [as_typed(one[key]) if key in one else None for one in settings]
-        groups = list(names) if "." in key else [""] * len(names)
+        groups = list(names) if "." in key or key == "heuristic" else [""] * len(names)
         for group in dict.fromkeys(groups):
             members = [index for index, other in enumerate(groups) if other == group]
             if len({values[index] for index in members}) > 1:

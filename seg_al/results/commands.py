@@ -26,6 +26,7 @@ VALUES = [
     if field.name in ("rounds", "runs") or field.name not in (*CIRCUMSTANCE, *REPETITION, "evaluate")
 ]
 """Top-level values that a run's numbers depend on, and the folder in which a report finds it."""
+BY_CHANCE: Mapping[str, object] = {"heuristic": "random", "selector": "top", "schedule": None}
 BARE = re.compile(r"(?!(?:true|false|null|nan|inf)$)[a-z_/][\w./-]*", re.IGNORECASE | re.ASCII)
 """Texts that Hydra reads as they stand."""
 
@@ -47,12 +48,12 @@ def command(study: Study, label: str, changed: Mapping[str, object]) -> str:
 
 def random_command(study: Study, label: str) -> str:
     """What makes the random arm of an arm."""
-    return command(study, label, {"heuristic": "random", "selector": "top"})
+    return command(study, label, BY_CHANCE)
 
 
 def ceiling_command(study: Study, label: str) -> str:
     """What makes the full-data runs of an arm's setup."""
-    return command(study, label, {"heuristic": "random", "selector": "top", "initial": "all", "rounds": 1})
+    return command(study, label, {**BY_CHANCE, "initial": "all", "rounds": 1})
 
 
 def _words(record: Record, changed: Mapping[str, object]) -> tuple[str, str]:

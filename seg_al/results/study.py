@@ -14,7 +14,7 @@ import pandas as pd
 from seg_al.core import COST_UNITS, Metric
 from seg_al.measuring.declarations import KNOWN
 from seg_al.recording.metric_declarations import NOTE
-from seg_al.results.arms import CHOICES, arm_names, as_typed
+from seg_al.results.arms import CHOICES, arm_names, as_typed, asks_by
 from seg_al.results.metrics import CONSTRUCTED, declarations_of, metric_of
 from seg_al.results.records import TRAINED_BY, Point, Record
 
@@ -148,6 +148,7 @@ def _table(records: Sequence[Record], names: Sequence[str]) -> pd.DataFrame:
     run = pd.DataFrame(
         {name: [record.settings.get(name) for record in records] for name in (*CHOICES[:-1], "run", "mc_iters")}
     )
+    run["heuristic"] = [asks_by(record.settings) for record in records]
     run["identity"], run["label"] = [record.identity for record in records], list(names)
     run["complete"], run["ceiling"] = ([getattr(one, key) for one in records] for key in ("complete", "ceiling"))
     cost = pd.DataFrame({"round": [float(one.round) for one in evaluations]})

@@ -101,6 +101,15 @@ def test_labels_show_details_only_where_they_split_an_arm() -> None:
     ]
 
 
+def test_an_arm_with_a_schedule_is_named_by_it() -> None:
+    plain = {"heuristic": "random", "schedule": None, "selector": "top", "run": 0}
+    phases = [{**plain, "heuristic": name, "schedule": "typiclust>bald@3"} for name in ("random", "bald")]
+    assert arm_names([plain, phases[1]]) == ["random", "typiclust>bald@3"]
+    assert arm_names([plain, *phases]) == [
+        "random", "typiclust>bald@3, heuristic=random", "typiclust>bald@3, heuristic=bald"
+    ]  # fmt: skip
+
+
 def test_labels_ignore_a_split_file_that_changes_with_the_run_alone() -> None:
     one = {"heuristic": "bald", "run": 0, "dataset.split": "split0.json"}
     two = {"heuristic": "bald", "run": 1, "dataset.split": "split1.json"}
