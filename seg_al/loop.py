@@ -184,7 +184,9 @@ class Experiment:
 
     def round_view(self, number: int, pool: Pool, models: Models | None) -> RoundView:
         predictor, classes = self.asking.predictor, self.dataset.classes
-        return RoundView(pool, models or list, predictor, self.compute, classes, self.run, number, self.task)
+        return RoundView(
+            pool, models or list, predictor, self.compute, classes, self.run, number, self.task, self.asking.features
+        )
 
     def _recorder(self, tracker: Tracker, rounds: Rounds) -> Recorder:
         colours = self.dataset.colours if isinstance(self.dataset, Coloured) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,10 @@ from seg_al.asking.scorer import Described, Scorer
 from seg_al.asking.spending import ROUNDING, spend
 from seg_al.asking.unit_table import IdMap, UnitTable, candidates_of, regions_of, score_table, table_after
 from seg_al.core import Annotator, Budget, Granularity, Heuristic, Nothing, Query, Region, Selector
+from seg_al.features.network import NetworkFeatures
 from seg_al.granularities.fixed import Image
 from seg_al.heuristics.random import Random
+from seg_al.predictors.features import FeatureSource
 from seg_al.predictors.predictor import Predictor
 from seg_al.selectors.top import Top
 
@@ -70,6 +72,7 @@ class Asking:
 
     new_images: int | None = None
     """Where a budget is for each image: images that a round begins, beside those begun before; None: all."""
+    features: FeatureSource = field(default_factory=NetworkFeatures)
 
     def acting(self, rounds: int) -> list[Asking]:
         """How the rounds ask in a run of so many, each way once; that of round 1 where none asks."""
@@ -87,7 +90,7 @@ class Asking:
     def __call__(self, round_view: RoundView, annotator: Annotator[Any], budget: Budget) -> RoundQueries:
         """Spends the budget on unknown pixels. Raises ValueError where no unit can be bought or scored."""
         scorer = self.scorer(round_view)
-        if scorer.kinds:
+        if round_view.asks_networks(scorer.kinds):
             first = round_view.pool.images.image(round_view.pool.open[0])[:AUDITED, :AUDITED]
             audit(round_view.models()[0], round_view.compute.tensor(first), round_view.compute, self.predictor.dropout)
         spent = self._each_image if budget.per == "image" else self._whole_pool

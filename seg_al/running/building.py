@@ -39,6 +39,7 @@ def build_experiment(settings: Mapping[str, Any], choices: Mapping[str, str], ma
         root.shortlist,
         tuple(_phase(one, make) for one in settings.get("phases", ())),
         root.new_images,
+        part["features"],
     )
     compute = compute_of(settings)
     experiment = Experiment(
@@ -80,7 +81,7 @@ def shared_first_round(settings: Mapping[str, Any], compute: LocalCompute) -> Fi
     """Named by all that decides the numbers of round 0, which heuristics and selectors do not."""
     if not settings["share"]:
         return None
-    later = {"heuristic", "selector", "scoring", "subset", "schedule", "phases"}
+    later = {"heuristic", "selector", "scoring", "subset", "schedule", "phases", "features"}
     if settings["initial"] != "budget":
         later |= {"granularity", "budget", "cost", "per", "shortlist", "new_images"}
     decides = {key: value for key, value in settings.items() if key not in FREE and key not in later}

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from seg_al.asking.asking import Asking
 from seg_al.asking.pool import Pool
+from seg_al.asking.round_view import OF_FEATURES
 from seg_al.asking.spending import ROUNDING
-from seg_al.core import Budget, Evidence, MadeForTask
+from seg_al.core import Budget, Evidence, GivesFeatures, MadeForTask
 from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.loop import Experiment
 from seg_al.predictors.dropout import dropouts
 from seg_al.selectors.clasp import ClaspPE
+from seg_al.selectors.descriptors import GradientEmbedding
 from seg_al.selectors.foreground import RandomForeground
 
 log = logging.getLogger(__name__)
@@ -77,14 +79,42 @@ def _of_evidence(experiment: Experiment) -> list[str]:
     for asking in _askings(experiment):
         descriptor = asking.selector.descriptor
         reads[f"heuristic={asking.name}", asking.heuristic.reads] = None
-        reads |= {("selector", kind): None for kind in (() if descriptor is None else descriptor.reads)}
+        reads |= {
+            (f"selector ({type(asking.selector).__name__})", kind): None
+            for kind in (() if descriptor is None else descriptor.reads)
+        }
     view = experiment.round_view(0, Pool((), experiment.dataset), list)
+    problems = _of_features(experiment, [part for part, kind in reads if kind in OF_FEATURES])
     there = ", ".join(kind.called for kind in task.kinds)
-    return [
+    return problems + [
         f"{part} reads {kind.called}, which task={task.name} does not find: its passes add up to {there}; choose "
         "another model (task and trainer follow it), or another option here"
         for part, kind in reads
         if not view.gives(kind)
+    ]
+
+
+def _of_features(experiment: Experiment, readers: Sequence[str]) -> list[str]:
+    """What is wrong with the features that these parts read."""
+    features = experiment.asking.features
+    if not readers:
+        return []
+    if features.trained:
+        model = experiment.fresh_model(0)
+        return [
+            f"{part} reads features, which {type(model).__name__} does not give (it has no embed); choose "
+            "features=frozen, another model, or another option here"
+            for part in ([] if isinstance(model, GivesFeatures) else readers)
+        ]
+    try:
+        features.check()
+    except ValueError as error:
+        return [str(error)]
+    return [
+        f"selector ({type(asking.selector).__name__}) reads gradients of the network's last layer, which frozen "
+        "features have not; choose features=network, or another selector"
+        for asking in _askings(experiment)
+        if isinstance(asking.selector.descriptor, GradientEmbedding)
     ]
 
 

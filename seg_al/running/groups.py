@@ -9,8 +9,8 @@ from typing import Any
 from seg_al.running.schedule import Options, scheduled
 
 GROUPS = (
-    "dataset", "task", "granularity", "trainer", "model", "heuristic", "predictor", "selector", "annotator", "start",
-    "tracking",
+    "dataset", "task", "granularity", "trainer", "model", "heuristic", "predictor", "features", "selector", "annotator",
+    "start", "tracking",
 )  # fmt: skip
 
 Make = Callable[[Mapping[str, Any]], Any]

@@ -16,7 +16,11 @@ FREE = (
     "keep_weights", "share", "tags", "notes",
 )  # fmt: skip
 """Settings that do not decide the numbers of a round; a run keeps its folder when they change."""
-LATER: Mapping[str, Any] = {"schedule": None, "new_images": None}
+LATER: Mapping[str, Any] = {
+    "schedule": None,
+    "new_images": None,
+    "features": {"_target_": "seg_al.features.network.NetworkFeatures"},
+}
 """Settings that came later, with the value by which a run is as it was before, and keeps its folder."""
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from seg_al.asking.start import Start
 from seg_al.core import Annotator, Dataset, Granularity, Heuristic, Model, Selector, Task, Tracker
+from seg_al.predictors.features import FeatureSource
 from seg_al.predictors.predictor import Predictor
 from seg_al.trainers.trainer import Trainer
 
@@ -50,6 +51,7 @@ ROLES: Mapping[str, Role] = {
     "model": Role((nn.Module, Model), both=True, later=True),
     "heuristic": Role((Heuristic,)),
     "predictor": Role((Predictor,)),
+    "features": Role((FeatureSource,)),
     "selector": Role((Selector,)),
     "annotator": Role((Annotator,), later=True),
     "start": Role((Start,)),

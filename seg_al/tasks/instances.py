@@ -182,7 +182,9 @@ class InstanceSegmentation:
     def amounts(self, truth: KnownObjects, classes: int) -> npt.NDArray[np.int64]:  # [C]
         return pixels_of_classes(truth.labels, classes)
 
-    def paint(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> PaintedObjects:
+    def paint(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> Painted:
+        if not evidence.holds(Objects):  # no pass was drawn
+            return Painted(heuristic(evidence.of(heuristic.reads)))
         objects, device = evidence.of(Objects), evidence.of(ClassMaps).mean.device
         score_map = heuristic(evidence.of(heuristic.reads)).to(device)
         return PaintedObjects(score_map, object_scores(heuristic, objects, score_map).to(device), objects)

@@ -12,8 +12,8 @@ ROOMS = (
     "core", "randomness", "ranges", "whole_files", "kept_arrays",
     "datasets.files", "predictors", "tasks.pixels", "tasks.objects", "measuring", "recording.pictures", "training",
     "tasks",
-    "models", "annotators.formats", "datasets", "heuristics", "granularities", "selectors", "annotators", "trainers",
-    "asking", "recording", "loop", "tracking", "tracking.omniboard", "running", "results", "conformance",
+    "models", "features", "annotators.formats", "datasets", "heuristics", "granularities", "selectors", "annotators",
+    "trainers", "asking", "recording", "loop", "tracking", "tracking.omniboard", "running", "results", "conformance",
 )  # fmt: skip
 """From what knows nothing of the rest to what knows it all."""
 
