@@ -17,7 +17,7 @@ from seg_al.asking.phase import Phase
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.scorer import Described, Scorer
 from seg_al.asking.spending import ROUNDING, spend
-from seg_al.asking.unit_table import IdMap, UnitTable, candidates_of, regions_of, score_table, table_after
+from seg_al.asking.unit_table import IdMap, Place, UnitTable, candidates_of, regions_of, score_table, table_after
 from seg_al.core import Annotator, Budget, Granularity, Heuristic, Nothing, Query, Region, Selector
 from seg_al.features.network import NetworkFeatures
 from seg_al.granularities.fixed import Image
@@ -28,8 +28,6 @@ from seg_al.selectors.top import Top
 
 log = logging.getLogger(__name__)
 
-Place = tuple[str, int]
-"""An image and the id of a unit in it."""
 Spent = tuple[list[Query], list[Place], list[UnitTable]]
 AUDITED = 256
 """Rows and columns of the image for the audit, large enough that every layer works."""
@@ -205,7 +203,7 @@ class Asking:
             log.warning(asks, budget.amount, budget.unit, left)
         chosen = spend(self.selector, candidates, min(budget.amount, left), round_view.rng("select"))
         places = [(candidates.images[position], int(candidates.units[position])) for position in chosen]
-        regions = _found_again(places, scorer)
+        regions = scorer.regions_at(places)
         queries = [
             self._query(place[0], regions[place], f"choice {rank} of {len(candidates)}", candidates.scores[position])
             for rank, (position, place) in enumerate(zip(chosen, places, strict=True), start=1)
@@ -244,13 +242,3 @@ class Asking:
 
 def _shown(names: Sequence[str]) -> Iterator[str]:
     return trimmed(tqdm(names, desc="query", unit="image", leave=False, disable=None, delay=1))
-
-
-def _found_again(places: Sequence[Place], scorer: Scorer) -> dict[Place, Region]:
-    """The region of each unit."""
-    units: dict[str, list[int]] = {}
-    for name, unit in places:
-        units.setdefault(name, []).append(unit)
-    return {
-        (name, unit): region for name, wanted in units.items() for unit, region in scorer.regions(name, wanted).items()
-    }

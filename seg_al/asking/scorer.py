@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from seg_al.asking.round_view import RoundView
-from seg_al.asking.unit_table import IdMap, UnitTable, regions_of
+from seg_al.asking.unit_table import IdMap, Place, UnitTable, regions_of
 from seg_al.core import (
     BudgetUnit,
     Descriptor,
@@ -88,6 +88,13 @@ class Scorer:
         rows = np.searchsorted(found.cpu().numpy(), units).tolist()
         by_row = regions_of(ids.cpu().numpy(), rows)
         return {unit: by_row[row] for unit, row in zip(units, rows, strict=True)}
+
+    def regions_at(self, places: Sequence[Place]) -> dict[Place, Region]:
+        """The region of each unit of any image."""
+        units: dict[str, list[int]] = {}
+        for name, unit in places:
+            units.setdefault(name, []).append(unit)
+        return {(name, unit): region for name, own in units.items() for unit, region in self.regions(name, own).items()}
 
     def cheapest(self, name: str, unit: BudgetUnit) -> float | None:
         """The cost of the image's cheapest unit; None where evidence decides the units, or there are none."""

@@ -12,6 +12,8 @@ import pandas as pd
 from seg_al.core import BudgetUnit, Candidates, Region, price
 
 IdMap = npt.NDArray[np.int64]  # [H, W], the place of each pixel's unit among the image's units, -1: in none
+Place = tuple[str, int]
+"""An image and the id of a unit in it."""
 Rows = npt.NDArray[np.intp]
 Floats = npt.NDArray[np.float64]
 

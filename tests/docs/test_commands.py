@@ -27,7 +27,7 @@ OWN_FOLDERS = {"mine": ROOT / "docs" / "examples" / "mine"}
 """Folders that a page names by -cd, and where they lie here."""
 ELSEWHERE = (
     "FOLDER", "experiment=", "stage1_train", "splits/", "RUN/", "glas", "detectron2", "start=typiclust",
-    "=joblib", "=slurm", "=local_processes", "=mongo",
+    "features=frozen", "=joblib", "=slurm", "=local_processes", "=mongo",
 )  # fmt: skip
 """What a line names that is not here: data, weights, a server, a cluster, or processes that tests of launchers start.
 
@@ -84,7 +84,8 @@ def test_a_line_of_run_py_composes_and_its_values_fit(line: Command, monkeypatch
     with initialize_config_dir(version_base="1.3", config_dir=str(run.CONF)):
         for job in jobs(words):
             cfg = compose("config", [*search, *job], return_hydra_config=True)
-            require_right(run.plain(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])))
+            ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+            require_right(run.composition(ours, cfg.hydra.runtime.choices, run.folders_of(cfg.hydra)).settings)
 
 
 @pytest.mark.parametrize("line", SCRIPTS, ids=str)
