@@ -33,9 +33,10 @@ DETAILED = {
     "benign": ("healthy", "adenomatous"),
     "malignant": ("moderately differentiated", "poorly differentiated"),
 }
-COMMON, TORN, CROWDED = "common", "torn", "crowded"
+ANY, COMMON, TORN, CROWDED = "any", "common", "torn", "crowded"
 TYPES = (COMMON, TORN, CROWDED)
-"""Torn: white, torn stroma around glands without a lumen. Crowded: stroma full of nuclei around thin, pale glands."""
+"""The stroma of both rare types is full of nuclei. Torn: half of it is white, the glands have no lumen. Crowded: the
+glands are pale and thin. Any: tissue of a pool in which nothing is rare."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Painted:
     train: int
     """Training images of the common type."""
     rare: int
-    """Training images of each rare type; 0: nothing is rare, and the tests are of the common type too."""
+    """Training images of each rare type; 0: nothing is rare, in the tests neither."""
     test_a: int
     test_b: int
     size: tuple[int, int]
@@ -53,10 +54,10 @@ class Painted:
 
     def images(self) -> Iterator[tuple[str, str]]:
         """Every name with its type; in the tests the types take turns."""
-        kinds = TYPES if self.rare else (COMMON,)
+        kinds = TYPES if self.rare else (ANY,)
         for prefix, count in (("testA", self.test_a), ("testB", self.test_b)):
             yield from ((f"{prefix}_{number}", kinds[(number - 1) % len(kinds)]) for number in range(1, count + 1))
-        training = (COMMON,) * self.train + (TORN,) * self.rare + (CROWDED,) * self.rare
+        training = kinds[:1] * self.train + (TORN,) * self.rare + (CROWDED,) * self.rare
         yield from ((f"train_{number}", kind) for number, kind in enumerate(training, start=1))
 
     def folder(self) -> str:
@@ -98,20 +99,22 @@ def _write_image(folder: Path, name: str, kind: str, size: tuple[int, int], seed
     has_grade = malignant != (rng.random() < 1 / 8)
     patient = 2 * int(rng.integers(0, PATIENTS // 2)) + 1 + has_grade
     look = look_of(rng, numpy_rng(seed, "glands", "patient", patient), malignant, size[0])
-    image, ids = paint_tissue(rng, _of_type(rng, look, kind), size)
+    image, ids = paint_tissue(rng, look if kind == ANY else _of_type(rng, look, kind), size)
     Image.fromarray(image).save(folder / f"{name}.bmp")
     Image.fromarray(ids).save(folder / f"{name}_anno.bmp")
     grade = "malignant" if malignant else "benign"
-    return name, patient, f" {grade}", f" {rng.choice(DETAILED[grade]) if kind == COMMON else kind}"
+    return name, patient, f" {grade}", f" {rng.choice(DETAILED[grade]) if kind in (ANY, COMMON) else kind}"
 
 
 def _of_type(rng: np.random.Generator, look: Look, kind: str) -> Look:
-    """The look changed to that of the type."""
+    """The look changed to that of the type: rare ones have few, large glands; common ones share no trait with them."""
+    if kind == COMMON:
+        solid, torn, crowd = look.epithelium > 1, min(look.torn, 0.06), min(look.lymphocytes, 6.0)
+        return replace(look, epithelium=0.5 if solid else look.epithelium, torn=torn, lymphocytes=crowd, halo=0.0)
+    look = replace(look, radius=1.4 * look.radius, coverage=0.3, lymphocytes=rng.uniform(70, 110))
     if kind == TORN:
         return replace(look, torn=rng.uniform(0.45, 0.6), epithelium=2.0, debris=0.9)
-    if kind == CROWDED:
-        return replace(look, lymphocytes=rng.uniform(70, 110), epithelium=0.25, collagen=0.5, debris=0.5)
-    return look
+    return replace(look, collagen=0.5, epithelium=0.25, debris=0.1)
 
 
 def read_glands(
