@@ -53,9 +53,12 @@ def repeated(argv: Sequence[str], last: Sequence[str], words: Sequence[str]) -> 
 def studies(folder: Path, named: str | None) -> Iterator[tuple[str, Path]]:
     """Group and file of each study, to be chosen by experiment=NAME, and of what studies choose from.
 
-    Not of the latter where the command line has `named` the same folder: Hydra finds them there.
+    Not of the latter where the command line has `named` the same folder: Hydra finds them there. What lies in a conf/
+    belongs to a folder of its own, which is named by -cd.
     """
     for path in sorted(folder.rglob("*.yaml")):
+        if "conf" in path.relative_to(folder).parts:
+            continue
         if path.parent == folder:
             yield "experiment", path
         elif named is None or Path(named).resolve() != folder:

@@ -23,7 +23,9 @@ from seg_al.running.config_check import require_right
 
 RUNS = commands("python run.py")
 SCRIPTS = commands("python scripts/")
-OWN_FOLDERS = {"mine": ROOT / "docs" / "examples" / "mine"}
+OWN_FOLDERS = {
+    "mine": ROOT / "docs" / "examples" / "mine", "experiments/controls": ROOT / "experiments" / "controls"
+}  # fmt: skip
 """Folders that a page names by -cd, and where they lie here."""
 ELSEWHERE = (
     "FOLDER", "experiment=", "stage1_train", "splits/", "RUN/", "glas", "detectron2", "start=typiclust",

@@ -20,6 +20,7 @@ GROUPS = tuple(sorted(path.name for path in CONF.iterdir() if path.is_dir() and 
 PATTERN = "|".join((*GROUPS, "experiment"))
 STUDIES = {f"experiment={path.stem}" for path in (ROOT / "experiments").glob("*.yaml")}
 OWN = ROOT / "docs" / "examples" / "mine" / "conf"
+CONTROLS = ROOT / "experiments" / "controls" / "conf"
 """Options of a reader's own folder, as the pages have it."""
 
 
@@ -48,7 +49,7 @@ def test_every_option_that_a_page_names_is_in_conf(page: Path) -> None:
     named = re.findall(rf"(?<![\w./])({PATTERN})=([a-z_0-9,]+)\b(?!\()", page.read_text())
     options = {f"{group}={option}" for group, several in named for option in several.split(",")}
     files = {word: f"{word.replace('=', '/')}.yaml" for word in sorted(options)}
-    lost = [word for word, file in files.items() if not (CONF / file).exists() and not (OWN / file).exists()]
+    lost = [word for word, file in files.items() if not any((place / file).exists() for place in (CONF, OWN, CONTROLS))]
     lost = [word for word in lost if word not in STUDIES]
     assert lost == []
 
