@@ -35,8 +35,8 @@ DETAILED = {
 }
 ANY, COMMON, TORN, CROWDED = "any", "common", "torn", "crowded"
 TYPES = (COMMON, TORN, CROWDED)
-"""The stroma of both rare types is full of nuclei. Torn: half of it is white, the glands have no lumen. Crowded: the
-glands are pale and thin. Any: tissue of a pool in which nothing is rare."""
+"""In both rare types thin glands are filled as common stroma is, and the stroma is pale as common lumens are. Torn:
+half of it is white. Crowded: it is full of nuclei. Any: tissue of a pool in which nothing is rare."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +111,11 @@ def _of_type(rng: np.random.Generator, look: Look, kind: str) -> Look:
     if kind == COMMON:
         solid, torn, crowd = look.epithelium > 1, min(look.torn, 0.06), min(look.lymphocytes, 6.0)
         return replace(look, epithelium=0.5 if solid else look.epithelium, torn=torn, lymphocytes=crowd, halo=0.0)
-    look = replace(look, radius=1.4 * look.radius, coverage=0.3, lymphocytes=rng.uniform(70, 110))
+    look = replace(look, radius=1.4 * look.radius, coverage=0.3)
     if kind == TORN:
-        return replace(look, torn=rng.uniform(0.45, 0.6), epithelium=2.0, debris=0.9)
-    return replace(look, collagen=0.5, epithelium=0.25, debris=0.1)
+        torn, few = rng.uniform(0.45, 0.6), rng.uniform(1, 6)
+        return replace(look, torn=torn, collagen=0.35, epithelium=0.2, debris=1.1, lymphocytes=few)
+    return replace(look, lymphocytes=rng.uniform(70, 110), collagen=0.2, epithelium=0.25, debris=0.9)
 
 
 def read_glands(

@@ -157,7 +157,7 @@ def test_a_run_draws_another_val_of_the_same_types(tmp_path: Path) -> None:
     assert all(types(glands, glands.val) == dict.fromkeys(TYPES, 1) for glands in drawn)
 
 
-def test_torn_stroma_is_white_and_the_stroma_of_rare_types_is_full_of_dark_nuclei(with_rare_types: GlaS) -> None:
+def test_torn_stroma_is_white_and_crowded_stroma_is_full_of_dark_nuclei(with_rare_types: GlaS) -> None:
     names = sorted(with_rare_types.frames)
     bright: dict[str, list[float]] = {kind: [] for kind in TYPES}
     dark: dict[str, list[float]] = {kind: [] for kind in TYPES}
@@ -167,7 +167,7 @@ def test_torn_stroma_is_white_and_the_stroma_of_rare_types_is_full_of_dark_nucle
         bright[kind].append(float(np.mean(stroma.min(axis=1) > 215)))
         dark[kind].append(float(np.mean(stroma[:, 0] < 0.75 * np.median(stroma[:, 0]))))
     assert np.mean(bright[TORN]) > 0.2 > 0.1 > np.mean(bright[COMMON])
-    assert min(np.mean(dark[TORN]), np.mean(dark[CROWDED])) > 2 * np.mean(dark[COMMON])
+    assert np.mean(dark[CROWDED]) > 2 * np.mean(dark[COMMON])
 
 
 def test_a_val_that_takes_all_of_a_rare_type_is_refused(tmp_path: Path) -> None:
