@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
+from seg_al.models.inputs import Statistics, normalization
 from seg_al.models.mask_rcnn import LEAST_IMAGE_SIDE
 from seg_al.models.partial_labels import Target, check_targets
 from seg_al.models.roi_heads import LEAST_BOX_SIDE, Detecting, Dropout, RegionDetections, Site
-from seg_al.predictors.dropout import by_row
+from seg_al.predictors.dropout import DropoutKind, by_row
 from seg_al.tasks.objects.passes import Passed
 
 BUILD = (
@@ -73,6 +74,8 @@ class Detectron2MaskRCNN(nn.Module):
         detecting: Detecting,
         unknown: float,
         classes: int,
+        dropout_kind: DropoutKind = "element",
+        normalize: Statistics | Literal["config"] = "config",
     ) -> None:
         super().__init__()
         if classes < 2:
@@ -81,7 +84,7 @@ class Detectron2MaskRCNN(nn.Module):
             raise ValueError(
                 f"model.proposals={proposals} is at least 1, and model.unknown={unknown:g} a share of a box, 0 to 1"
             )
-        drops = Dropout(dropout, () if sites == "none" else tuple(sites))
+        drops = Dropout(dropout, () if sites == "none" else tuple(sites), dropout_kind)
         ours = {
             "MODEL.DEVICE": "cpu",
             "MODEL.ROI_HEADS.NUM_CLASSES": classes - 1,
@@ -90,6 +93,8 @@ class Detectron2MaskRCNN(nn.Module):
         parts = _parts()
         settings = parts.config_of(config, options or {}, ours, fresh=weights is None)
         self.network: Any = parts.built(settings, weights, unknown)
+        self.normalize = None if normalize == "config" else normalization(normalize)
+        """None: by the numbers of the config."""
         self.reverse: bool = settings.INPUT.FORMAT == "BGR"
         """Whether the network wants blue first."""
         self.detecting = detecting
@@ -153,9 +158,12 @@ class Detectron2MaskRCNN(nn.Module):
                 f"{LEAST_IMAGE_SIDE} on either side; enlarge it, or join images to larger ones"
             )
         network, backbone = self.network, self.network.backbone
-        pictures = 255 * (images.flip(1) if self.reverse else images)
+        scaled = 255 * images if self.normalize is None else self.normalize(images)
+        pictures = scaled.flip(1) if self.reverse else scaled
+        if self.normalize is None:
+            pictures = (pictures - network.pixel_mean) / network.pixel_std
         padded = _parts().ImageList.from_tensors(
-            list((pictures - network.pixel_mean) / network.pixel_std),
+            list(pictures),
             backbone.size_divisibility,
             padding_constraints=backbone.padding_constraints,
         )

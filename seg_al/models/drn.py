@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seg_al.models.inputs import Statistics, normalization
 from seg_al.models.weights import Tensors, fill, read, tell
-from seg_al.predictors.dropout import CountedDropout
+from seg_al.predictors.dropout import CountedDropout, DropoutKind
 
 OUTPUT_STRIDE = 8
 WIDTHS = (16, 32, 64, 128, 256, 512, 512, 512)  # channels of the stages 1 to 8
@@ -130,7 +130,7 @@ class DRN(nn.Module):
 
     Images [B, 3, H, W] become logits [B, C, H, W]; the size is free: logits that reach beyond an image's right and
     lower edge, by 7 pixels at most, are cut off. encode ends before the first dropout.
-    `sites`: element-wise dropout of probability `dropout` after each of the residual stages 3, 4, 5 and 6 ("stages"),
+    `sites`: dropout of probability `dropout` after each of the residual stages 3, 4, 5 and 6 ("stages"),
     once before the classifier ("head") or nowhere ("none"). The predecessor has it after the stages 3 to 6 of D, but 1
     to 8 of C, where decode would repeat all; we take 3 to 6 of either.
     `upsample`: a transposed convolution of each class by itself that starts as bilinear interpolation and learns
@@ -152,6 +152,7 @@ class DRN(nn.Module):
         normalize: Statistics,
         weights: str | None,
         classes: int,
+        dropout_kind: DropoutKind = "element",
     ) -> None:
         super().__init__()
         if classes < 1:
@@ -172,7 +173,9 @@ class DRN(nn.Module):
                 self.up.weight.copy_(bilinear_kernel(OUTPUT_STRIDE).expand_as(self.up.weight))
         end, stem = len(self.base), len(self.base) - len(WIDTHS)
         places = {"none": [], "head": [end], "stages": [stem + number for number in DROPPED]}[sites]
-        self.drops = nn.ModuleDict({str(place): CountedDropout(dropout) for place in places if dropout > 0})
+        self.drops = nn.ModuleDict(
+            {str(place): CountedDropout(dropout, dropout_kind == "channel") for place in places if dropout > 0}
+        )
         """By the number of the module in `base` that they stand before."""
         self.cut = min((int(place) for place in self.drops), default=end)
         if weights is not None:

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from seg_al.models.encoders import check_names, fill_encoder, without_chance
 from seg_al.models.inputs import Statistics, normalization
-from seg_al.predictors.dropout import CountedDropout
+from seg_al.predictors.dropout import CountedDropout, DropoutKind
 
-DecoderSites = Literal["none", "decoder", "head"]
+DecoderSites = Literal["none", "bottleneck", "decoder", "head"]
 
 
 class DecoderState(NamedTuple):
@@ -29,8 +29,9 @@ class DeepLab(nn.Module):
     """DeepLabv3+ (arXiv 1802.02611): images [B, 3, H, W] become logits [B, C, H, W].
 
     The size of an image is free: its edge is repeated until height and width are multiples of 16.
-    `sites`: element-wise dropout of probability `dropout` behind the atrous pyramid, before its output meets the finer
-    features ("decoder", where the library has it with 0.5), before the classifier ("head") or nowhere ("none").
+    `sites`: dropout of probability `dropout` behind the encoder ("bottleneck"), behind the atrous pyramid, before its
+    output meets the finer features ("decoder", where the library has it with 0.5), before the classifier ("head") or
+    nowhere ("none").
     `weights`: None, or a file of the encoder's; see `fill_encoder`. Stochastic depth of encoders is off.
     Raises ValueError in training for a batch of one image, whose pooled features cannot be normalised.
     """
@@ -47,6 +48,7 @@ class DeepLab(nn.Module):
         normalize: Statistics,
         weights: str | None,
         classes: int,
+        dropout_kind: DropoutKind = "element",
     ) -> None:
         super().__init__()
         _check(dropout, classes)
@@ -59,34 +61,40 @@ class DeepLab(nn.Module):
             decoder_aspp_dropout=0.0,
             classes=classes,
         )
-        self.dropout = CountedDropout(0 if sites == "none" else dropout)
-        self.late = sites != "decoder"
-        """Whether dropout stands before the classifier only."""
+        self.dropout = CountedDropout(0 if sites == "none" else dropout, dropout_kind == "channel")
+        self.cut = {"bottleneck": 0, "decoder": 1, "head": 2, "none": 2}[sites]
+        """Number of parts of the decoder that come before dropout."""
         without_chance(self.network)
         if weights is not None:
             fill_encoder(self.network.encoder, encoder, weights)
 
-    def _fused(self, context: Tensor, fine: Tensor) -> Tensor:
-        """The classifier's input [B, 256, h / 4, w / 4]."""
-        decoder = self.network.decoder
-        coarse = decoder.up(decoder.aspp[1:](context))
-        fused: Tensor = decoder.block2(torch.cat([coarse, fine], dim=1))
-        return fused
+    def _decoded(self, maps: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
+        """The parts from `start` to `stop` of the two of the decoder, the first of which is given coarse and fine."""
+        for part in (self._context, self._fused)[start:stop]:
+            maps = part(*maps)
+        return maps
 
-    def _state(self, features: list[Tensor], size: tuple[int, int]) -> DecoderState:
-        if self.training and len(features[-1]) == 1:
+    def _context(self, coarse: Tensor, fine: Tensor) -> tuple[Tensor, ...]:
+        if self.training and len(coarse) == 1:
             raise ValueError(
                 "DeepLab cannot be trained on one image at a time: its pooling branch normalises over the images of "
                 "a batch; set trainer.batch_size to at least 2 per device, or use model=fpn"
             )
         decoder = self.network.decoder
-        context, fine = decoder.aspp[0](features[-1]), decoder.block1(features[2])
-        return DecoderState((self._fused(context, fine),) if self.late else (context, fine), size)
+        return decoder.aspp[0](coarse), decoder.block1(fine)
+
+    def _fused(self, context: Tensor, fine: Tensor) -> tuple[Tensor, ...]:
+        """The classifier's input [B, 256, h / 4, w / 4]."""
+        decoder = self.network.decoder
+        coarse = decoder.up(decoder.aspp[1:](context))
+        return (decoder.block2(torch.cat([coarse, fine], dim=1)),)
+
+    def _state(self, features: list[Tensor], size: tuple[int, int]) -> DecoderState:
+        return DecoderState(self._decoded((features[-1], features[2]), 0, self.cut), size)
 
     def _classified(self, state: DecoderState) -> Tensor:
         first, *others = state.maps
-        dropped: Tensor = self.dropout(first)
-        return self._fused(dropped, *others) if others else dropped
+        return self._decoded((self.dropout(first), *others), self.cut, 2)[0]
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """The weights that a pretrained file may have given, for a learning rate of their own."""
@@ -117,8 +125,8 @@ class FPN(nn.Module):
     """A feature pyramid (arXiv 1612.03144) for segmentation: images [B, 3, H, W] become logits [B, C, H, W].
 
     The size of an image is free: its edge is repeated until height and width are multiples of 32.
-    `sites`: whole feature maps are dropped with probability `dropout` before the classifier ("head", where the library
-    has it with 0.2), in each of the pyramid's four levels ("decoder") or nowhere ("none").
+    `sites`: dropout of probability `dropout` before the classifier ("head", where the library has it with 0.2), in each
+    of the pyramid's four levels ("decoder"), behind the encoder ("bottleneck") or nowhere ("none").
     `weights`: None, or a file of the encoder's; see `fill_encoder`. Stochastic depth of encoders is off.
     """
 
@@ -133,38 +141,49 @@ class FPN(nn.Module):
         normalize: Statistics,
         weights: str | None,
         classes: int,
+        dropout_kind: DropoutKind = "channel",
     ) -> None:
         super().__init__()
         _check(dropout, classes)
         check_names(encoder)
         self.normalize = normalization(normalize)
         self.network: Any = smp.FPN(encoder, encoder_weights=None, decoder_dropout=0.0, classes=classes)
-        count = {"none": 0, "head": 1, "decoder": 4}[sites]
-        self.dropouts = nn.ModuleList(CountedDropout(dropout, channels=True) for _ in range(count))
-        """One for the classifier's input, or one for each level, finest first."""
+        count = {"none": 0, "head": 1, "decoder": 4, "bottleneck": 1}[sites]
+        self.dropouts = nn.ModuleList(CountedDropout(dropout, dropout_kind == "channel") for _ in range(count))
+        """One for the classifier's input or the encoder's last features, or one for each level, finest first."""
+        self.cut = {"bottleneck": 0, "decoder": 1, "head": 2, "none": 2}[sites]
+        """Number of parts of the decoder that come before dropout."""
         without_chance(self.network)
         if weights is not None:
             fill_encoder(self.network.encoder, encoder, weights)
 
-    def _merged(self, levels: tuple[Tensor, ...]) -> Tensor:
-        """The classifier's input [B, 128, h / 4, w / 4] from the pyramid's levels, finest first."""
+    def _decoded(self, maps: tuple[Tensor, ...], start: int, stop: int) -> tuple[Tensor, ...]:
+        """The parts from `start` to `stop` of the two of the decoder; the first takes the coarsest map first."""
+        for part in (self._levels, self._merged)[start:stop]:
+            maps = part(*maps)
+        return maps
+
+    def _levels(self, last: Tensor, *finer: Tensor) -> tuple[Tensor, ...]:
+        """The pyramid's levels, finest first."""
+        decoder = self.network.decoder
+        levels: tuple[Tensor, ...] = (decoder.p5(last),)
+        for join, feature in zip((decoder.p4, decoder.p3, decoder.p2), finer, strict=True):
+            levels = (join(levels[0], feature), *levels)
+        return levels
+
+    def _merged(self, *levels: Tensor) -> tuple[Tensor, ...]:
+        """The classifier's input [B, 128, h / 4, w / 4]."""
         decoder = self.network.decoder
         blocks = zip(decoder.seg_blocks, reversed(levels), strict=True)
-        merged: Tensor = decoder.merge([block(level) for block, level in blocks])
-        return merged
+        return (decoder.merge([block(level) for block, level in blocks]),)
 
     def _state(self, features: list[Tensor], size: tuple[int, int]) -> DecoderState:
-        decoder, (*finer, last) = self.network.decoder, features[-4:]
-        levels: tuple[Tensor, ...] = (decoder.p5(last),)
-        for join, feature in zip((decoder.p4, decoder.p3, decoder.p2), reversed(finer), strict=True):
-            levels = (join(levels[0], feature), *levels)
-        return DecoderState(levels if len(self.dropouts) == len(levels) else (self._merged(levels),), size)
+        return DecoderState(self._decoded(tuple(reversed(features[-4:])), 0, self.cut), size)
 
     def _classified(self, state: DecoderState) -> Tensor:
-        maps = state.maps
-        if self.dropouts:
-            maps = tuple(dropout(one) for dropout, one in zip(self.dropouts, maps, strict=True))
-        return self._merged(maps) if len(maps) > 1 else maps[0]
+        count = len(self.dropouts)
+        dropped = (dropout(one) for dropout, one in zip(self.dropouts, state.maps[:count], strict=True))
+        return self._decoded((*dropped, *state.maps[count:]), self.cut, 2)[0]
 
     def encoder_parameters(self) -> Iterator[nn.Parameter]:
         """The weights that a pretrained file may have given, for a learning rate of their own."""

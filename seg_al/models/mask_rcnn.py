@@ -16,7 +16,7 @@ from seg_al.models.partial_labels import KnownProposals, Learning, Proposals, Ta
 from seg_al.models.pyramids import FIRST_STRIDE, LAST_STRIDE, LEVELS
 from seg_al.models.roi_heads import Detecting, Dropout, RegionHeads, Site, Widths
 from seg_al.models.weights import COUNTER, Tensors, fill, read, tell
-from seg_al.predictors.dropout import by_row
+from seg_al.predictors.dropout import DropoutKind, by_row
 from seg_al.tasks.objects.passes import Passed
 
 LEAST_IMAGE_SIDE = 32
@@ -79,11 +79,12 @@ class MaskRCNN(nn.Module):
         detecting: Detecting,
         learning: Learning,
         classes: int,
+        dropout_kind: DropoutKind = "element",
     ) -> None:
         super().__init__()
         if classes < 2:
             raise ValueError(f"the number of classes is at least 2, the background included, not {classes}")
-        drops = Dropout(dropout, () if sites == "none" else tuple(sites))
+        drops = Dropout(dropout, () if sites == "none" else tuple(sites), dropout_kind)
         self.normalize = normalization(backbone.normalize)
         self.backbone: Any = backbone(weights is None)
         channels = self.backbone.out_channels

@@ -15,7 +15,7 @@ from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image
 
 from seg_al.models.partial_labels import Learning, Target, known_regions, mask_loss
 from seg_al.models.pyramids import LEVELS
-from seg_al.predictors.dropout import CountedDropout
+from seg_al.predictors.dropout import CountedDropout, DropoutKind
 
 Site = Literal["box_head", "predictor", "deltas", "mask_head"]
 BOX_POINTS, MASK_POINTS = 7, 14
@@ -26,12 +26,14 @@ LEAST_BOX_SIDE = 1e-2
 
 @dataclass(frozen=True)
 class Dropout:
-    """Element-wise dropout at some of the sites that predecessors have it at."""
+    """Dropout at some of the sites that predecessors have it at."""
 
     p: float
     sites: tuple[Site, ...]
     """box_head: before both of its layers. predictor: before scores and box offsets. deltas: once more before the
     offsets alone, which thus see two dropouts in series. mask_head: behind its convolutions, and before its last."""
+    kind: DropoutKind = "element"
+    """Of "channel", the mask head drops whole feature maps; the other sites have vectors, and drop single values."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.p < 1:
@@ -43,7 +45,7 @@ class Dropout:
             )
 
     def at(self, site: Site) -> CountedDropout:
-        return CountedDropout(self.p if site in self.sites else 0.0, regions=True)
+        return CountedDropout(self.p if site in self.sites else 0.0, self.kind == "channel", regions=True)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ class CountedDropout(nn.Module):
             raise ValueError(f"a dropout probability lies in [0, 1), not {p}")
         self.p = p
         self.channels = channels
-        """Whether whole feature maps are dropped (spatial dropout, arXiv 1411.4280) rather than single elements."""
+        """Whether whole feature maps are dropped (spatial dropout, arXiv 1411.4280) rather than single elements; of
+        vectors these are the same."""
         self.regions = regions
         """Whether the rows of its input are the regions of one pass rather than passes."""
         self.seeds: tuple[int, ...] | None = None
@@ -42,7 +43,7 @@ class CountedDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # [B, D, ...]
         if self.seeds is not None:
             return self._drawn(x, self.seeds)
-        if self.channels:
+        if self.channels and x.dim() > 2:
             return nn.functional.dropout2d(x, self.p, self.training)
         return nn.functional.dropout(x, self.p, self.training)
 

@@ -13,8 +13,19 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from experiments import composed
+from seg_al.asking.audit import differ
 from seg_al.conformance.laws import Law, findings
-from seg_al.conformance.models import LAWS, ModelCase, ModelSuite, check_model, sum_of_outputs
+from seg_al.conformance.models import (
+    LAWS,
+    ModelCase,
+    ModelSuite,
+    check_model,
+    is_cut_at_its_dropout,
+    is_finite,
+    sees_each_image_alone,
+    sum_of_outputs,
+)
+from seg_al.predictors.dropout import dropouts
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
@@ -49,10 +60,10 @@ def losses(model: Any, images: Tensor) -> Tensor:
     return torch.stack(list(model(images, [target] * len(images)).values())).sum()
 
 
-def case_of(option: str) -> ModelCase:
+def case_of(option: str, *changes: str) -> ModelCase:
     if option == "mask_rcnn_detectron2" and find_spec("detectron2") is None:
         pytest.skip("detectron2 is not installed: see docs/objects.md")
-    cfg, _ = composed(f"model={option}", *CHEAP.get(option, ()))
+    cfg, _ = composed(f"model={option}", *CHEAP.get(option, ()), *changes)
     loss = losses if option in OF_OBJECTS else sum_of_outputs
     return ModelCase(instantiate(cfg.model, _convert_="all"), classes=2 if option in OF_OBJECTS else 3, loss=loss)
 
@@ -63,6 +74,22 @@ def case_of(option: str) -> ModelCase:
 )
 def test_an_option_keeps_the_law(option: str, law: Law[ModelCase]) -> None:
     law(case_of(option))
+
+
+@pytest.mark.parametrize("kind", ["element", "channel"])
+@pytest.mark.parametrize("option", ["unet", "unet_small", "deeplab", "fpn", "drn_d22", "mask_rcnn_small"])
+def test_dropout_of_either_kind_and_pictures_by_their_own_statistics_keep_the_laws(option: str, kind: str) -> None:
+    place = "model.backbone.normalize" if option in OF_OBJECTS else "model.normalize"
+    case = case_of(option, f"model.dropout_kind={kind}", f"{place}=each")
+    layers = dropouts(case.built())
+    assert layers
+    assert {layer.channels for layer in layers.values()} == {kind == "channel"}
+    for law in (is_cut_at_its_dropout, sees_each_image_alone, is_finite):
+        law(case)
+    images = case.images(1)
+    with torch.inference_mode():
+        one, brighter = (case.taught()(shown) for shown in (images, images * 0.5 + 0.25))
+    assert not differ(one, brighter), "light and contrast of a whole picture change nothing"
 
 
 @pytest.mark.parametrize("what", BROKEN)

@@ -64,7 +64,7 @@ def ready(make: Callable[[DecoderSites], Network], sites: DecoderSites) -> Netwo
 
 
 BOTH = pytest.mark.parametrize("make", [deeplab, fpn])
-SITES = pytest.mark.parametrize("sites", ["none", "decoder", "head"])
+SITES = pytest.mark.parametrize("sites", ["none", "bottleneck", "decoder", "head"])
 
 
 @BOTH
@@ -102,9 +102,11 @@ def test_decodes_of_one_state_equal_full_passes_and_the_audit_agrees(
 @pytest.mark.parametrize(
     ("make", "sites", "shapes"),
     [
+        (deeplab, "bottleneck", [(1280, 4, 6)]),
         (deeplab, "decoder", [(256, 4, 6)]),
         (deeplab, "head", [(256, 16, 24)]),
         (fpn, "decoder", [(256, 16, 24), (256, 8, 12), (256, 4, 6), (256, 2, 3)]),
+        (fpn, "bottleneck", [(1280, 2, 3)]),
         (fpn, "head", [(128, 16, 24)]),
         (deeplab, "none", []),
         (fpn, "none", []),
