@@ -588,6 +588,8 @@ class Gallery:
     """The number of images that the round asked about, drawn or not."""
     colours: Sequence[Colour] | None
     """The data set's own colours of its classes; None: it has none."""
+    warning: str = ""
+    """What a reader must know first, a line above all; empty: nothing."""
 
 
 class Task(Protocol[Truth]):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seg_al.core import Metric
+from seg_al.measuring.learned import LEARNED
 from seg_al.recording.files import write_json
 
 NOTE = "metric_declarations"
@@ -18,11 +19,15 @@ RECORDED = (
     *(Metric(f"{part}_seconds", "lower", lowest=0, unit="s") for part in ("query", "train", "evaluate", "saved")),
     *(Metric(f"{part}_peak_mib", "lower", lowest=0, unit="MiB") for part in ("query", "train", "evaluate")),
     Metric("truths_read", "lower", lowest=0),
+    Metric(LEARNED, lowest=0, highest=1),
+    Metric("steps", "lower", lowest=0, unit="steps"),
+    Metric("loss", "lower"),
+    Metric("loss_slope", unit="per 100 steps"),
     Metric("share", lowest=0, highest=1, of_class="share"),
     Metric("kendall_at", lowest=-1, highest=1, of_class="kendall_at"),
 )
-"""Metrics that are recorded of every task: effort, labels read without asking, classes asked about, stability.
-"""
+"""Metrics that are recorded of every task: effort, labels read without asking, whether networks have learned
+and how their training ended, classes asked about, stability."""
 
 
 def declare(folder: Path, metrics: Sequence[Metric]) -> None:

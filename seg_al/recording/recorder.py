@@ -28,6 +28,7 @@ from seg_al.core import (
 )
 from seg_al.measuring.curve import AREA, Curve
 from seg_al.measuring.declarations import EVERY
+from seg_al.measuring.learned import LEARNED, learned
 from seg_al.recording.agreement import agreement_scalars
 from seg_al.recording.agreement_figure import agreement_figure, nothing_to_compare
 from seg_al.recording.files import (
@@ -44,6 +45,7 @@ from seg_al.recording.files import (
     write_record,
 )
 from seg_al.recording.first_round import saved_seconds
+from seg_al.recording.learning import not_learned, tell
 from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.recording.metric_declarations import NOTE, declare, declared_in
 from seg_al.recording.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
@@ -90,6 +92,7 @@ class Recorder:
         """Sends metrics, effort, files and the curve so far; the step is the cost of labels so far."""
         folder = self.folders.of(number)
         self.rounds.append(metrics)
+        tell(number, metrics["metrics"], self.metrics[0], self.folders.of(0))
         step = metrics["cost"][self.unit]
         self.tracker.scalars(round_scalars(folder, metrics, self._name(number), self.unit), step)
         write_json(folder / "effort.json", _efforts(folder))
@@ -159,7 +162,10 @@ class Recorder:
         path = folder / "gallery.png"
         if self.panels and not path.exists():
             drawn = (asked_image(own, asking.heuristic, round_view, annotator) for own in by_name[: self.panels])
-            gallery = Gallery(round_view.classes, asking.name, len(by_name), self.colours)
+            last = self.rounds[-1]["metrics"] if self.rounds else {}
+            why = not_learned(last, self.metrics[0], self.folders.of(0))
+            warning = f"The models of round {round_view.round - 1}, which are shown here: {why}" if why else ""
+            gallery = Gallery(round_view.classes, asking.name, len(by_name), self.colours, warning)
             write_whole(path, lambda whole: round_view.task.draw(drawn, gallery, whole))
         sheet = folder / "contact_sheet.png"
         if self.panels and len(by_name) > self.panels and not sheet.exists():
@@ -207,8 +213,10 @@ def round_scalars(folder: Path, metrics: Metrics, heuristic: str, unit: CostUnit
     """All scalars of a round for a tracker, from its folder: metrics, costs, effort, agreement, query statistics."""
     effort = {f"effort/{key}": value for key, value in _efforts(folder).items()}
     agreed, counted = _read(folder / "agreement.json", OBJECT), _read(folder / "asked.json", OBJECT)
+    known = learned(metrics["metrics"], (declared_in(folder.parents[1]) or EVERY)[0])
     return {
         **metrics["metrics"],
+        **({} if known is None else {LEARNED: float(known)}),
         **_areas(folder, unit),
         **{f"cost/{unit}": value for unit, value in metrics["cost"].items()},
         **effort,

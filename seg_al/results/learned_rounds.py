@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from seg_al.core import CostUnit
-from seg_al.measuring.learned import CONSTANT, LEARNED_MARGIN, bar, has_learned
+from seg_al.measuring.learned import CONSTANT, LEARNED_MARGIN, NOT_LEARNED, bar, has_learned
 from seg_al.results.arms import readable_cost
 from seg_al.results.metrics import declared_metrics, metric_of
 
-NOT_LEARNED = "not learned"
 FEW = 4
 """Arms that a sentence names; more are counted."""
 

@@ -12,8 +12,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from seg_al.core import Metric
+from seg_al.measuring.learned import NOT_LEARNED
 from seg_al.recording.pictures.print_style import CEILING, Style
-from seg_al.results.learned_rounds import NOT_LEARNED
 
 BANDED = 3
 """Least runs that an interval is drawn of: that of two is 9 standard deviations wide to either side."""

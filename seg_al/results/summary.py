@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from seg_al.core import CostUnit
+from seg_al.measuring.learned import NOT_LEARNED
 from seg_al.results.arms import A_THOUSANDTH, readable_cost
 from seg_al.results.curves import arms_of, with_random
-from seg_al.results.learned_rounds import NOT_LEARNED, Comparable, NoComparison, comparable
+from seg_al.results.learned_rounds import Comparable, NoComparison, comparable
 from seg_al.results.savings import saving_interval, savings
 from seg_al.results.study import Study
 

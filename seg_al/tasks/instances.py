@@ -198,7 +198,8 @@ class InstanceSegmentation:
 
     def draw(self, asked: Iterable[AskedImage[KnownObjects]], gallery: Gallery, path: Path) -> None:
         panels = (object_panel(one) for one in asked)
-        query_gallery(panels, gallery.classes, path, gallery.heuristic, gallery.images, gallery.colours)
+        texts = gallery.heuristic, gallery.images, gallery.colours, gallery.warning
+        query_gallery(panels, gallery.classes, path, *texts)
 
     def judge(
         self,

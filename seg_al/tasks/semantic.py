@@ -114,7 +114,8 @@ class SemanticSegmentation:
 
     def draw(self, asked: Iterable[AskedImage[ByteImage]], gallery: Gallery, path: Path) -> None:
         panels = (class_panel(one, one.truth) for one in asked)
-        query_gallery(panels, gallery.classes, path, gallery.heuristic, gallery.images, gallery.colours)
+        texts = gallery.heuristic, gallery.images, gallery.colours, gallery.warning
+        query_gallery(panels, gallery.classes, path, *texts)
 
     def constants(self, dataset: Dataset, names: Sequence[str], metric: str) -> dict[str, float]:
         pixels = labelled_pixels(dataset)

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from seg_al.measuring.learned import END
 from seg_al.training.networks import Weights
-
-END = 5
-"""The last of so many equal parts of a training is its end."""
 
 
 @dataclass(frozen=True)

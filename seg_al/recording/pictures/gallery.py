@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
 from seg_al.core import IGNORE, ByteImage, Colour, PixelSet
 from seg_al.recording.pictures.objects import (
@@ -41,6 +42,7 @@ from seg_al.recording.pictures.overlay import (
 )
 from seg_al.recording.pictures.palette import UNKNOWN_COLOUR, Palette, legend_entries, palette
 from seg_al.recording.pictures.panel import ClassMap, Panel, check_panel, words
+from seg_al.recording.pictures.print_style import WARNING
 from seg_al.recording.pictures.query_regions import QueryRegions
 
 SCORE_COLOURS = "viridis"
@@ -81,12 +83,13 @@ def query_gallery(
     unit: str = "score",
     images: int | None = None,
     own: Sequence[Colour] | None = None,
+    warning: str = "",
 ) -> None:
     """Draws the panels to a PNG; `unit` labels the colour bar, which all rows share.
 
     An iterator of panels needs memory for one of them. `images`: how many images were asked about, if
-    these are not all; `own`: the data set's own colours of its classes. Raises ValueError without panels, and for a
-    panel whose parts disagree in size or image, or hold an unknown class.
+    these are not all; `own`: the data set's own colours of its classes; `warning`: a line above all. Raises ValueError
+    without panels, and for a panel whose parts disagree in size or image, or hold an unknown class.
     """
     rows = [_laid(panel, len(classes)) for panel in panels]
     if not rows:
@@ -98,7 +101,9 @@ def query_gallery(
     heights = [_height(row) for row in rows]
     cell = max(row.cell for row in rows)
     width, legend_rows = len(titles) * cell + 3.1, -(-len(entries) // LEGEND_COLUMNS)
-    size = (width, sum(heights) + (1.1 if ranked else 0.6) + 0.22 * legend_rows)
+    heading = textwrap.fill(warning, int(width * NOTE_LETTERS))
+    room = (1.1 if ranked else 0.6) + LINE_HEIGHT * (heading.count("\n") + 2) * bool(heading)
+    size = (width, sum(heights) + room + 0.22 * legend_rows)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     shares = {"width_ratios": [*[1.0] * len(titles), 0.95 * CELL_WIDTH / cell]}
     grid = figure.add_gridspec(
@@ -114,7 +119,11 @@ def query_gallery(
         bar = ScalarMappable(scale, SCORE_COLOURS)
         figure.colorbar(bar, cax=figure.add_subplot(grid[-1, 3]), orientation="horizontal", label=unit)
     columns = min(len(entries), LEGEND_COLUMNS)
-    figure.legend(handles=entries, loc="outside upper left", ncols=columns, fontsize=10, frameon=False)
+    legend = figure.legend(handles=entries, loc="outside upper left", ncols=columns, fontsize=10, frameon=False)
+    if heading:
+        legend.set_title(heading, FontProperties(size=11))
+        legend.set_alignment("left")
+        legend.get_title().set_color(WARNING)
     if note := "; ".join([*_counted(rows, images), *_said_of(scale, unit, rows), *_explained(rows)]):
         figure.supxlabel(textwrap.fill(note, int(width * NOTE_LETTERS)), fontsize=10, x=0.01, ha="left")
     write_picture(figure, path)

@@ -34,6 +34,8 @@ COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#5
 MARKERS = ("s", "^", "D", "v", "p", "<", "h", ">", "d", "X")
 DASHES: tuple[Any, ...] = ("-", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)))
 CEILING = "#555555"
+WARNING = "#8a1c00"
+"""Of texts that a reader must not miss."""
 COST_AXES: dict[CostUnit, str] = {
     "images": "labelled images (count)",
     "pixels": "labelled pixels (count)",
@@ -175,7 +177,7 @@ def caption(figure: Figure, notes: Sequence[str]) -> None:
         lines.append(f"and {len(notes) - NOTES} more; the printed report names all")
     text = "\n".join(textwrap.fill(line, width, subsequent_indent="   ") for line in lines)
     figure.set_figheight(figure.get_figheight() + 0.11 * (text.count("\n") + 1))
-    figure.suptitle(text, x=0.01, ha="left", fontsize=6, color="#8a1c00")
+    figure.suptitle(text, x=0.01, ha="left", fontsize=6, color=WARNING)
 
 
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:

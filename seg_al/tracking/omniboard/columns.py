@@ -14,6 +14,7 @@ from pymongo.database import Database
 from seg_al.core import Metric
 from seg_al.measuring.curve import AREA
 from seg_al.measuring.declarations import EVERY
+from seg_al.measuring.learned import LEARNED
 from seg_al.recording.metric_declarations import NOTE, metrics_of
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ RUN_COLUMNS: tuple[Column, ...] = (
     ConfigColumn("dataset", "config.dataset"),
     ConfigColumn("run", "config.run"),
     MetricColumn("images", "cost/images", "last"),
+    MetricColumn(LEARNED, LEARNED, "last"),
 )
 """What every run has, in the order in which it stands in the table."""
 

@@ -1,0 +1,55 @@
+"""Says of a round whether its networks have learned, and whether they were trained long enough."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from seg_al.core import Metric
+from seg_al.measuring.learned import CONSTANT, NOT_LEARNED, bar, has_learned, learned, still_falls
+from seg_al.recording.files import BASELINES, WITHOUT, loaded
+
+log = logging.getLogger(__name__)
+
+Scores = Mapping[str, float]
+"""The metrics of a round, by "<split>/<metric>"."""
+
+
+def not_learned(scores: Scores, metric: Metric, first: Path) -> str | None:
+    """Why the networks of a round have not learned, for the middle of a sentence; None: they have, or it is unknown.
+
+    `first` is the folder of the run's round 0, which names the constant prediction.
+    """
+    if learned(scores, metric) is not False:
+        return None
+    path, number = first / "baselines.json", f"test/{metric.name}"
+    name = loaded(path, BASELINES, WITHOUT)["constants"].get(number) if path.exists() else None
+    constant = scores[f"test/{CONSTANT}{metric.name}"]
+    return (
+        f"{NOT_LEARNED} (test {metric.name} {scores[number]:.4f}; the best constant prediction"
+        f"{f', {name},' if name else ''} {constant:.4f}; the bar {bar(metric, constant):.4f})"
+    )
+
+
+def under_trained(scores: Scores, metric: Metric) -> str | None:
+    """Why a longer training may help, for the middle of a sentence; None: nothing shows it."""
+    fit, constant = scores.get(f"labelled/{metric.name}"), scores.get(f"test/{CONSTANT}{metric.name}")
+    if fit is not None and constant is not None and not has_learned(metric, fit, constant):
+        found = f"labelled {metric.name} {fit:.4f}; the bar {bar(metric, constant):.4f}"
+        return f"the labelled set itself is not fitted ({found})"
+    if still_falls(scores):
+        loss, slope = scores["training/loss"], scores["training/loss_slope"]
+        return f"the training loss still falls at its end ({loss:.4g}, changing by {slope:.3g} per 100 steps)"
+    return None
+
+
+def tell(number: int, scores: Scores, metric: Metric, first: Path) -> None:
+    """Logs what a person should know before the networks of the round are asked."""
+    if why := not_learned(scores, metric, first):
+        log.warning(
+            "round %d: %s. Queries of such networks say nothing about heuristics. Train for more steps (trainer.pace), "
+            "take another trainer or model, and look at the gallery of the next round.", number, why,
+        )  # fmt: skip
+    if why := under_trained(scores, metric):
+        log.info("round %d: under-trained: %s; train for more steps (trainer.pace)", number, why)
