@@ -19,9 +19,9 @@ from joblib import Parallel, delayed  # type: ignore[import-untyped]
 from torch import nn
 
 from seg_al.core import IGNORE
-from seg_al.loop import Judge
 from seg_al.models.unet import UNet
 from seg_al.running.compute import LocalCompute
+from seg_al.tasks.judge import Judge
 from seg_al.tasks.pixels.class_labels import pixels_of_classes
 from seg_al.tasks.semantic import SemanticSegmentation
 from seg_al.trainers.trainer import Trainer, Validation
