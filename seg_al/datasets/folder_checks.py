@@ -116,8 +116,8 @@ def files_of(root: Path, patterns: Mapping[str, str]) -> Files:
     """Lists the folder. ValueError, with what it holds instead, where no file is an image."""
     if not os.path.isdir(root):  # also where the path is too long for a folder
         raise ValueError(
-            f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>; docs/datasets.md says where "
-            "the known datasets come from"
+            f"there is no folder {root} (from {Path.cwd()}); set dataset.root=<folder>; docs/own-images.md says how "
+            "your own images are read, docs/datasets.md where the known datasets come from"
         )
     listing = Listing(root)
     found = Pattern(patterns["images"]).find(listing)

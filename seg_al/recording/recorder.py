@@ -79,6 +79,8 @@ class Recorder:
     colours: Sequence[Colour] | None = None
     """The data set's own colours of its classes; None: it has none."""
     rounds: list[Metrics] = field(default_factory=list)
+    told: bool = False
+    """Whether it has said why a round has no picture of agreement, which is the same for all of them."""
 
     def last(self, metric: str) -> float | None:
         return self.rounds[-1]["metrics"].get(metric) if self.rounds else None
@@ -114,7 +116,9 @@ class Recorder:
             return
         if (found := _read(folder / "agreement.json", OBJECT)) and not (folder / "agreement.png").exists():
             if why := nothing_to_compare(found):
-                log.info("round %d: no picture of agreement: %s", number, why)
+                if not self.told:
+                    log.info("round %d: no picture of agreement, here and in rounds like it: %s", number, why)
+                self.told = True
             else:
                 write_whole(folder / "agreement.png", lambda whole: agreement_figure(found, self._name(number), whole))
         if (counted := _read(folder / "asked.json", OBJECT)) and not (folder / "asked.png").exists():

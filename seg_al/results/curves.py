@@ -14,7 +14,7 @@ from seg_al.core import COST_UNITS, CostUnit
 from seg_al.measuring.curve import Curve
 from seg_al.results.arms import A_THOUSANDTH
 from seg_al.results.learned_rounds import NoComparison, comparable, learned_rounds
-from seg_al.results.nearest_names import nearest_names
+from seg_al.running.nearest_names import nearest_names
 
 LEVEL = 0.95
 """The confidence level of every interval."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from seg_al.core import COST_UNITS
-from seg_al.results.nearest_names import nearest_names
 from seg_al.results.reader import folder_study, mongo_study
 from seg_al.results.study import Study
+from seg_al.running.nearest_names import nearest_names
 from seg_al.tracking.backends import LOCAL_URL
 from seg_al.tracking.storable import URL_VARIABLE
 

@@ -17,6 +17,7 @@ from seg_al.recording.metric_declarations import NOTE
 from seg_al.results.arms import CHOICES, arm_names, as_typed, asks_by
 from seg_al.results.metrics import CONSTRUCTED, declarations_of, metric_of
 from seg_al.results.records import TRAINED_BY, Point, Record
+from seg_al.running.nearest_names import meant
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +93,10 @@ def study_of_records(records: Sequence[Record], where: Where, problems: Sequence
     """The study of what `where` keeps. Raises ValueError where no run that asks remains, saying what is there."""
     for problem in problems:
         log.warning("not read: %s", problem)
-    there = sorted({name for record in records for name in record.settings})
+    there = {name for record in records for name in record.settings}
     for name in where:
         if records and name not in there:
-            raise ValueError(f"no run has a setting {name!r}; there are {', '.join(there)}")
+            raise ValueError(f"no run has a setting {name!r}; {meant(name, there)}")
     kept = [record for record in records if _matches(record, where)]
     if all(record.ceiling for record in kept):
         raise ValueError(_nothing(records, where, problems, place))

@@ -453,6 +453,7 @@ def test_a_bad_value_is_named(tmp_path: Path, changes: dict[str, Any], named_val
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     text = message(tmp_path / "nowhere")
     assert f"there is no folder {tmp_path / 'nowhere'}" in text
+    assert "docs/own-images.md says how your own images are read" in text
     assert "dataset.root" in text
 
 

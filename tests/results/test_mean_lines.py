@@ -17,9 +17,9 @@ from seg_al.results.comparison_figures import gains_figure
 from seg_al.results.curves import table_of
 from seg_al.results.figures import curves_figure
 from seg_al.results.mean_lines import own_pieces, seen_with_bands
-from seg_al.results.nearest_names import nearest_names
 from seg_al.results.panel_figures import per_class_figure, shares_figure
 from seg_al.results.tables import every_pair
+from seg_al.running.nearest_names import meant, nearest_names
 
 SHARE = Metric("dice", lowest=0, highest=1)
 SLOPES = {"random": 0.02, "bald": 0.05}
@@ -160,3 +160,6 @@ def test_of_many_names_a_message_has_the_nearest() -> None:
     assert len(text) < 400
     assert nearest_names("x", ["b", "a"]) == "a, b"
     assert nearest_names("x", []) == "none"
+    assert meant("test/dise", there) == "did you mean test/dice?"
+    assert meant("x", ["b", "a"]) == "there are a, b"
+    assert meant("x", ["a"], "it has") == "it has a"

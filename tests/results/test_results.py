@@ -336,8 +336,9 @@ def test_a_filter_without_match_says_what_is_there(tmp_path: Path) -> None:
     write_run(tmp_path, "random", 1, [0.5])
     with pytest.raises(ValueError, match=r"no run matches heuristic=entropy(.|\n)*heuristic: bald, random"):
         folder_study([tmp_path], {"heuristic": ["entropy"]})
-    with pytest.raises(ValueError, match=r"no run has a setting 'heuristics'; there are .*heuristic, "):
-        folder_study([tmp_path], {"heuristics": ["bald"]})
+    for mistyped, told in (("heuristics", "did you mean heuristic?"), ("zzz", "there are ")):
+        with pytest.raises(ValueError, match=f"no run has a setting '{mistyped}'; {re.escape(told)}"):
+            folder_study([tmp_path], {mistyped: ["bald"]})
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no run with results"):
         folder_study([tmp_path / "empty"])

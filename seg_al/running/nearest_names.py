@@ -1,9 +1,9 @@
-"""Which names are there, for a message: all of a few, of many the nearest to what was meant."""
+"""Which names are there, for a message: the one that was meant, else all of a few, of many the nearest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher
+from difflib import SequenceMatcher, get_close_matches
 
 SHOWN = 12
 """Most names that a message lists."""
@@ -16,3 +16,10 @@ def nearest_names(wanted: str, there: Iterable[str]) -> str:
         return ", ".join(names) or "none"
     near = sorted(names, key=lambda name: -SequenceMatcher(None, wanted, name).ratio())[:SHOWN]
     return f"{len(names)}, the nearest {', '.join(near)}"
+
+
+def meant(wanted: str, there: Iterable[str], rest: str = "there are") -> str:
+    """A question with the name that is almost the wanted one; without one the names, after `rest`."""
+    names = sorted(set(there))
+    close = get_close_matches(wanted, names, n=1)
+    return f"did you mean {close[0]}?" if close else f"{rest} {nearest_names(wanted, names)}"
