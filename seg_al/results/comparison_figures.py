@@ -19,6 +19,7 @@ from seg_al.core import CostUnit
 from seg_al.recording.pictures.print_style import (
     COLUMN,
     LINE,
+    NORMAL,
     PAGE,
     SMALL,
     Style,
@@ -38,6 +39,14 @@ MOST_ARMS = 20
 NUMBERS = SMALL - 0.5
 """Points of the numbers in a heat map."""
 GREY = "light grey: the arm's own heuristic, or one that had no scores in that round"
+
+
+def sentence_figure(sentence: str) -> Figure:
+    """What stands in the place of a comparison that cannot be made."""
+    text = wrapped_to_width(sentence, COLUMN - 0.3)
+    figure = Figure(figsize=(COLUMN, 0.4 + LINE * NORMAL / SMALL * (text.count("\n") + 1)))
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=NORMAL)
+    return figure
 
 
 def savings_figure(savings: pd.DataFrame, styles: Mapping[str, Style], cost: CostUnit) -> Figure | None:

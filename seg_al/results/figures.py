@@ -66,6 +66,8 @@ def draw(study: Study, metric: str, cost: CostUnit, stem: Path) -> Drawing:
         marked(gains, table).to_csv(paths[-1], index=False)
     lines = [f"{figure_title(table, metric)}: mean ± sd", as_text(means, gains, cost), ""]
     lines += [f"{level.name}: {level.value:.4f}" for level in levels_of(table, metric)]
+    if study.val_images:
+        lines.append(f"val: {max(study.val_images):g} images, labelled besides those of the pool")
     lines += [*verdicts(study, saved, metric, cost), *comparable(table, metric, cost).notes]
     if notes:
         lines += ["", "Not equal, or missing:", *(f"  {note}" for note in notes)]

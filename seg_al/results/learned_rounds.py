@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from seg_al.core import CostUnit
+from seg_al.measuring.declarations import meaning_of
 from seg_al.measuring.learned import CONSTANT, LEARNED_MARGIN, NOT_LEARNED, bar, has_learned
 from seg_al.results.arms import readable_cost
-from seg_al.results.metrics import declared_metrics, metric_of
+from seg_al.results.metrics import constructed, declared_metrics, metric_of
 
 FEW = 4
 """Arms that a sentence names; more are counted."""
@@ -46,8 +47,11 @@ def with_split(number: str, prefix: str) -> str:
 def judged_by(table: pd.DataFrame, metric: str) -> str | None:
     """The number that tells whether a round has learned: the metric, or the first one of the task on test.
 
-    The first of them whose constant is recorded; None where none is, as in older runs.
+    The first of them whose constant is recorded; None where none is, as in older runs, and of what no task declares,
+    such as seconds.
     """
+    if meaning_of(metric, declared_metrics(table)) is None:
+        return None
     there = set(table["metric"].unique())
     numbers = [metric, *(f"test/{one.name}" for one in declared_metrics(table))]
     return next((number for number in numbers if with_split(number, CONSTANT) in there), None)
@@ -60,6 +64,13 @@ def mean_by_arm(table: pd.DataFrame, number: str) -> dict[str, float]:
     return {str(label): float(value) for label, value in runs.groupby("label", sort=False)["value"].mean().items()}
 
 
+def means_of_rounds(table: pd.DataFrame, number: str) -> pd.DataFrame:
+    """Label, point (its round) and value of each round of each arm: the mean over its runs."""
+    rows = table[(table["metric"] == number) & ~table["ceiling"] & table["value"].notna()]
+    means = rows.groupby(["label", "round"], sort=False)["value"].mean().reset_index()
+    return means.rename(columns={"round": "point"}).astype({"point": int})
+
+
 def learned_rounds(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Label, point (its round), value, constant, bar and learned of every arm whose constant is recorded.
 
@@ -69,13 +80,10 @@ def learned_rounds(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     if (number := judged_by(table, metric)) is None:
         return pd.DataFrame(columns=columns)
     constants, judge = mean_by_arm(table, with_split(number, CONSTANT)), metric_of(table, number)
-    rows = table[(table["metric"] == number) & ~table["ceiling"] & table["value"].notna()]
-    means = rows.groupby(["label", "round"], sort=False)["value"].mean().reset_index()
     found = []
-    for label, point, value in means.itertuples(index=False):
+    for label, point, value in means_of_rounds(table, number).itertuples(index=False):
         if (constant := constants.get(label)) is not None:
-            learned = has_learned(judge, value, constant)
-            found.append((label, int(point), value, constant, bar(judge, constant), learned))
+            found.append((label, point, value, constant, bar(judge, constant), has_learned(judge, value, constant)))
     return pd.DataFrame(found, columns=columns)
 
 
@@ -107,12 +115,22 @@ def comparable(table: pd.DataFrame, metric: str, cost: CostUnit) -> Comparable:
         start = max(firsts, default=0.0)
         starts |= dict.fromkeys(kept, start)
         if firsts:
-            arms = [f"{label} (round {_listed(own['point'].map(str))})" for label, own in late.groupby("label")]
             notes.append(
                 f"Compared from {readable_cost(start)} {cost} on: in earlier rounds networks have {NOT_LEARNED}, those "
-                f"of {_listed(arms)}."
+                f"of {named(late)}."
             )
     return Comparable(starts, (*refused, *notes), frozenset(out), tuple(refused))
+
+
+def said_beside(table: pd.DataFrame, metric: str, cost: CostUnit) -> list[str]:
+    """What stands beside every comparison that is made: that its data are constructed, and what it leaves out."""
+    found = comparable(table, metric, cost)
+    return [note for note in (constructed(table), *(() if found.refused else found.notes)) if note]
+
+
+def no_comparison(error: NoComparison) -> pd.DataFrame:
+    """The table that stands in the place of a comparison."""
+    return pd.DataFrame({"no comparison": [str(error)]})
 
 
 def _cost_behind(costs: pd.Series[float], point: int) -> float:
@@ -126,16 +144,21 @@ def why(never: pd.DataFrame, table: pd.DataFrame, number: str) -> str:
     judge = metric_of(table, number)
     best = judge.highest if judge.better == "higher" else judge.lowest
     misses = "does not reach" if judge.better == "higher" else "does not fall to"
-    bars, constants = (_listed(never[name].map("{:.4f}".format)) for name in ("bar", "constant"))
+    bars, constants = (listed(never[name].map("{:.4f}".format)) for name in ("bar", "constant"))
     share, constant = f"{100 * LEARNED_MARGIN:.0f} %", f"the constant predictor ({constants})"
     way = f"{share} better than {constant}" if best is None else f"{share} of the way from {constant} to a perfect one"
     return (
-        f"the networks of {_listed(never['label'])} have {NOT_LEARNED}: their {number} of "
-        f"{_listed(never['value'].map('{:.4f}'.format))} {misses} {bars}, {way}"
+        f"the networks of {listed(never['label'])} have {NOT_LEARNED}: their {number} of "
+        f"{listed(never['value'].map('{:.4f}'.format))} {misses} {bars}, {way}"
     )
 
 
-def _listed(words: Iterable[str]) -> str:
+def named(rounds: pd.DataFrame) -> str:
+    """Arms with their rounds, for a sentence."""
+    return listed(f"{label} (round {listed(own['point'].map(str))})" for label, own in rounds.groupby("label"))
+
+
+def listed(words: Iterable[str]) -> str:
     """Words without repetition, for a sentence."""
     names = list(dict.fromkeys(words))
     if len(names) > FEW:

@@ -28,7 +28,7 @@ from seg_al.recording.pictures.print_style import (
 from seg_al.results.arm_statistics import areas, summary
 from seg_al.results.arm_styles import styles_of
 from seg_al.results.curves import arms_of, table_of
-from seg_al.results.mean_lines import banded, mean_lines, seen_with_bands
+from seg_al.results.mean_lines import banded, mean_lines, rings, seen_with_bands
 from seg_al.results.metrics import class_metrics, metric_of, unit_of
 
 MOST_CLASSES = 12
@@ -113,9 +113,11 @@ def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylab
     panels: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).ravel())
     styles = styles_of(table)
     seen: dict[str, str] = {}
+    marks: dict[str, Style] = {}
     for axes, (title, (metric, cost)) in zip(panels, drawn.items(), strict=False):
         means = table_of(table, metric, cost)
         seen |= {str(label): str(label) for label in means["label"]}
+        marks |= rings(means)
         mean_lines(axes, means, styles, opacity=0.1 if bands else 0.0)
         own = metric_of(table, metric)
         frame(axes, seen_with_bands(means, own) if bands else means["mean"], own)
@@ -127,7 +129,8 @@ def _panels(table: pd.DataFrame, drawn: Mapping[str, tuple[str, CostUnit]], ylab
         axes.set_axis_off()
     if ylabel:
         figure.supylabel(wrapped_to_width(ylabel, 1.9 * rows), fontsize=NORMAL)
-    height = legend(figure, styles, {label: seen[label] for label in styles if label in seen})
+    names = {label: seen[label] for label in styles if label in seen} | {name: name for name in marks}
+    height = legend(figure, styles | marks, names)
     figure.set_figheight(figure.get_figheight() + height)
     return figure
 

@@ -19,6 +19,7 @@ from seg_al.results.arm_statistics import pairs_for_a_star
 from seg_al.results.arms import as_typed, missing
 from seg_al.results.commands import ceiling_command, random_command
 from seg_al.results.curves import LEVEL, arms_of, baseline_of, is_random, points_of, whole_curves
+from seg_al.results.learning_pitfalls import every_network_learned, fit_checks
 from seg_al.results.pitfall_check import Check, values
 from seg_al.results.records import Record
 from seg_al.results.study import Study
@@ -31,9 +32,10 @@ COLLAPSE = 0.5
 
 
 def checklist(study: Study, metric: str, cost: CostUnit) -> list[Check]:
-    """All checks, in the order in which a reader should worry; those that come with a command lead."""
+    """All checks, in the order in which a reader should worry; behind the first lead those that come with a command."""
     asking = [record for record in study.records if not record.ceiling]
     return [
+        every_network_learned(study, metric),
         _random_arm(study),
         _ceiling(study, metric),
         _strong_ceiling(study, metric),
@@ -42,6 +44,7 @@ def checklist(study: Study, metric: str, cost: CostUnit) -> list[Check]:
         _same_runs(study, cost, metric),
         _same_start(study, metric),
         _honest_labels(study),
+        *fit_checks(study, metric),
         *training_checks(study),
         _collapsed(study, metric, cost),
         *_counts_all(study, metric),
@@ -69,7 +72,8 @@ def _ceiling(study: Study, metric: str) -> Check:
         who = "any arm" if len(bare) == len(study.arms) else ", ".join(bare)
         return Check(claim, "no", f"No full-data run for {who}.", ceiling_command(study, bare[0]))
     count = len({record.identity for label in study.arms for record in study.ceiling(label)})
-    return Check(claim, "yes", f"{count} full-data runs (initial=all rounds=1).")
+    scores = " or ".join(dict.fromkeys(f"{study.ceiling_score(label, metric):.4f}" for label in study.arms))
+    return Check(claim, "yes", f"It is {scores} of {metric}, of {count} full-data runs (initial=all rounds=1).")
 
 
 def _strong_ceiling(study: Study, metric: str) -> Check:

@@ -15,10 +15,13 @@ from markupsafe import Markup, escape
 
 from seg_al.core import CostUnit
 from seg_al.results.arm_statistics import ALPHA, areas, detectable, finals
+from seg_al.results.arm_styles import figure_title
 from seg_al.results.arms import as_typed, missing
 from seg_al.results.commands import command
 from seg_al.results.curves import arms_of, baseline_of, is_random
 from seg_al.results.curves import table_of as means_of
+from seg_al.results.learned_rounds import NoComparison, comparable, no_comparison, said_beside
+from seg_al.results.metrics import constructed
 from seg_al.results.pitfall_check import Check
 from seg_al.results.pitfalls import checklist
 from seg_al.results.savings import saving_as_text, savings
@@ -62,14 +65,14 @@ def write_report(study: Study, metric: str, cost: CostUnit, path: Path) -> list[
         _environment()
         .from_string(TEMPLATE.read_text(encoding="utf-8"))
         .render(
-            title=" · ".join([*dataset_and_model(study), metric]),
-            lead=lead_of(study, metric, cost),
+            title=figure_title(study.table, metric),
+            lead=" ".join([lead_of(study, metric, cost), constructed(study.table)]).strip(),
             place=study.place,
             metric=metric,
             cost=cost,
             facts=_facts(study, metric, cost),
             findings=findings,
-            guards=[check for check in checks[:2] if check.verdict != "yes"],
+            guards=[check for check in checks[:3] if check.verdict == "no"],
             checks=checks,
             passed=sum(check.verdict == "yes" for check in checks),
             figures=list(study_figures(study, metric, cost)),
@@ -123,10 +126,14 @@ def lead_of(study: Study, metric: str, cost: CostUnit) -> str:
 
 def findings_of(study: Study, metric: str, cost: CostUnit) -> list[str]:
     """What the numbers say, a sentence each, and what they cannot carry."""
-    scores = areas(study.table, metric, cost)
+    lines = list(comparable(study.table, metric, cost).notes)
+    try:
+        scores = areas(study.table, metric, cost)
+    except NoComparison:
+        return lines
     found = against_random(study, scores)
     lower = study.metric(metric).better == "lower"
-    lines = (
+    lines += (
         [f"Of {metric}, less is better: a difference below 0 is a gain, and 90 % of a score is 1 / 0.9 of it."]
         if lower
         else []
@@ -176,21 +183,37 @@ def _facts(study: Study, metric: str, cost: CostUnit) -> list[tuple[str, str]]:
     means = means_of(study.table, metric, cost)
     runs = {record.settings["run"] for record in study.records if not record.ceiling}
     full = sum(record.ceiling for record in study.records)
+    val = study.val_images
     return [
         ("arms", str(len(study.arms))),
         ("runs per arm", str(int(means["n"].max()))),
         ("run numbers", str(len(runs))),
         ("evaluations per run", str(int(means.groupby("label").size().max()))),
         (cost, f"{means['cost'].min():,.6g} to {means['cost'].max():,.6g}"),
+        *([("images of val, labelled besides", f"{max(val):g}")] if val else []),
         ("full-data runs", str(full)),
     ]
 
 
 def _sections(study: Study, metric: str, cost: CostUnit) -> list[Section]:
-    scores = areas(study.table, metric, cost)
-    ends = finals(study.table, metric, cost)
+    about, beside = f"{metric}, cost in {cost}", said_beside(study.table, metric, cost)
+    try:
+        made = _compared(study, metric, cost)
+    except NoComparison as error:
+        made = [("Scores of the arms", "", no_comparison(error))]
+    wide = curves_wide(means_of(study.table, metric, cost)).reset_index()
+    if len(wide.columns) <= FEW:
+        made.append((f"Learning curves: {metric} by {cost}", "Mean ± sd over the runs.", wide))
+    return [
+        Section(title, " ".join([note, *beside]).strip(), shown, latex(shown, about, beside))
+        for title, note, shown in made
+    ]
+
+
+def _compared(study: Study, metric: str, cost: CostUnit) -> list[tuple[str, str, pd.DataFrame]]:
+    """Title, note and table of each comparison of the arms."""
+    scores, ends = areas(study.table, metric, cost), finals(study.table, metric, cost)
     saved = savings(study, metric, cost)
-    about = f"{metric}, cost in {cost}"
     made = [("Scores of the arms", MAIN_NOTE, main_shown(main_table(study, metric, cost), study.metric(metric)))]
     if len(saved):
         made.append((f"Label saving: {cost} needed, in % of random's", SAVING_NOTE, savings_shown(saved)))
@@ -199,10 +222,7 @@ def _sections(study: Study, metric: str, cost: CostUnit) -> list[Section]:
         made.append(("Against random: last score", TEST_NOTE, comparisons_shown(against_random(study, ends))))
     if len(study.arms) > 1:
         made.append(("All pairs: area under the curve", TEST_NOTE, comparisons_shown(every_pair(scores))))
-    wide = curves_wide(means_of(study.table, metric, cost)).reset_index()
-    if len(wide.columns) <= FEW:
-        made.append((f"Learning curves: {metric} by {cost}", "Mean ± sd over the runs.", wide))
-    return [Section(title, note, shown, latex(shown, about)) for title, note, shown in made]
+    return made
 
 
 MAIN_NOTE = (

@@ -22,6 +22,8 @@ from seg_al.running.nearest_names import meant
 log = logging.getLogger(__name__)
 
 TABLE_COLUMNS = (*CHOICES[:-1], "run", "mc_iters", "identity", "label", "round", *COST_UNITS, "metric", "value")
+VAL = "val/images"
+"""How many labelled images judge the networks; they are billed besides those of the pool."""
 Where = Mapping[str, Collection[str]]
 """Allowed values by setting, as on the command line: {"heuristic": ["bald", "random"], "model.width": ["16"]}."""
 
@@ -56,6 +58,11 @@ class Study:
                 f"the arms are of {len(names)} datasets, {', '.join(names)}, whose scores say nothing of each other: "
                 f"choose one, such as --where dataset={names[0]}; plot_curves.py draws all"
             )
+
+    @property
+    def val_images(self) -> set[float]:
+        """The recorded numbers of images of val; empty in runs that recorded none."""
+        return set(self.table.loc[(self.table["metric"] == VAL) & ~self.table["ceiling"], "value"].dropna())
 
     @property
     def headlines(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from seg_al.core import CostUnit
 from seg_al.recording.pictures.plain_text import without_formulas
-from seg_al.recording.pictures.print_style import save
+from seg_al.recording.pictures.print_style import caption, save
 from seg_al.results.arm_statistics import areas
 from seg_al.results.arm_styles import styles_of
 from seg_al.results.arms import missing
@@ -25,9 +25,12 @@ from seg_al.results.comparison_figures import (
     penalties_figure,
     ranks_figure,
     savings_figure,
+    sentence_figure,
 )
 from seg_al.results.figures import curves_figure
+from seg_al.results.learned_rounds import NoComparison, said_beside
 from seg_al.results.mean_lines import BANDED
+from seg_al.results.metrics import constructed
 from seg_al.results.panel_figures import cost_axes_figure, effort_figure, passes_figure, per_class_figure, shares_figure
 from seg_al.results.ranks import aligned_arms, mean_ranks, penalties, rank_rounds
 from seg_al.results.savings import savings
@@ -62,14 +65,16 @@ def study_figures(study: Study, metric: str, cost: CostUnit) -> Iterator[StudyFi
     notes = missing(study.table, cost, metric)
     table, styles, lower = study.table, styles_of(study.table), study.metric(metric).better == "lower"
 
+    val = max(study.val_images, default=0)
+    besides = f" Val holds {val:g} labelled images besides those of the axis." if val else ""
+    beside, painted = said_beside(table, metric, cost), constructed(table)
+
     def gains() -> Figure | None:
         scores = areas(table, metric, cost)
         found = against_random(study, scores)
         return gains_figure(found if len(found) else every_pair(scores), styles, f"mean {metric} of the curve")
 
     def ranked() -> Figure | None:
-        if len(study.arms) < 2:
-            return None
         rounds = rank_rounds(aligned_arms(table, metric, cost), lower)
         return ranks_figure(rounds, mean_ranks(areas(table, metric, cost), lower), styles, cost)
 
@@ -81,7 +86,7 @@ def study_figures(study: Study, metric: str, cost: CostUnit) -> Iterator[StudyFi
         return figure
 
     drawn: dict[str, tuple[Callable[[], Figure | None], str]] = {
-        "learning_curves": (lambda: curves_figure(table, metric, cost, notes), CURVES_CAPTION),
+        "learning_curves": (lambda: curves_figure(table, metric, cost, notes), CURVES_CAPTION + besides),
         "label_saving": (saved, SAVING_CAPTION),
         "differences": (gains, GAINS_CAPTION),
         "penalty_matrix": (
@@ -96,19 +101,35 @@ def study_figures(study: Study, metric: str, cost: CostUnit) -> Iterator[StudyFi
         "passes": (lambda: passes_figure(table, metric, cost), PASSES_CAPTION),
         "class_shares": (lambda: shares_figure(table), SHARES_CAPTION),
     }
-    for name, (make, caption) in tqdm(drawn.items(), desc="figures", unit="figure", leave=False, disable=None):
-        try:
-            figure = make()
-        except ValueError as error:
-            log.warning("no figure %s: %s", name, error)
+    for name, (make, words) in tqdm(drawn.items(), desc="figures", unit="figure", leave=False, disable=None):
+        if name in PAIRED and len(study.arms) < 2:
             continue
+        figure = _made(name, make)
         if figure is not None:
-            yield StudyFigure(name, figure, caption)
+            if name != "learning_curves":  # whose own title and notes say it
+                caption(figure, beside if name in COMPARED else [painted] if painted else [])
+            yield StudyFigure(name, figure, words)
 
 
+def _made(name: str, make: Callable[[], Figure | None]) -> Figure | None:
+    """The figure, or the sentence in the place of a comparison; the log says why there is none."""
+    try:
+        return make()
+    except NoComparison as error:
+        return sentence_figure(str(error))
+    except ValueError as error:
+        log.warning("no figure %s: %s", name, error)
+        return None
+
+
+PAIRED = ("label_saving", "differences", "penalty_matrix", "ranks")
+"""The figures of two arms or more."""
+COMPARED = (*PAIRED, "passes")
+"""The figures of what may be compared alone."""
 CURVES_CAPTION = (
     f"Learning curves: the mean over the runs, with its 95 % t interval where there are at least {BANDED}; thin lines "
-    "are single runs. Arms with one curve share a line, in pieces of their colours."
+    "are single runs. Arms with one curve share a line, in pieces of their colours. Rings: networks that have not "
+    "learned, as they do not go a tenth of the way from the constant predictor to a perfect one."
 )
 SAVING_CAPTION = (
     "Label saving: the share of random's labels that an arm needs to reach 90, 95 and 100 % of the reference score, on "

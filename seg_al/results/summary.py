@@ -16,6 +16,7 @@ from seg_al.results.curves import arms_of, with_random
 from seg_al.results.learned_rounds import Comparable, NoComparison, comparable
 from seg_al.results.savings import saving_interval, savings
 from seg_al.results.study import Study
+from seg_al.results.tables import curve_cells
 
 GAIN = "last, less random's [95 %]"
 
@@ -29,12 +30,8 @@ def as_text(means: pd.DataFrame, gains: pd.DataFrame, cost: str) -> str:
     spans = means.groupby(columns)["cost"].agg(["min", "max"])
     if (spans["max"].shift() >= spans["min"]).any():  # the arms' steps differ: only equal costs share a column
         columns, spans = means["cost"], means.groupby("cost")["cost"].agg(["min", "max"])
-    cells = [
-        f"{mean:.4f}{'' if math.isnan(sd) else f' ± {sd:.4f}'}" + f" ({NOT_LEARNED})" * (learned is False)
-        for mean, sd, learned in zip(means["mean"], means["sd"], learned_of(means), strict=True)
-    ]
     arms = list(dict.fromkeys(means["label"]))
-    wide = pd.DataFrame({"column": columns, "label": means["label"], "cell": cells})
+    wide = pd.DataFrame({"column": columns, "label": means["label"], "cell": curve_cells(means)})
     wide = wide.pivot(index="label", columns="column", values="cell").reindex(arms)
     wide.columns = pd.Index([_span(low, high) for low, high in zip(spans["min"], spans["max"], strict=True)])
     counts = means.groupby("label", sort=False)["n"].agg(["min", "max"])
@@ -43,13 +40,6 @@ def as_text(means: pd.DataFrame, gains: pd.DataFrame, cost: str) -> str:
     if by_label:
         wide[GAIN] = wide.index.map(by_label)
     return wide.rename_axis(index=None, columns=cost).to_string(na_rep="", line_width=118)
-
-
-def learned_of(means: pd.DataFrame) -> list[bool | None]:
-    """Of each row of `table_of` whether it has learned; None where it is not known."""
-    if "learned" not in means:
-        return [None] * len(means)
-    return [None if pd.isna(value) else bool(value) for value in means["learned"]]
 
 
 def _span(low: float, high: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +11,8 @@ import pandas as pd
 from seg_al.core import CostUnit
 from seg_al.results.arm_statistics import areas, finals, summary
 from seg_al.results.curves import table_of
-from seg_al.results.metrics import class_metrics
+from seg_al.results.learned_rounds import NoComparison, no_comparison, said_beside
+from seg_al.results.metrics import class_metrics, marked
 from seg_al.results.ranks import aligned_arms, mean_ranks, penalties
 from seg_al.results.savings import savings
 from seg_al.results.study import Study
@@ -40,20 +41,29 @@ def write_tables(study: Study, metric: str, cost: CostUnit, folder: Path) -> lis
     Raises ValueError where there is no such metric or cost, or the arms are not comparable.
     """
     study.require_comparable()
-    makers = (_scores, _classes, _tests, _savings, _order)
-    made = [table for make in makers for table in make(study, metric, cost)]
+    made: list[Table] = []
+    for name, make in MAKERS.items():
+        try:
+            made += make(study, metric, cost)
+        except NoComparison as error:
+            made.append((name, no_comparison(error), no_comparison(error)))
+    notes = said_beside(study.table, metric, cost)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, numbers, shown in made:
         paths += [folder / f"{name}.csv", folder / f"{name}.tex"]
-        numbers.to_csv(paths[-2], index=False)
-        paths[-1].write_text(latex(shown, f"{metric}, cost in {cost}"), encoding="utf-8")
+        marked(numbers, study.table).to_csv(paths[-2], index=False)
+        paths[-1].write_text(latex(shown, f"{metric}, cost in {cost}", notes), encoding="utf-8")
     return paths
 
 
 def _scores(study: Study, metric: str, cost: CostUnit) -> Iterator[Table]:
-    found, means = main_table(study, metric, cost), table_of(study.table, metric, cost)
+    found = main_table(study, metric, cost)
     yield "main", found, main_shown(found, study.metric(metric))
+
+
+def _curves(study: Study, metric: str, cost: CostUnit) -> Iterator[Table]:
+    means = table_of(study.table, metric, cost)
     yield "learning_curves", means, curves_wide(means).reset_index()
 
 
@@ -90,6 +100,8 @@ def _order(study: Study, metric: str, cost: CostUnit) -> Iterator[Table]:
         return
     try:
         grid = aligned_arms(study.table, metric, cost)
+    except NoComparison:
+        raise
     except ValueError as error:
         log.warning("no tables of penalties and ranks: %s", error)
         return
@@ -100,11 +112,22 @@ def _order(study: Study, metric: str, cost: CostUnit) -> Iterator[Table]:
     yield "ranks", ranks.table, ranks_shown(ranks)
 
 
-def latex(shown: pd.DataFrame, about: str) -> str:
-    r"""A booktabs tabular: needs \usepackage{booktabs}. Text is escaped, ** is bold and __ underlined."""
+MAKERS: Mapping[str, Callable[[Study, str, CostUnit], Iterator[Table]]] = {
+    "main": _scores, "learning_curves": _curves, "per_class": _classes, "against_random": _tests, "savings": _savings,
+    "ranks": _order,
+}  # fmt: skip
+"""By the name of the first table that it makes, in whose place a sentence stands where nothing can be compared."""
+
+
+def latex(shown: pd.DataFrame, about: str, notes: Sequence[str] = ()) -> str:
+    r"""A booktabs tabular: needs \usepackage{booktabs}. Text is escaped, ** is bold and __ underlined.
+
+    Notes stand below the rows, over all columns.
+    """
     columns = "l" + "r" * (len(shown.columns) - 1)
     lines = [f"% {about}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _row(list(shown.columns)), r"\midrule"]
     lines += [_row(row) for row in shown.to_numpy().tolist()]
+    lines += [rf"\multicolumn{{{len(shown.columns)}}}{{l}}{{{_escaped(note)}}} \\" for note in notes]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 

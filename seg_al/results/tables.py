@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from seg_al.core import CostUnit, Metric
+from seg_al.measuring.learned import NOT_LEARNED
 from seg_al.results.arm_statistics import all_pairs, areas, comparisons, finals, summary
 from seg_al.results.curves import with_random
 from seg_al.results.ranks import Ranks
@@ -71,12 +72,16 @@ def star_of(row: Mapping[Any, Any], alpha: float = 0.05) -> str:
     return "not significant"
 
 
+def curve_cells(means: pd.DataFrame) -> list[str]:
+    """Each row of `table_of` for a reader, "mean ± sd", and which rounds have not learned."""
+    learned = means["learned"] if "learned" in means else [None] * len(means)
+    cells = zip(means["mean"], means["sd"], learned, strict=True)
+    return [with_sd(mean, sd) + f" ({NOT_LEARNED})" * (pd.notna(there) and not there) for mean, sd, there in cells]
+
+
 def curves_wide(means: pd.DataFrame) -> pd.DataFrame:
     """`table_of` with a row per arm and a column per cost, as "mean ± sd"."""
-    cells = [
-        f"{mean:.4f}" + ("" if math.isnan(sd) else f" ± {sd:.4f}")
-        for mean, sd in zip(means["mean"], means["sd"], strict=True)
-    ]
+    cells = curve_cells(means)
     columns = [f"{cost:.6g}" for cost in means["cost"]]
     wide = pd.DataFrame({"arm": means["label"], "cost": columns, "cell": cells})
     order = sorted(set(columns), key=float)

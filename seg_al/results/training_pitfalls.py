@@ -12,6 +12,8 @@ from seg_al.results.study import Study
 
 ENOUGH = 16
 """Images of a batch below which its own statistics cost accuracy (arXiv 1803.08494, table 2)."""
+STEPS = "training/steps"
+UNEQUAL = " Where later rounds train longer, gains mix more labels with more training."
 TURNED_OFF = (0, 0.0, False, None, "none")
 NO_CHANGE = ("_target_", "_partial_", "crop", "crop_on_label", "least")
 """Settings of an augmentation that alter no image of themselves."""
@@ -25,7 +27,7 @@ def training_checks(study: Study) -> list[Check]:
         _val_is_small(study, asking, first),
         _test_is_unseen(asking),
         _tuned(asking, first),
-        _steps(asking),
+        _steps(study, asking),
         _restarts(asking),
         _batches(asking, first),
         _augmented(study),
@@ -36,9 +38,8 @@ def training_checks(study: Study) -> list[Check]:
 def _val_is_small(study: Study, asking: Sequence[Record], first: float) -> Check:
     """Images of val are labels too, which no cost of the pool counts."""
     claim = "The validation set is not larger than the labelled set that it judges"
-    recorded = study.table.loc[(study.table["metric"] == "val/images") & ~study.table["ceiling"], "value"]
     stated = {value for record in asking if isinstance(value := record.settings.get("dataset.val"), int)}
-    sizes = set(recorded) or stated  # runs of before recorded none
+    sizes = study.val_images or stated  # runs of before recorded none
     if not sizes:
         return Check(claim, "unknown", "Neither the runs nor their configs state the number of validation images.")
     val, last = max(sizes), float(study.table.loc[~study.table["ceiling"], "images"].max())
@@ -75,15 +76,25 @@ def _tuned(asking: Sequence[Record], first: float) -> Check:
     return Check("The trainer was tuned at the starting budget, once for all arms", "unknown", text)
 
 
-def _steps(asking: Sequence[Record]) -> Check:
-    claim = "Rounds train for a fixed number of steps, however much is labelled"
+def _steps(study: Study, asking: Sequence[Record]) -> Check:
+    claim = "Rounds train for equal steps, however much is labelled"
+    rows = study.table[(study.table["metric"] == STEPS) & ~study.table["ceiling"]]
+    if len(rows):
+        by_round = rows.groupby("round")["value"].agg(["min", "max"])
+        if by_round["min"].min() == by_round["max"].max():
+            return Check(claim, "yes", f"Each training took {by_round['max'].max():,.0f} steps.")
+        text = f"From {by_round['min'].min():,.0f} to {by_round['max'].max():,.0f} steps in a training, "
+        text += (
+            f"up to {by_round['max'].iloc[0]:,.0f} in the first round and {by_round['max'].iloc[-1]:,.0f} in the last."
+        )
+        return Check(claim, "no", text + UNEQUAL)
     epochs = [setting_of(record, "trainer.pace.epochs") for record in asking]
     if None in epochs:
-        return Check(claim, "unknown", "The configs state no trainer.pace.epochs.")
+        return Check(claim, "unknown", f"No run recorded {STEPS}, and the configs state no trainer.pace.epochs.")
     text = f"trainer.pace.steps={values(asking, 'trainer.pace.steps')}, epochs={values(asking, 'trainer.pace.epochs')}."
     if all(count == 0 for count in epochs):
         return Check(claim, "yes", text)
-    return Check(claim, "no", text + " Later rounds train longer, so gains mix more labels with more training.")
+    return Check(claim, "no", text + UNEQUAL)
 
 
 def _restarts(asking: Sequence[Record]) -> Check:

@@ -168,11 +168,15 @@ def legend(figure: Figure, styles: Mapping[str, Style], names: Mapping[str, str]
 
 
 def caption(figure: Figure, notes: Sequence[str]) -> None:
-    """Writes above the axes what is missing or unequal, so that the picture is never seen without it."""
+    """Writes above the axes what is missing or unequal, so that the picture is never seen without it.
+
+    Behind what stands there already.
+    """
     if not notes:
         return
     width = int(figure.get_figwidth() * 21)
-    lines = [textwrap.shorten(note, 2 * width, placeholder=" …") for note in notes[:NOTES]]
+    lines = [there] if (there := figure.get_suptitle()) else []
+    lines += [textwrap.shorten(note, 2 * width, placeholder=" …") for note in notes[:NOTES]]
     if len(notes) > NOTES:
         lines.append(f"and {len(notes) - NOTES} more; the printed report names all")
     text = "\n".join(textwrap.fill(line, width, subsequent_indent="   ") for line in lines)
