@@ -121,7 +121,7 @@ def test_a_sound_study_passes_and_a_careless_one_is_told_why(runs: Path, copied:
     assert check_about(sound, "whole pool is known").verdict == "yes"
     assert check_about(sound, "begin with the same labels").verdict == "yes"
     assert check_about(sound, "collapsed").verdict == "yes"
-    assert check_about(sound, "fixed number of steps").verdict == "yes"
+    assert check_about(sound, "equal steps").verdict == "yes"
     few = check_about(sound, "Enough repetitions")  # 6 runs carry one test, four with Holm need 8
     assert few.verdict == "no"
     assert "4 with Holm's correction need 8" in few.because
@@ -136,7 +136,7 @@ def test_a_sound_study_passes_and_a_careless_one_is_told_why(runs: Path, copied:
     careless = folder_study([copied])
     assert "bald run 3 (0." in check_about(careless, "collapsed").because
     assert check_about(careless, "begin with the same labels").verdict == "no"
-    assert check_about(careless, "fixed number of steps").verdict == "no"
+    assert check_about(careless, "equal steps").verdict == "no"
     assert check_about(careless, "fresh weights").verdict == "no"
     assert check_about(careless, "augments its images").verdict == "unknown"
 
@@ -150,7 +150,7 @@ def test_a_missing_baseline_is_named_with_the_command_that_makes_it(copied: Path
     assert random.command is not None
     assert "dataset=glas model=unet heuristic=random " in random.command
     assert " predictor=mc_dropout " in random.command
-    assert "initial=4 budget=4 cost=images run=0,1,2,3,4,5" in random.command
+    assert "initial=4 budget=4 cost=images schedule=null run=0,1,2,3,4,5" in random.command
     assert full.command is not None
     assert "rounds=1 initial=all" in full.command
     assert findings_of(study, "test/dice", "images") == [
