@@ -27,7 +27,7 @@ class Convolutions(nn.Sequential):
             ])  # fmt: skip
 
 
-class Level(nn.Module):
+class PooledLevel(nn.Module):
     """A level of the encoder; pooling halves the resolution of what the level above made, and keeps that as a skip."""
 
     def __init__(self, block: Convolutions, pooled: bool) -> None:
@@ -77,8 +77,8 @@ class PooledUNet(StepwiseUNet):
     ) -> None:
         widths = [width * 2**level for level in range(poolings + 1)]
         pairs = list(pairwise(widths))
-        stem = Level(Convolutions(3, width, convolutions, stem_stride), pooled=False)
-        down = [Level(Convolutions(fine, coarse, convolutions), pooled=True) for fine, coarse in pairs]
+        stem = PooledLevel(Convolutions(3, width, convolutions, stem_stride), pooled=False)
+        down = [PooledLevel(Convolutions(fine, coarse, convolutions), pooled=True) for fine, coarse in pairs]
         up = [SkipJoin(Convolutions(coarse + fine, fine, convolutions)) for fine, coarse in reversed(pairs)]
         super().__init__(
             [stem, *down], up, DropoutSites(dropout, dropout_kind, sites), Classify(width, classes), normalize

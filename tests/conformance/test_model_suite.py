@@ -34,6 +34,7 @@ CHEAP = {
     "unet": ("model.width=2",),
     "unet_small": ("model.width=2",),
     "unet_small_v0": ("model.width=2",),
+    "lite_unet": ("model.weights=null", f"model.encoder={SMALL_ENCODER}", "model.decoder=[8,8,8,8]"),
     "deeplab": (f"model.encoder={SMALL_ENCODER}",),
     "fpn": (f"model.encoder={SMALL_ENCODER}",),
     "mask_rcnn_small": (
@@ -77,7 +78,7 @@ def test_an_option_keeps_the_law(option: str, law: Law[ModelCase]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["element", "channel"])
-@pytest.mark.parametrize("option", ["unet", "unet_small", "deeplab", "fpn", "drn_d22", "mask_rcnn_small"])
+@pytest.mark.parametrize("option", ["unet", "unet_small", "lite_unet", "deeplab", "fpn", "drn_d22", "mask_rcnn_small"])
 def test_dropout_of_either_kind_and_pictures_by_their_own_statistics_keep_the_laws(option: str, kind: str) -> None:
     place = "model.backbone.normalize" if option in OF_OBJECTS else "model.normalize"
     case = case_of(option, f"model.dropout_kind={kind}", f"{place}=each")

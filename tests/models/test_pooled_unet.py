@@ -130,7 +130,7 @@ def test_passes_of_bottleneck_dropout_run_the_encoder_once() -> None:
     for number in range(5):
         with drawing(model, [("pass", number)]):
             model.decode(state)
-    assert calls == ["Level"] * 4 + ["Drop", "SkipJoin", "SkipJoin", "SkipJoin", "Classify"] * 5
+    assert calls == ["PooledLevel"] * 4 + ["Drop", "SkipJoin", "SkipJoin", "SkipJoin", "Classify"] * 5
 
 
 def test_dropout_of_channels_drops_whole_feature_maps() -> None:
