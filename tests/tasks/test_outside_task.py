@@ -44,7 +44,12 @@ def test_counting_runs_three_rounds_and_asks_where_its_ensemble_disagrees(tmp_pa
     assert rounds[-1]["cost"]["clicks"] == sum(count(query["image"]) for query in queries)
     asked = json.loads((run / "rounds" / "02" / "asked.json").read_text())
     assert asked["answered"] == [sum(count(query["image"]) for query in queries[5:])]
-    assert rounds[-1]["metrics"]["val/constant_error"] == pytest.approx(2 / 3)  # always 5, of 4, 5 and 6 dots
+    found = [one["metrics"] for one in rounds]
+    assert found[-1]["val/constant_error"] == pytest.approx(2 / 3)  # always 5, of 4, 5 and 6 dots
+    assert {one["test/constant_error"] for one in found} == {1.0}  # always 3 or 4, of 2, 3, 4 and 5 dots
+    assert len({one["test/untrained_error"] for one in found}) == 1
+    assert {one["training/steps"] for one in found} == {60.0}
+    assert all({"labelled/error", "training/loss", "training/loss_slope"} <= one.keys() for one in found)
     for number in (1, 2):
         scores = pd.read_parquet(run / "rounds" / f"0{number}" / "scores.parquet")
         column = [name for name in scores if name not in ("image", "unit", "area", "asked", "drawn")]
