@@ -31,7 +31,7 @@ from seg_al.running.finished_runs import run_unless_finished
 from seg_al.running.groups import Composition, chosen_options
 from seg_al.running.launching import Launching, Word
 from seg_al.running.schedule import Options
-from seg_al.running.spelling import mistakes, option_of, options_in, remedies, words_of_hydra
+from seg_al.running.spelling import explained, mistakes, option_of, options_in
 from seg_al.running.sweep_process import SweepProcess
 from seg_al.tracking.signals import number_of
 
@@ -88,7 +88,7 @@ def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> 
     try:
         cfg = loader.load_sweep_config(config, list(words))
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(explained(error, None, words, config_folders(sys.argv, CONF))) from error
     ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     return composition(ours, cfg.hydra.runtime.choices, folders_of(cfg.hydra))
 
@@ -161,7 +161,7 @@ def program() -> None:
         if whole:
             raise
         unread = error.override if isinstance(error, OverrideParseException) else None
-        sys.exit("\n".join([f"\nerror: {words_of_hydra(error, unread)}", *remedies(sys.argv[1:], folders)]))
+        sys.exit(f"\nerror: {explained(error, unread, sys.argv[1:], folders)}")
     except KeyboardInterrupt as stop:  # what became of a sweep is told as its process ends
         sys.exit(128 + number_of(stop))
 

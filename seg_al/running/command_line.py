@@ -38,10 +38,13 @@ def config_folders(argv: Sequence[str], conf: Path) -> list[Path]:
 
 def importable(folder: Path) -> None:
     """Lets the Python files of a user's folder be imported, after all that is installed, also where conf/ is named."""
+    sys.path += [str(one) for one in own_places(folder) if str(one) not in sys.path]
+
+
+def own_places(folder: Path) -> list[Path]:
+    """Where the Python files of a user's folder are."""
     folder = folder.resolve()
-    for one in (folder, *([folder.parent] if folder.name == "conf" else [])):
-        if str(one) not in sys.path:
-            sys.path.append(str(one))
+    return [folder, *([folder.parent] if folder.name == "conf" else [])]
 
 
 def repeated(argv: Sequence[str], last: Sequence[str], words: Sequence[str]) -> tuple[str, ...]:

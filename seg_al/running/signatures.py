@@ -7,15 +7,18 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
-from difflib import get_close_matches
 from importlib import import_module
-from types import UnionType
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from torch.optim import Optimizer
 from typeguard import TypeCheckError, check_type
 
 from seg_al.ranges import OPTIMIZER, Range, out_of, ranges_in
+from seg_al.running.command_line import own_places, study_of
+from seg_al.running.nearest_names import meant
 from seg_al.running.roles import Role, misfit, role_of
 
 TARGET, PARTIAL = "_target_", "_partial_"
@@ -88,10 +91,43 @@ def _found(target: Any) -> Callable[..., Any]:
     module, _, name = target.rpartition(".")
     if module.partition(".")[0] in (*sys.stdlib_module_names, "builtins"):
         raise ValueError("it is part of Python itself, not of an experiment; name a class of seg_al or one of your own")
-    found: Callable[..., Any] = getattr(import_module(module), name)
+    if not module:
+        own = _own(import_module(name)) if find_spec(name) else []
+        raise ValueError(f"it has to be FILE.CLASS, such as {name}.{own[0] if own else 'MyClass'}")
+    try:
+        there = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):  # a module that the file imports
+            raise
+        raise ValueError(_no_module(error.name)) from None
+    try:
+        found: Callable[..., Any] = getattr(there, name)
+    except AttributeError:
+        raise ValueError(f"{module} has no {name}; {meant(name, _own(there), 'it has')}") from None
     if not callable(found):
         raise ValueError(f"it is no class or function, but {type(found).__name__}")
     return found
+
+
+def _own(module: ModuleType) -> list[str]:
+    """The classes and functions that a module defines."""
+    made = {name: one for name, one in vars(module).items() if inspect.isclass(one) or inspect.isfunction(one)}
+    return sorted(name for name, one in made.items() if one.__module__ == module.__name__ and name[0] != "_")
+
+
+def _no_module(name: str) -> str:
+    """What is there beside a module that is not: in its package, or in the user's own folder."""
+    package, _, last = name.rpartition(".")
+    if package:
+        spec = find_spec(package)
+        places = [] if spec is None else [*(spec.submodule_search_locations or ())]
+    else:
+        folder, _ = study_of(sys.argv)
+        places = [] if folder is None else [str(place) for place in own_places(Path(folder))]
+    if not places:
+        return f"No module named '{name}'" + ("" if package else "; name the folder of your own files, as in -cd mine")
+    files = sorted(path.stem for place in places for path in Path(place).glob("*.py") if path.stem != "__init__")
+    return f"No module named '{last}' in {places[-1]}; {meant(last, files)}"
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -119,7 +155,7 @@ def _against(
     parameters = inspect.signature(target).parameters
     named = {name for name, one in parameters.items() if one.kind is not inspect.Parameter.VAR_KEYWORD}
     for key in sorted(given.keys() - named):
-        yield f"{path}{key} is not an option of {settings[TARGET]}; {_suggest(key, sorted(named))}"
+        yield f"{path}{key} is not an option of {settings[TARGET]}; {meant(key, named, 'its options are')}"
     if not settings.get(PARTIAL):
         missing = [name for name in named if parameters[name].default is inspect.Parameter.empty and name not in given]
         yield from (f"{path}{name} is missing: {settings[TARGET]} needs it" for name in sorted(missing))
@@ -166,8 +202,3 @@ def _words(hint: Any) -> str:
     if get_origin(hint) is Literal:
         return " or ".join(str(value) for value in get_args(hint))
     return " or ".join(_words(one) for one in get_args(hint)) if _is_choice(hint) else TYPE_NAMES[hint]
-
-
-def _suggest(key: str, names: list[str]) -> str:
-    close = get_close_matches(key, names, n=1)
-    return f"did you mean {close[0]}?" if close else f"its options are {', '.join(names) or 'none'}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import yaml
 
 from seg_al.running.groups import GROUPS, flat
+from seg_al.running.nearest_names import meant
 
 EXTRAS = {
     "ray_local": ("hydra_ray_launcher", "ray"),
@@ -23,9 +23,23 @@ EXTRAS = {
 
 
 def option_of(path: Path, group: str) -> dict[str, Any]:
-    """The values of an option's file; one that also chooses other groups has its values under its group's name."""
-    content: dict[str, Any] = yaml.safe_load(path.read_text())
-    return content[group] if "defaults" in content else content
+    """The values of an option's file; one that also chooses other groups has its values under its group's name.
+
+    Raises ValueError, naming the file, for one that is no option.
+    """
+    if wrong := _mistake(path):
+        raise ValueError(wrong)
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return content.get(group) or {} if "defaults" in content else content
+
+
+def explained(error: Exception, word: str | None, words: Sequence[str], folders: Sequence[Path]) -> str:
+    """Why words do not compose, for a person; `word` is that of `words_of_hydra`, the rest those of `remedies`."""
+    told = [*remedies(words, folders)]
+    unknown = re.match(r"Could not override '(.+)'", str(error))
+    if unknown and any(one.startswith(f"{unknown[1]} is not in the config") for one in told):
+        return "\n".join(told)
+    return "\n".join([words_of_hydra(error, word), *told])
 
 
 def remedies(words: Sequence[str], folders: Sequence[Path]) -> Iterator[str]:
@@ -42,17 +56,30 @@ def remedies(words: Sequence[str], folders: Sequence[Path]) -> Iterator[str]:
 
 
 def suggestions(words: Sequence[str], folders: Sequence[Path]) -> Iterator[str]:
-    """A sentence per key of KEY=VALUE that is near one of conf/config.yaml, a group, or a value of a chosen option."""
+    """A sentence per key of KEY=VALUE that is none of conf/config.yaml, a group, or a value of a chosen option.
+
+    Where the key begins with a group, it has the nearest value of the option or all of them; else the nearest key.
+    Files of options that cannot be read are named.
+    """
     known = set(flat(yaml.safe_load((folders[0] / "config.yaml").read_text()))) | {*GROUPS, "experiment"}
     for group in GROUPS:
-        options = (option_of(path, group) for path in _chosen(words, folders, group))
-        known |= {f"{group}.{key}" for option in options for key in flat(option)}
+        for path in _chosen(words, folders, group):
+            try:
+                known |= {f"{group}.{key}" for key in flat(option_of(path, group))}
+            except ValueError as error:
+                yield str(error)
     for key in (
         word.partition("=")[0] for word in words if "=" in word and not word.startswith(("+", "~", "hydra", "-"))
     ):
-        parents = (name.startswith(f"{key}.") for name in known)
-        if key not in known and not any(parents) and (close := get_close_matches(key, sorted(known), n=1)):
-            yield f"{key} is not in the config; did you mean {close[0]}?"
+        if key in known or any(name.startswith(f"{key}.") for name in known):
+            continue
+        group = key.partition(".")[0]
+        own = [name for name in known if name.startswith(f"{group}.") and not name.endswith("_")] if "." in key else []
+        near = meant(key, own or known, f"{group} has")
+        if group in GROUPS and "." in key and not own:
+            yield f"{key} is not in the config; this {group} has no values to set"
+        elif own or near.startswith("did"):
+            yield f"{key} is not in the config; {near}"
 
 
 def _chosen(words: Sequence[str], folders: Sequence[Path], group: str) -> list[Path]:
@@ -82,6 +109,14 @@ def _defaults(conf: Path) -> dict[str, Any]:
     return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
 
 
+ABSENT = re.compile(
+    r"(?:In '([^']+)': )?Could not find '([^']+)/([^'/]+)'\s+"
+    r"Available options in '[^']+':\n(.*?)(?:\nConfig search|\Z)",
+    re.DOTALL,
+)
+"""How Hydra begins where an option is not there: the config that asks for it, group, name, and what is there."""
+
+
 def words_of_hydra(error: Exception, word: str | None) -> str:
     """The error message of Hydra or OmegaConf, without search paths, hints for programmers and types of objects.
 
@@ -89,6 +124,12 @@ def words_of_hydra(error: Exception, word: str | None) -> str:
     """
     if isinstance(error, RecursionError):
         return "a config holds itself: look for a file that its own list of defaults names"
+    if absent := ABSENT.match(str(error)):
+        where, group, name, listed = absent.groups()
+        there = listed.split()
+        near = [question] if (question := meant(name, there)).startswith("did") else []
+        place = "" if where in (None, "config") else f"in {where}: "
+        return f"{place}{group}={name} is no option; " + "\n".join([*near, f"{group} has {', '.join(there)}"])
     said = ("" if word is None else f"{word}: ") + " ".join((str(error), str(error.__cause__ or "")))
     lines = [line.strip() for line in said.split("\nConfig search path")[0].splitlines()]
     hints = ("To append to your config", "object_type=", "reference_type=", "See https://", "Set the environment")

@@ -24,7 +24,7 @@ LINES = [
     Bad("heuristic=axon_myelin heuristic.background=9", "heuristic.background=9 is no class id; choose 0 to 1"),
     Bad("selector=clasp_pe selector.background=9", "selector.background=9 is no class id; choose 0 to 1 (background"),
     # groups
-    Bad("dataset=nowhere", "Could not find 'dataset/nowhere'", "cityscapes"),
+    Bad("dataset=nowhere", "dataset=nowhere is no option; ", "cityscapes"),
     Bad("heuristic=null", "heuristic=null: choose one option, of axon_myelin, bald"),
     Bad("heuristic=", "heuristic=: choose one option"),
     Bad("model=[a,b]", "model=[a,b]: choose one option", "-m model=FIRST,SECOND"),
@@ -75,7 +75,7 @@ LINES = [
     Bad("-m 'run=range(0,0)'", "this sweep has no job: run=range(0,0) holds no value"),
     Bad("-m 'run=range(0,200001)'", "this sweep has 200001 jobs", "at most 10000"),
     Bad("-m 'run=range(0,1000000000)' budget=1,2", "this sweep has 2000000000 jobs, by budget=1,2 (2)"),
-    Bad("-m hydra/launcher=nothing", "Could not find 'hydra/launcher/nothing'"),
+    Bad("-m hydra/launcher=nothing", "hydra/launcher=nothing is no option; "),
     Bad("-m hydra/launcher=slurm run=0,1", "sbatch, which is not on this machine"),
     Bad(
         "-m hydra/launcher=joblib hydra.launcher.n_jobs=0 run=0,1", "hydra.launcher.n_jobs=0: at least 1 run at a time"

@@ -43,7 +43,7 @@ def glands(place: Path, copy: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["heuristic=bold,bald"], ["Could not find 'heuristic/bold'", "bald", "variation_ratio"]),
+        (["heuristic=bold,bald"], ["heuristic=bold is no option; did you mean bald?", "variation_ratio"]),
         (["buget=3"], ["buget is not in the config; did you mean budget?"]),
         (["trainer.loss.dise=3"], ["trainer.loss.dise is not in the config; did you mean trainer.loss.dice?"]),
         (

@@ -60,12 +60,41 @@ def test_heuristic_selector_data_set_and_granularity_come_from_outside(mine: Pat
 
 
 def test_a_misspelt_key_is_corrected_towards_those_of_the_own_option(mine: Path, tmp_path: Path) -> None:
-    for words in (["heuristic.ordr=3"], ["experiment=two", "heuristic.ordr=3"]):
-        ended = command(tmp_path, "-cd", "mine", *TINY, "heuristic=tsallis", *words)
+    for words in (["heuristic.ordr=3"], ["experiment=two", "heuristic.ordr=3"], ["-m", "heuristic.ordr=3,4"]):
+        ended = command(tmp_path, "-cd", "mine", *words, *TINY, "heuristic=tsallis")
         assert ended.code == 1
         assert "heuristic.ordr is not in the config; did you mean heuristic.order?" in ended.text
+        assert "append" not in ended.text
+        assert "Could not override" not in ended.text
     ended = command(tmp_path, "-cd", "mine", *TINY, "heuristic=tsallis", "+heuristic.ordr=3")
     assert "heuristic.ordr is not an option of tsallis.Tsallis; did you mean order?" in ended.text
+
+
+@pytest.mark.parametrize("names", [["tsalis"], ["-m", "tsalis,bald"]], ids=["alone", "in a sweep"])
+def test_a_misspelt_option_is_corrected_and_a_broken_file_beside_it_is_named(
+    names: list[str], mine: Path, tmp_path: Path
+) -> None:
+    (mine / "conf/heuristic/torn.yaml").write_text("order: [1\n")
+    *mode, heuristics = names
+    ended = command(tmp_path, "-cd", "mine", *mode, *TINY, f"heuristic={heuristics}")
+    assert ended.code == 1
+    assert "heuristic=tsalis is no option; did you mean tsallis?\nheuristic has axon_myelin, " in ended.text
+    assert "mine/conf/heuristic/torn.yaml, line 1: " in ended.text
+    assert "search path" not in ended.text
+    assert "Traceback" not in ended.text
+
+
+def test_a_target_that_cannot_be_imported_is_answered_by_what_the_own_folder_has(mine: Path, tmp_path: Path) -> None:
+    told = {
+        "tsallis.Tsalis": "tsallis has no Tsalis; did you mean Tsallis?",
+        "tsalis.Tsallis": f"No module named 'tsalis' in {mine}; did you mean tsallis?",
+        "xyz.Tsallis": f"No module named 'xyz' in {mine}; there are check, one_per_image, painted, ",
+        "tsallis": "it has to be FILE.CLASS, such as tsallis.Tsallis",
+    }
+    targets = f"heuristic._target_={','.join(told)}"
+    ended = command(tmp_path, "-cd", "mine", "-m", *TINY, "heuristic=tsallis", targets)
+    for target, why in told.items():
+        assert f"heuristic._target_={target} cannot be imported: {why}" in ended.text
 
 
 @pytest.mark.slow

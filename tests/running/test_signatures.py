@@ -54,9 +54,17 @@ def test_right_settings_raise_no_problem(right: dict[str, Any]) -> None:
         ({"on": 1}, "lamp.on=1: true or false is needed"),
         ({"name": 3}, "lamp.name=3: text or null is needed"),
         ({"wats": 3}, "lamp.wats is not an option of test_signatures.Lamp; did you mean watts?"),
-        ({"_target_": "seg_al.loop.Lamp"}, "lamp._target_=seg_al.loop.Lamp cannot be imported"),
+        (
+            {"_target_": "seg_al.loop.Experimnt"},
+            "lamp._target_=seg_al.loop.Experimnt cannot be imported: seg_al.loop has "
+            "no Experimnt; did you mean Experiment?",
+        ),
+        (
+            {"_target_": "seg_al.heuristics.bld.BALD"},
+            "lamp._target_=seg_al.heuristics.bld.BALD cannot be imported: No module named 'bld' in ",
+        ),
         ({"_target_": "nowhere.Lamp"}, "lamp._target_=nowhere.Lamp cannot be imported: No module named 'nowhere'"),
-        ({"_target_": "Lamp"}, "lamp._target_=Lamp cannot be imported"),
+        ({"_target_": "Lamp"}, "lamp._target_=Lamp cannot be imported: it has to be FILE.CLASS, such as Lamp.MyClass"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_right(wrong: dict[str, Any], sentence: str) -> None:
