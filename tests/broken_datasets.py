@@ -75,6 +75,14 @@ class NoSuchBackground(Right):
     background = 2
 
 
+class BackgroundByName(Right):
+    background = "ground"  # type: ignore[assignment]
+
+
+class TestsInATuple(Right):
+    tests = (("h", "i"),)  # type: ignore[assignment]
+
+
 class Floats(Right):
     def image(self, name: str) -> ByteImage:
         return super().image(name) / np.float32(255)  # type: ignore[return-value]
@@ -198,6 +206,8 @@ BROKEN: dict[str, tuple[Callable[[], Right], str]] = {
     "no tests": (WithoutTests, "every split has images"),
     "two classes of one name": (TwoTrees, "classes are named"),
     "no such background": (NoSuchBackground, "the background is a class"),
+    "a background by its name": (BackgroundByName, "the background is a class"),
+    "a tuple of tests": (TestsInATuple, "names are sorted"),
     "floats": (Floats, "pictures are bytes of their size"),
     "width before height": (Turned, "pictures are bytes of their size"),
     "grey": (Grey, "pictures are bytes of their size"),

@@ -14,13 +14,14 @@ or `laws = LAWS_OF_IMAGES` in the class.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from seg_al.conformance.laws import Law, Suite, require, require_laws
 from seg_al.core import IGNORE, ByteImage, Dataset
+from seg_al.datasets import mistakes
+from seg_al.datasets.mistakes import splits_of
 from seg_al.tasks.pixels.class_labels import labelled_pixels
 
 Reader = Callable[[], Dataset]
@@ -29,11 +30,17 @@ Decode = Callable[[str], ByteImage]
 
 def check_dataset(read: Reader, laws: Sequence[Law[Reader]] | None = None) -> None:
     """Raises AssertionError with every law that the data set breaks; of all laws unless some are given."""
-    require_laws(read, LAWS if laws is None else laws)
+    require_laws(_reader(read), LAWS if laws is None else laws)
 
 
-def splits_of(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    return {"pool": dataset.pool, "val": dataset.val, **{f"test {key}": those for key, those in dataset.tests.items()}}
+def _reader(read: Reader) -> Reader:
+    """The function itself. Raises ValueError for what is given in its place, such as the data set."""
+    if not callable(read):
+        raise ValueError(
+            f"{type(read).__name__} is no function: make returns a function that makes the data set, as in "
+            "lambda: read_mine(root, run=0), and check_dataset takes one"
+        )
+    return read
 
 
 def some_of(dataset: Dataset) -> list[str]:
@@ -44,16 +51,16 @@ def some_of(dataset: Dataset) -> list[str]:
 
 def names_are_sorted(read: Reader) -> None:
     """Each split is a tuple of texts, sorted, none twice: no order of a file system comes through."""
-    for split, names in splits_of(read()).items():
-        require(isinstance(names, tuple), f"{split} is a {type(names).__name__}, not a tuple of names")
-        require(all(isinstance(name, str) and name for name in names), f"{split} holds what is no name")
-        require(list(names) == sorted(set(names)), f"{split} is not sorted, or holds a name twice")
+    _require_none(mistakes.of_names(read()))
 
 
 def splits_share_no_image(read: Reader) -> None:
-    for (one, names), (other, others) in combinations(splits_of(read()).items(), 2):
-        both = sorted(set(names) & set(others))
-        require(not both, f"{len(both)} images are in {one} and in {other}: {', '.join(both[:3])}")
+    _require_none(mistakes.of_shared_images(read()))
+
+
+def _require_none(wrong: Iterable[str | None]) -> None:
+    found = [one for one in wrong if one]
+    require(not found, "; ".join(found))
 
 
 def every_split_has_images(read: Reader) -> None:
@@ -74,10 +81,7 @@ def pictures_are_bytes_of_their_size(read: Reader) -> None:
     """[H, W, 3] of the height and width that `size` tells before anything is decoded."""
     dataset = read()
     for name in some_of(dataset):
-        size = dataset.size(name)
-        image = dataset.image(name)
-        require(image.dtype == np.uint8, f"the picture {name} is of {image.dtype}, not uint8 from 0 to 255")
-        require(image.shape == (*size, 3), f"the picture {name} is {image.shape}, and size tells {size}")
+        _require_none([mistakes.of_image(dataset.image(name), name, dataset.size(name))])
 
 
 def a_column_that_is_not_there_is_refused(read: Reader) -> None:
@@ -119,21 +123,16 @@ def goes_to_other_processes(read: Reader) -> None:
 
 def the_background_is_a_class(read: Reader) -> None:
     dataset = labelled_pixels(read())
-    background, classes = dataset.background, len(dataset.classes)
+    classes = len(dataset.classes)
     require(classes >= 2, "there is one class alone; name what is not of it as well")
-    if background is not None:
-        require(0 <= background < classes, f"background={background} is no class id below {classes}")
+    _require_none([mistakes.of_background(dataset.background, classes)])
 
 
 def targets_are_class_ids(read: Reader) -> None:
     """[H, W] bytes from 0 on below the number of classes, or IGNORE."""
     dataset = labelled_pixels(read())
     for name in some_of(dataset):
-        target = dataset.target(name)
-        require(target.dtype == np.uint8, f"the target of {name} is of {target.dtype}, not uint8")
-        require(target.shape == dataset.size(name), f"the target of {name} is {target.shape}, not {dataset.size(name)}")
-        wrong = sorted({*np.unique(target).tolist()} - {*range(len(dataset.classes)), IGNORE})
-        require(not wrong, f"the target of {name} holds {wrong[:3]}: no class id, and not {IGNORE} (void)")
+        _require_none([mistakes.of_target(dataset.target(name), name, dataset.size(name), len(dataset.classes))])
 
 
 def void_cannot_be_asked_about(read: Reader) -> None:
@@ -144,7 +143,7 @@ def void_cannot_be_asked_about(read: Reader) -> None:
         if askable is None:
             require(bool(labelled.all()), f"askable of {name} is None, but {int((~labelled).sum())} pixels are void")
             continue
-        require(askable.dtype == np.bool_, f"askable of {name} is of {askable.dtype}, not bool")
+        _require_none([mistakes.of_askable(askable, name, dataset.size(name))])
         require(np.array_equal(askable, labelled), f"askable of {name} is not where its target is of a class")
 
 
@@ -157,8 +156,7 @@ def objects_are_numbered(read: Reader) -> None:
     for name, ids in maps.items():
         if ids is None:
             continue
-        require(ids.dtype == np.int32, f"the objects of {name} are of {ids.dtype}, not int32")
-        require(ids.shape == dataset.size(name), f"the objects of {name} are {ids.shape}, not {dataset.size(name)}")
+        _require_none([mistakes.of_objects(ids, name, dataset.size(name))])
         require(int(ids.min()) >= 0, f"the objects of {name} have the id {int(ids.min())}; 0 is: no object")
         void = (dataset.target(name) == IGNORE) & (ids > 0)
         require(not void.any(), f"{int(void.sum())} pixels of {name} are of an object and void at once")
@@ -195,3 +193,6 @@ class DatasetSuite(Suite[Reader]):
     """One test for each law; `make` returns what reads the data set."""
 
     laws = LAWS
+
+    def test_keeps(self, law: Law[Reader]) -> None:
+        law(_reader(self.make()))

@@ -9,13 +9,15 @@ from seg_al.asking.asking import Asking
 from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import OF_FEATURES
 from seg_al.asking.spending import ROUNDING
-from seg_al.core import Budget, Evidence, GivesFeatures, MadeForTask
+from seg_al.core import Budget, Dataset, Evidence, GivesFeatures, MadeForTask
+from seg_al.datasets import mistakes
 from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.loop import Experiment
 from seg_al.predictors.dropout import dropouts
 from seg_al.selectors.clasp import ClaspPE
 from seg_al.selectors.descriptors import GradientEmbedding
 from seg_al.selectors.foreground import RandomForeground
+from seg_al.tasks.pixels.class_labels import LabelledPixels
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ def check(experiment: Experiment) -> None:
 
 def problems_of(experiment: Experiment) -> list[str]:
     """A sentence with its remedy for each problem; none for an experiment that can run."""
+    if wrong := _of_dataset(experiment.dataset):
+        return wrong
     problems = [*_of_budget(experiment), *_of_class_ids(experiment)]
     problems += dict.fromkeys(one for asking in _askings(experiment) for one in _of_passes(experiment, asking))
     batch, devices = experiment.trainer.batch_size, experiment.compute.devices
@@ -43,6 +47,15 @@ def problems_of(experiment: Experiment) -> list[str]:
         )
     problems += [*experiment.task.problems(experiment.dataset), *_of_task(experiment)]
     return problems
+
+
+def _of_dataset(dataset: Dataset) -> list[str]:
+    """Mistakes in what a data set says of itself; what it gives for each name is looked at when it is read."""
+    wrong = list(mistakes.of_names(dataset)) or list(mistakes.of_shared_images(dataset))
+    if isinstance(dataset, LabelledPixels):
+        background = mistakes.of_background(dataset.background, len(dataset.classes))
+        wrong += [f"dataset.{background}"] if background else []
+    return [f"{one}; {mistakes.FINDS_ALL}" for one in wrong]
 
 
 def _of_task(experiment: Experiment) -> list[str]:

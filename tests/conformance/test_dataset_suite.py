@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 
-from experiments import composed
+from experiments import composed, tiny
 from seg_al.conformance.datasets import LAWS, LAWS_OF_IMAGES, DatasetSuite, Reader, check_dataset
 from seg_al.conformance.laws import Law, findings
 from seg_al.datasets.cached import Cached
 from seg_al.datasets.glands import Painted, write_glands
+from seg_al.running.checks import problems_of
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = sorted(path.stem for path in (CONF / "dataset").glob("*.yaml"))
@@ -165,7 +168,7 @@ def test_every_law_has_a_data_set_that_breaks_it() -> None:
 def test_all_that_is_broken_is_said_at_once() -> None:
     check_dataset(Right)
     make, _ = BROKEN["an image of val in the pool"]
-    with pytest.raises(AssertionError, match=r"1 of 13 laws are broken:\n.*1 images are in pool and in val: e"):
+    with pytest.raises(AssertionError, match=r"1 of 13 laws are broken:\n.*e is in pool and in val"):
         check_dataset(make)
 
 
@@ -173,6 +176,54 @@ def test_a_data_set_without_labels_of_pixels_keeps_the_laws_of_images_alone() ->
     check_dataset(WithoutLabels, LAWS_OF_IMAGES)
     with pytest.raises(AssertionError, match=r"5 of 13 laws are broken:\n.*Labels tells no class of pixels"):
         check_dataset(WithoutLabels)
+
+
+def test_a_data_set_in_place_of_the_function_that_makes_it_is_refused_in_one_sentence() -> None:
+    class Whole(DatasetSuite):
+        def make(self) -> Reader:
+            return Right()  # type: ignore[return-value]
+
+    wanted = "Right is no function: make returns a function that makes the data set"
+    with pytest.raises(ValueError, match=wanted):
+        check_dataset(Right())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=wanted):
+        Whole().test_keeps(LAWS[0])
+
+
+@pytest.mark.parametrize(
+    ("what", "wanted"),
+    [
+        ("floats", r"image a is float32 [6, 8, 3], and has to be uint8 [6, 8, 3] as size tells"),
+        ("width before height", r"image a is uint8 [6, 8, 3], and has to be uint8 [8, 6, 3] as size tells"),
+        ("grey", r"image a is uint8 [6, 8], and has to be uint8 [6, 8, 3] as size tells"),
+        ("values of the file", r"the target of a holds 200; class ids are 0 to 1, and 255 is void"),
+        ("wide targets", r"the target of a is int64 [6, 8], and has to be uint8 [6, 8] as size tells"),
+        ("a mask of numbers", r"askable of a is uint8 [6, 8], and has to be bool [6, 8] as size tells"),
+    ],
+)
+def test_a_run_says_at_the_first_reading_what_the_suite_says(what: str, wanted: str) -> None:
+    made = BROKEN[what][0]()
+    data = Cached(made, mib=1.0)
+    with pytest.raises(ValueError, match=re.escape(f"dataset {type(made).__name__}: {wanted}; check_dataset of")):
+        _ = data.image("a"), data.target("a"), data.askable("a")
+    with pytest.raises(AssertionError, match=re.escape(wanted)):
+        check_dataset(BROKEN[what][0])
+
+
+@pytest.mark.parametrize(
+    ("what", "wanted"),
+    [
+        ("an order of its own", "pool is not sorted, or holds a name twice"),
+        ("a list", "pool is a list, not a tuple of names"),
+        ("an image of val in the pool", "e is in pool and in val"),
+        ("no such background", "dataset.background=2 is no class id; it is 0 to 1, or None"),
+        ("a background by its name", "dataset.background='ground' is no class id; it is 0 to 1, or None"),
+        ("a tuple of tests", "tests is a tuple, not a mapping"),
+    ],
+)
+def test_a_run_refuses_what_a_data_set_says_wrongly_of_itself(what: str, wanted: str, data: Path) -> None:
+    experiment = replace(tiny(data), dataset=Cached(BROKEN[what][0](), mib=1.0))
+    assert [one for one in problems_of(experiment) if wanted in one and "check_dataset" in one]
 
 
 class TestFromOutside(DatasetSuite):
