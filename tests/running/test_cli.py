@@ -52,7 +52,7 @@ def glands(place: Path, copy: Path) -> Path:
             ["buget is not an option", "did you mean budget?", "rounds=abc: a whole number is needed",
              "trainer.loss.dise is not an option", "did you mean dice?", "trainer.loss.dice=x: a number is needed",
              "cost=euros: images or pixels or regions is needed", "device=tpu: auto or cpu or cuda is needed",
-             "model.sites=nowhere: all or decoder or"],
+             "model.sites=nowhere: all or encoder or"],
         ),
         (["mc_iters=0,2"], ["mc_iters sets: at least 1 pass", "predictor=single"]),
         (
