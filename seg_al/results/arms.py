@@ -61,6 +61,11 @@ def arm_names(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     return names
 
 
+def shown(label: str) -> str:
+    """An arm's name in pictures and sentences: that the best scores are taken is said of no arm."""
+    return label.replace(", selector=top", "")
+
+
 def _importance(key: str) -> tuple[int, bool, str]:
     """Choices first, in their order, then top-level values, then details, the heuristic's last."""
     rank = CHOICES.index(key) if key in CHOICES else len(CHOICES) + ("." in key)

@@ -26,11 +26,11 @@ from seg_al.recording.pictures.print_style import (
     wrapped_to_width,
 )
 from seg_al.results.arm_styles import figure_title, styles_of
-from seg_al.results.arms import missing
+from seg_al.results.arms import missing, shown
 from seg_al.results.curves import differences, points_of, table_of
 from seg_al.results.learned_rounds import NoComparison, comparable
 from seg_al.results.levels import levels_of
-from seg_al.results.mean_lines import BANDED, banded, mean_lines, rings
+from seg_al.results.mean_lines import BANDED, banded, mean_lines, rings, seen_with_bands
 from seg_al.results.metrics import marked, metric_of, unit_of
 from seg_al.results.study import Study
 from seg_al.results.summary import as_text, in_short, last_savings, verdicts
@@ -77,28 +77,40 @@ def draw(study: Study, metric: str, cost: CostUnit, stem: Path) -> Drawing:
 def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Sequence[str], seen: str = "") -> Figure:
     """Mean curves, their 95 % t intervals from BANDED runs on, single runs faint behind, levels across.
 
-    `seen` stands above in larger letters. What has not learned is drawn as rings.
+    `seen` stands above in larger letters, for newcomers, who see bands of a standard error and no single runs. What has
+    not learned is drawn as rings.
     """
     means, points, styles = table_of(table, metric, cost), points_of(table, metric, cost), styles_of(table)
+    if seen:
+        half = means["sd"] / means["n"] ** 0.5
+        means = means.assign(low=means["mean"] - half, high=means["mean"] + half)
     figure = Figure(figsize=(COLUMN, 2.5), layout="constrained")
     axes = figure.add_subplot()
     arms = {str(label): rows for label, rows in means.groupby("label", sort=False)}
     twins = mean_lines(axes, means, styles, opacity=0.05 if len(arms) > 3 else 0.12)
     for label, rows in arms.items():
-        if (runs := int(rows["n"].max())) > 1:
+        if (runs := int(rows["n"].max())) > 1 and not (seen and runs >= BANDED):
             _single_runs(axes, points[points["label"] == label], styles[label], banded=runs >= BANDED)
     cost_axis(axes, cost, means["cost"])
     axes.set_ylabel(wrapped_to_width(metric + unit_of(metric_of(table, metric)), 1.9))
     plain_axes(axes)
     levels = levels_of(table, metric)
-    held = [*points["value"], *(one.value for one in levels if one.framed)]
-    bottom, top = frame(axes, held, metric_of(table, metric))
+    own = metric_of(table, metric)
+    held = [
+        *(seen_with_bands(means, own) if seen and means["n"].max() >= BANDED else points["value"]),
+        *(one.value for one in levels if one.framed),
+    ]
+    bottom, top = frame(axes, held, own)
     levels = [one for one in levels if bottom <= one.value <= top]
     bands = banded(means)
     cut = bool((bands["low"] < bottom).any() or (bands["high"] > top).any())
     for level in levels:
         axes.axhline(level.value, zorder=2, **level.style.line())
-    lines = [figure_title(table, metric), _about(means), *(["intervals are cut by the frame"] if cut else [])]
+    lines = [
+        figure_title(table, metric),
+        _about(means, bool(seen)),
+        *(["intervals are cut by the frame"] if cut else []),
+    ]
     title = wrapped_to_width("\n".join(lines), COLUMN - 0.6, SMALL)
     axes.set_title(title, fontsize=SMALL)
     if seen:
@@ -108,8 +120,8 @@ def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Seque
             xytext=(0, 8 + 72 * LINE * lines_below), textcoords="offset points", fontsize=LARGE, fontweight="bold",
             va="bottom",
         )  # fmt: skip
-    names = {label: f"{label} ({_count(rows['n'])})" for label, rows in arms.items()}
-    names |= {label: f"{names[label]}, identical to {twin}" for label, twin in twins.items()}
+    names = {label: f"{shown(label)} ({_count(rows['n'])})" for label, rows in arms.items()}
+    names |= {label: f"{names[label]}, identical to {shown(twin)}" for label, twin in twins.items()}
     names |= {level.name: level.name for level in levels} | {name: name for name in rings(means)}
     height = legend(figure, styles | {level.name: level.style for level in levels} | rings(means), names)
     figure.set_figheight(2.5 + height + (0.5 if seen else 0))
@@ -117,13 +129,15 @@ def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Seque
     return figure
 
 
-def _about(means: pd.DataFrame) -> str:
+def _about(means: pd.DataFrame, plain: bool) -> str:
     """What the lines and bands are."""
     fewest, most = int(means["n"].min()), int(means["n"].max())
     if most == 1:
         return "single runs"
     if most < BANDED:
         return f"mean; thin: single runs; no interval below {BANDED} runs"
+    if plain:
+        return "mean; band: its standard error"
     return "mean, 95 % interval" + (f" from {BANDED} runs on" if fewest < BANDED else "") + "; thin: single runs"
 
 

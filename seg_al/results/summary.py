@@ -11,7 +11,7 @@ import pandas as pd
 
 from seg_al.core import CostUnit
 from seg_al.measuring.learned import NOT_LEARNED
-from seg_al.results.arms import A_THOUSANDTH, readable_cost
+from seg_al.results.arms import A_THOUSANDTH, readable_cost, shown
 from seg_al.results.curves import arms_of, with_random
 from seg_al.results.learned_rounds import Comparable, NoComparison, comparable
 from seg_al.results.savings import saving_interval, savings
@@ -39,7 +39,7 @@ def as_text(means: pd.DataFrame, gains: pd.DataFrame, cost: str) -> str:
     by_label = {str(row["label"]): _gain(row) for row in gains.to_dict("records")}
     if by_label:
         wide[GAIN] = wide.index.map(by_label)
-    return wide.rename_axis(index=None, columns=cost).to_string(na_rep="", line_width=118)
+    return wide.rename(index=shown).rename_axis(index=None, columns=cost).to_string(na_rep="", line_width=118)
 
 
 def _span(low: float, high: float) -> str:
@@ -69,8 +69,10 @@ def verdicts(study: Study, saved: pd.DataFrame, metric: str, cost: CostUnit) -> 
         if label in rows:
             found.append(_verdict(rows[label], compared, metric, cost))
         else:
-            who = " and ".join(arm for arm in (label, baseline) if arm in compared.never)
-            found.append(f"{label}: no comparison with {baseline}, the networks of {who} have {NOT_LEARNED}")
+            who = " and ".join(shown(arm) for arm in (label, baseline) if arm in compared.never)
+            found.append(
+                f"{shown(label)}: no comparison with {shown(baseline)}, the networks of {who} have {NOT_LEARNED}"
+            )
     return found
 
 
@@ -85,18 +87,19 @@ def in_short(study: Study, saved: pd.DataFrame, metric: str, cost: CostUnit) -> 
     if not rows:
         return f"{question}No arm gets as far as random with fewer {cost}."
     share = _share(rows[0], comparable(study.table, metric, cost))
-    return f"{question}{rows[0]['label']} gets as far as random with {share} of its {cost}."
+    return f"{question}{shown(rows[0]['label'])} gets as far as random with {share} of its {cost}."
 
 
 def _verdict(row: Mapping[Any, Any], compared: Comparable, metric: str, cost: CostUnit) -> str:
-    goal = f"{row['baseline']}'s last {metric} ({row['goal']:.3f})"
+    label, baseline = shown(row["label"]), shown(row["baseline"])
+    goal = f"{baseline}'s last {metric} ({row['goal']:.3f})"
     if row["n"] == 0:
-        return f"{row['label']}: no run in common with {row['baseline']}, so nothing can be said"
+        return f"{label}: no run in common with {baseline}, so nothing can be said"
     if row["at_start"]:
-        return f"{row['label']}: the first compared labels reach {goal} already, nothing could be saved"
+        return f"{label}: the first compared labels reach {goal} already, nothing could be saved"
     if not math.isfinite(row["cost"]):
-        return f"{row['label']} never reaches {goal}"
-    return f"{row['label']} reaches {goal} with {_share(row, compared)} of its {cost}"
+        return f"{label} never reaches {goal}"
+    return f"{label} reaches {goal} with {_share(row, compared)} of its {cost}"
 
 
 def _share(row: Mapping[Any, Any], compared: Comparable) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from test_figures import study_of
 from test_learned_rounds import LATE, told
@@ -139,3 +140,14 @@ def test_the_curves_of_older_runs_have_the_columns_that_they_always_had(tmp_path
     assert list(pd.read_csv(paths[3])) == ["label", "baseline", "cost", "difference", "low", "high", "n"]
     new = pd.read_csv(draw(study_of(told(LATE)), "test/dice", "images", tmp_path / "new").paths[2])
     np.testing.assert_array_equal(new["learned"], [False, True, True, True, False, False, True, True])
+
+
+def test_a_newcomer_s_picture_has_bands_of_a_standard_error_and_no_name_of_the_usual_selector() -> None:
+    table = told(LEARNED).replace({"label": {"bald": "bald, selector=top", "random": "random, selector=top"}})
+    figure = curves_figure(table, "test/dice", "images", [], "What should be labelled next?")
+    edges = [line.get_ydata() for line in lines_of(figure) if line.get_linewidth() == 0.6]
+    np.testing.assert_allclose(edges[0], np.array(LEARNED["random"]) - 0.01 / 3**0.5)
+    assert not figure.findobj(LineCollection)
+    assert figure.legends[0].get_texts()[1].get_text() == "bald (n = 3)"
+    assert "standard error" in figure.axes[0].get_title()
+    assert said(table)[0] == "bald reaches random's last test/dice (0.800) with 60 % [60, 60] of its images"
