@@ -1,10 +1,10 @@
 """Is this a granularity? Laws that any way to cut images from outside can be put through.
 
-check_granularity(Stripes(height=16))       # AssertionError that lists what is broken
+check_granularity(Stripes(rows=16, ...))  #  AssertionError that lists what is broken
 
 class TestStripes(GranularitySuite):        # or: one pytest test for each law
     def make(self) -> GranularityCase:
-        return GranularityCase(Stripes(height=16))
+        return GranularityCase(Stripes(rows=16, ...))
 """
 
 from __future__ import annotations
