@@ -114,7 +114,7 @@ def command(place: Path, *words: str, environment: Mapping[str, str] | None = No
     out = place / "printed.txt"
     process = forks.Process(target=_main, args=(words, place, out, dict(environment or {})))
     process.start()
-    process.join(120)
+    process.join(600)
     assert process.exitcode is not None
     return Ended(process.exitcode, out.read_text())
 

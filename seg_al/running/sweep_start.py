@@ -74,7 +74,7 @@ class SweepStart:
     ) -> Job:  # fmt: skip
 
         settings, choices = composition.with_values(run), composition.choices
-        alike = composition.with_values({"run": 0, "folder": None})
+        alike = composition.with_values({"run": 0, "folder": None}) if run else settings  # else run may be no number
         if (key := repr((choices, alike))) not in checked:
             require_right(settings)
             writable(Path(settings["folder"]).parent if settings["folder"] else Path(settings["runs"]))

@@ -81,7 +81,7 @@ SENSELESS = (
     ("predictor=deep_ensemble predictor.members=0", "predictor.members=0: choose at least 1"),
     ("predictor=tta mc_iters=0", "predictor.passes=0, which mc_iters sets"),
     ("model.dropout=0 heuristic=bald", "draws passes with dropout, but the model has none"),
-    ("granularity=instance", "granularity is made for task=instances, but task=semantic"),
+    ("granularity=instance", "granularity reads objects, which task=semantic does not find"),
     ("granularity=image_objects", "task and trainer follow it"),
     ("task=instances", "trainer.loss is made for task=semantic, but task=instances"),
     ("-m hydra/launcher=submitit_local hydra.launcher.timeout_min=0 run=0,1", "hydra.launcher.timeout_min=0"),

@@ -74,7 +74,7 @@ LINES = [
     Bad("-m 'run=range(0,3'", "no viable alternative at input 'range(0,3'"),
     Bad("-m 'run=range(0,0)'", "this sweep has no job: run=range(0,0) holds no value"),
     Bad("-m 'run=range(0,200001)'", "this sweep has 200001 jobs", "at most 10000"),
-    Bad("-m 'run=range(0,1000000000)' budget=1,2", "this sweep has 2000000000 jobs, by budget=1,2 (2)"),
+    Bad("-m 'run=range(0,1000000000)' budget=1,2", "this sweep has 2000000000 jobs, by ", "budget=1,2 (2)"),
     Bad("-m hydra/launcher=nothing", "hydra/launcher=nothing is no option; "),
     Bad("-m hydra/launcher=slurm run=0,1", "sbatch, which is not on this machine"),
     Bad(

@@ -336,6 +336,6 @@ def test_a_killed_worker_of_joblib_ends_the_sweep_which_says_so_and_is_repeated(
     summary = text[text.index("\nerror: ") :]
     assert "died" in summary.splitlines()[1]
     assert "not begun" in summary.splitlines()[1]
-    ended = command(tmp_path, "-m", *words)
+    ended = command(tmp_path, "-m", *words, environment={"CUDA_VISIBLE_DEVICES": "5,6"})
     assert ended.code == 0, ended.text
     assert "4 jobs, all finished" in ended.text

@@ -12,7 +12,7 @@ import pytest
 from experiments import ROOT
 
 TRAINED = (
-    "test_train.py", "test_mask_rcnn.py", "test_instance_learning.py", "test_drn.py", "test_unet.py",
+    "test_train.py", "test_pooled_unet.py", "test_mask_rcnn.py", "test_instance_learning.py", "test_drn.py", "test_unet.py",
     "test_diversity.py", "test_loop.py", "test_instances_loop.py", "test_encoder_decoder.py", "test_detectron2.py",
     "test_resume.py", "test_options.py",
 )  # fmt: skip
@@ -25,7 +25,7 @@ TRAINED = (
 @pytest.mark.parametrize(("aten", "onednn"), [("avx2", "AVX2"), ("default", "SSE41")])
 def test_what_trains_passes_with_the_instructions_of_other_processors(aten: str, onednn: str) -> None:
     fewer = {"ATEN_CPU_CAPABILITY": aten, "ONEDNN_MAX_CPU_ISA": onednn, "OMP_NUM_THREADS": "1"}
-    modules = [str(ROOT / "tests" / name) for name in TRAINED]
+    modules = [str(next((ROOT / "tests").rglob(name))) for name in TRAINED]
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *modules]
     done = subprocess.run(words, cwd=ROOT, env={**os.environ, **fewer}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]

@@ -200,6 +200,6 @@ def test_however_a_sweep_of_joblib_is_stopped_its_runs_note_it_and_its_processes
         assert "\nerror: 2 of 4 jobs interrupted, 2 not begun." in text
         assert "Traceback" not in text
     if how == "SIGKILL to the sweep":
-        ended = command(tmp_path, "-m", *words)
+        ended = command(tmp_path, "-m", *words, environment={"CUDA_VISIBLE_DEVICES": "5,6"})
         assert ended.code == 0, ended.text
         assert "4 jobs, all finished" in ended.text
