@@ -12,9 +12,9 @@ import pytest
 from experiments import ROOT
 
 TRAINED = (
-    "test_train.py", "test_pooled_unet.py", "test_mask_rcnn.py", "test_instance_learning.py", "test_drn.py", "test_unet.py",
-    "test_diversity.py", "test_loop.py", "test_instances_loop.py", "test_encoder_decoder.py", "test_detectron2.py",
-    "test_resume.py", "test_options.py",
+    "test_train.py", "test_pooled_unet.py", "test_mask_rcnn.py", "test_instance_learning.py", "test_drn.py",
+    "test_unet.py", "test_diversity.py", "test_loop.py", "test_instances_loop.py", "test_encoder_decoder.py",
+    "test_detectron2.py", "test_resume.py", "test_options.py",
 )  # fmt: skip
 """The modules whose tests train, or compare with numbers that come of a training."""
 
