@@ -46,10 +46,14 @@ def under_trained(scores: Scores, metric: Metric) -> str | None:
 
 def tell(number: int, scores: Scores, metric: Metric, first: Path) -> None:
     """Logs what a person should know before the networks of the round are asked."""
+    short, fit = under_trained(scores, metric), scores.get(f"labelled/{metric.name}")
     if why := not_learned(scores, metric, first):
+        fitted = fit is not None and short is None
         log.warning(
-            "round %d: %s. Queries of such networks say nothing about heuristics. Train for more steps (trainer.pace), "
-            "take another trainer or model, and look at the gallery of the next round.", number, why,
+            "round %d: %s. Queries of such networks say nothing about heuristics. %s, take another trainer or model, "
+            "and look at the gallery of the next round.", number, why,
+            f"They fit what is labelled (labelled {metric.name} {fit:.4f}): begin with more labels or augment them more"
+            if fitted else "Train for more steps (trainer.pace)",
         )  # fmt: skip
-    if why := under_trained(scores, metric):
-        log.info("round %d: under-trained: %s; train for more steps (trainer.pace)", number, why)
+    if short:
+        log.info("round %d: under-trained: %s; train for more steps (trainer.pace)", number, short)

@@ -48,8 +48,10 @@ def test_the_warning_tells_score_constant_bar_and_remedy(tmp_path: Path, caplog:
         "round 3: not learned (test dice 0.6100; the best constant prediction, gland everywhere, 0.6000; "
         "the bar 0.6400)"
     )
-    assert "trainer.pace" in told
-    assert "gallery" in told
+    assert "They fit what is labelled (labelled dice 0.9500): begin with more labels or augment them more" in told
+    assert "look at the gallery of the next round" in told
+    tell(3, {**BAD, "labelled/dice": 0.61}, DICE, tmp_path)
+    assert "Train for more steps (trainer.pace), take another trainer" in caplog.messages[-1]
     without = not_learned(BAD, DICE, tmp_path / "an older run")
     assert without == "not learned (test dice 0.6100; the best constant prediction 0.6000; the bar 0.6400)"
 

@@ -52,8 +52,8 @@ STRIP, TOWER = 0.45, 1.6
 """The ratios of height to width between which a picture is drawn at full width."""
 LINE_HEIGHT = 0.17  # inches, the height of one line of text
 LEGEND_COLUMNS = 7
-NOTE_LETTERS = 13
-"""Letters per inch in the note under the pictures."""
+HEADING_LETTERS, NOTE_LETTERS = 11, 13
+"""Letters per inch in the line above the pictures and in the note under them."""
 FADED = 0.7
 """How pale the truth that was known before is drawn: 0 not at all, 1 white."""
 
@@ -101,7 +101,7 @@ def query_gallery(
     heights = [_height(row) for row in rows]
     cell = max(row.cell for row in rows)
     width, legend_rows = len(titles) * cell + 3.1, -(-len(entries) // LEGEND_COLUMNS)
-    heading = textwrap.fill(warning, int(width * NOTE_LETTERS))
+    heading = textwrap.fill(warning, int(width * HEADING_LETTERS))
     room = (1.1 if ranked else 0.6) + LINE_HEIGHT * (heading.count("\n") + 2) * bool(heading)
     size = (width, sum(heights) + room + 0.22 * legend_rows)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
