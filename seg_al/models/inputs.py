@@ -56,8 +56,23 @@ class Normalize(nn.Module):
 
 
 class Standardize(nn.Module):
-    """Scales each channel of each image by its own mean and spread, so that stain and light matter less."""
+    """Scales each channel of each image by its own mean and spread, so that stain and light matter less.
+
+    Rows and columns that are black all over are padding: they do not count, and become 0, the mean.
+    """
+
+    # Of a crop these are the crop's own numbers. Measured on glands with 4 labelled images (Dice on test, 5 runs), they
+    # are better than those of the whole picture, .918 against .900. Crops of 192 pixels from pictures of 128 by 160
+    # give .734 where their padding counts, and .889 where it does not (3 runs).
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] in 0..1
-        variance, mean = torch.var_mean(images.float(), dim=(2, 3), correction=0, keepdim=True)
-        return (images - mean) / variance.sqrt().clamp_min(FAINTEST)
+        images = images.float()
+        bright = images.amax(1, keepdim=True) > 0
+        inside = bright.any(2, keepdim=True) & bright.any(3, keepdim=True)  # [B, 1, H, W]
+        if bool(inside.all()):
+            variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
+            return (images - mean) / variance.sqrt().clamp_min(FAINTEST)
+        count = inside.sum((2, 3), keepdim=True).clamp_min(1)
+        away = (images - images.sum((2, 3), keepdim=True) / count) * inside  # what is left out of the sum is 0
+        spread = (away.square().sum((2, 3), keepdim=True) / count).sqrt()
+        return away / spread.clamp_min(FAINTEST)

@@ -39,6 +39,17 @@ def test_a_brighter_picture_of_more_contrast_looks_the_same_to_a_network() -> No
     torch.testing.assert_close(each(other), each(picture), rtol=0, atol=1e-4)
 
 
+def test_padding_changes_nothing_of_the_picture_inside_it_and_becomes_the_mean() -> None:
+    picture = torch.rand(2, 3, 9, 12, generator=torch.Generator().manual_seed(0))
+    picture[:, :, 4, 5] = 0  # a black pixel inside counts
+    padded = torch.nn.functional.pad(picture, (2, 3, 1, 4))
+    found = normalization("each")(padded)
+    torch.testing.assert_close(found[:, :, 1:10, 2:14], normalization("each")(picture), rtol=0, atol=1e-5)
+    assert not found[:, :, 0].any()
+    assert not found[:, :, :, 14:].any()
+    assert found[:, :, 5, 7].abs().min() > 1
+
+
 def test_stated_statistics_are_names_or_numbers() -> None:
     picture = torch.rand(2, 3, 8, 9, generator=torch.Generator().manual_seed(0))
     stated: Stated = {"mean": (0.1, 0.2, 0.3), "std": (0.5, 0.25, 0.125)}
