@@ -30,6 +30,20 @@ class Right:
         return join(painted.map, ids, count, "mean", 0.1)
 
 
+class Misspelt(Right):
+    reads = "imagge"  # type: ignore[assignment]
+
+
+class Everywhere(Right):
+    def units(self, scene: Scene) -> Tensor:
+        return torch.full(scene.size, -1)
+
+
+class Numpy(Right):
+    def units(self, scene: Scene) -> Tensor:
+        return super().units(scene).numpy()  # type: ignore[return-value]
+
+
 class Short(Right):
     def units(self, scene: Scene) -> Tensor:
         return super().units(scene).int()
@@ -137,6 +151,9 @@ class WritesWithin(Right):
 
 
 BROKEN: dict[str, tuple[Callable[[], Right], str]] = {
+    "reads misspelt": (Misspelt, "says what it reads"),
+    "-1 everywhere": (Everywhere, "cuts into numbered units"),
+    "an array of numpy": (Numpy, "cuts into numbered units"),
     "short numbers": (Short, "cuts into numbered units"),
     "one row": (OneRow, "cuts into numbered units"),
     "below nothing": (BelowNothing, "cuts into numbered units"),

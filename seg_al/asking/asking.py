@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from seg_al.asking.audit import audit
+from seg_al.asking.given import nothing_cut
 from seg_al.asking.memory import thrifty, trimmed
 from seg_al.asking.phase import Phase
 from seg_al.asking.round_view import RoundView
@@ -165,6 +166,8 @@ class Asking:
                 queries.append(self._query(name, regions[row], why, candidates.scores[row]))
             places += [(name, int(block.units[row])) for row in rows]
             blocks.append(block.kept(self.name, self.shortlist, rows, round_view.rng("shortlist", name)))
+        if not blocks and self.granularity.reads == "image":
+            raise ValueError(nothing_cut(self.granularity))
         if not queries:
             raise ValueError(
                 f"budget={budget.amount:g} {budget.unit} per image buys no unit of any image; raise budget, or choose "
@@ -188,6 +191,8 @@ class Asking:
             blocks.append(self._told(kept, np.searchsorted(block.units, kept.units).tolist(), ids, annotator))
         candidates = candidates_of(blocks, self.name, budget.unit, known, round_view.round)
         if not len(candidates):
+            if self.granularity.reads == "image":
+                raise ValueError(nothing_cut(self.granularity))
             raise ValueError(
                 f"none of the {len(blocks)} images has anything to ask about: the prediction holds no such unit; train "
                 "longer or begin with more images, or choose granularity=image"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from seg_al.asking.given import painted_by
 from seg_al.asking.round_view import RoundView
 from seg_al.core import Heuristic
 from seg_al.granularities.joining import join
@@ -53,7 +54,6 @@ def _tile_scores(round_view: RoundView, heuristic: Heuristic[Any]) -> np.ndarray
         height, width = evidence.size
         columns = torch.arange(width) // TILE
         ids = torch.arange(height)[:, None] // TILE * (int(columns[-1]) + 1) + columns
-        scores.append(
-            join(round_view.task.paint(heuristic, evidence).map.cpu(), ids, int(ids.max()) + 1, "mean", 1.0).numpy()
-        )
+        score_map = painted_by(round_view.task, heuristic, evidence, name).map.cpu()
+        scores.append(join(score_map, ids, int(ids.max()) + 1, "mean", 1.0).numpy())
     return np.concatenate(scores)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from seg_al.asking.given import painted_by, unit_ids
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.unit_table import IdMap, Place, UnitTable, regions_of
 from seg_al.core import (
@@ -54,7 +55,7 @@ class Scorer:
         within = self.round_view.pool.unknown(name)
         early = self._small_cut(name, within) if self.granularity.reads == "image" else None
         after: dict[int, Join] = {}
-        scene, painted = self._scene(name, within, partial(self._watch, after, early))
+        scene, painted = self._scene(name, within, partial(self._watch, name, after, early))
         found, ids = (early[0], early[1].long()) if early else self._cut(scene)
         areas = torch.bincount(ids[ids >= 0], minlength=len(found))
         scores = {
@@ -133,13 +134,11 @@ class Scorer:
         if not self.kinds:
             return unseen, None
         evidence = self.round_view.evidence(name, self.kinds, watch)
-        painted = self._painted(self.heuristic, evidence) if self._paints else None
+        painted = self._painted(self.heuristic, evidence, name) if self._paints else None
         return replace(unseen, evidence=evidence, score_map=None if painted is None else painted.map), painted
 
-    def _painted(self, heuristic: Heuristic[Any], evidence: EvidenceSet) -> Painted:
-        painted = self.round_view.task.paint(heuristic, evidence)
-        _require_map(f"heuristic {type(heuristic).__name__} paints", painted.map, evidence.size)
-        return painted
+    def _painted(self, heuristic: Heuristic[Any], evidence: EvidenceSet, image: str) -> Painted:
+        return painted_by(self.round_view.task, heuristic, evidence, image)
 
     def _unseen(self, name: str, within: PixelSet) -> Scene:
         inside = torch.from_numpy(within).to(self.round_view.compute.torch_device)
@@ -149,8 +148,7 @@ class Scorer:
 
     def _cut(self, scene: Scene) -> tuple[Tensor, Tensor]:
         """The ids of the units that there are, and the map of their places."""
-        ids = self.granularity.units(scene)
-        _require_map(f"granularity {type(self.granularity).__name__} gives ids", ids, scene.size)
+        ids = unit_ids(self.granularity, self.granularity.units(scene), scene.size, scene.name)
         return cut(ids.to(scene.within.device), scene.within)
 
     def _small_cut(self, name: str, within: PixelSet) -> tuple[Tensor, Tensor]:
@@ -158,10 +156,12 @@ class Scorer:
         found, ids = self._cut(self._unseen(name, within))
         return found, ids.int()
 
-    def _watch(self, after: dict[int, Join], early: tuple[Tensor, Tensor] | None, evidence: EvidenceSet) -> None:
+    def _watch(
+        self, name: str, after: dict[int, Join], early: tuple[Tensor, Tensor] | None, evidence: EvidenceSet
+    ) -> None:
         """Notes the chosen heuristic's scores after so many passes; as a map only where units are not known yet."""
         if self._paints:
-            painted = self._painted(self.heuristic, evidence)
+            painted = self._painted(self.heuristic, evidence, name)
             if early is None:
                 after[evidence.passes] = partial(self._joined, replace(painted, map=painted.map.clone()))
             else:
@@ -173,7 +173,7 @@ class Scorer:
     ) -> npt.NDArray[np.float64]:  # [U]
         if heuristic.reads is Nothing:  # all units are alike, whatever their area does to a sum
             return np.ones(count)
-        scores = self._joined(painted or self._painted(heuristic, scene.evidence), ids, count)
+        scores = self._joined(painted or self._painted(heuristic, scene.evidence, scene.name), ids, count)
         if not np.isfinite(scores).all():
             raise ValueError(f"image {scene.name}: the heuristic {key} scores NaN or infinity")
         return scores
@@ -184,12 +184,3 @@ class Scorer:
 
     def _described(self, scene: Scene, ids: Tensor, count: int) -> Described | None:
         return None if self.descriptor is None else self.descriptor(scene, ids, count).float().cpu().numpy()
-
-
-def _require_map(what: str, values: Tensor, size: tuple[int, int]) -> None:
-    """Raises ValueError for a tensor that has another shape than the image, H and W."""
-    if tuple(values.shape) != tuple(size):
-        raise ValueError(
-            f"{what} of the shape {[*values.shape]} for an image of {size[0]} x {size[1]} pixels; it has to be "
-            f"[{size[0]}, {size[1]}], one value for each pixel"
-        )

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seg_al.asking import given
 from seg_al.conformance.laws import Suite, require, require_laws
 from seg_al.conformance.synthetic_passes import random_passes
 from seg_al.core import ByteImage, EvidenceSet, Granularity, Painted, Scene
@@ -85,12 +86,17 @@ def check_granularity(
     require_laws(GranularityCase(granularity, evidence, painted), LAWS)
 
 
+def says_what_it_reads(case: GranularityCase) -> None:
+    """`reads` is "image", "scores" or a kind of evidence, and `joins` a kind."""
+    wrong = given.of_granularity(case.granularity)
+    require(not wrong, "; ".join(wrong))
+
+
 def cuts_into_numbered_units(case: GranularityCase) -> None:
     """Whole numbers [H, W] as long, -1 for what is never asked about; something is left to ask about."""
     scene = case.scene()
-    ids = case.granularity.units(scene)
-    require(ids.dtype == torch.long, f"the ids are of {ids.dtype}, not torch.long")
-    require(tuple(ids.shape) == scene.size, f"the ids are {tuple(ids.shape)}, and the image is {scene.size}")
+    ids = given.unit_ids(case.granularity, case.granularity.units(scene), scene.size, scene.name)
+    require(bool((ids >= 0).any()), given.nothing_cut(case.granularity))
     require(int(ids.min()) >= -1, f"there is an id {int(ids.min())}; -1 is: never asked about")
     require(case.units(scene)[1] > 0, "no unit lies within what may be asked about")
 
@@ -180,6 +186,7 @@ def writes_nothing(case: GranularityCase) -> None:
 
 
 LAWS = (
+    says_what_it_reads,
     cuts_into_numbered_units,
     cuts_the_same_again,
     cuts_by_what_it_reads,

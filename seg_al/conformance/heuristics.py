@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from seg_al.asking.given import of_reads, score_map
 from seg_al.conformance.laws import Finding, Makes, require_all
 from seg_al.conformance.synthetic_passes import (
     Array,
@@ -91,7 +92,9 @@ class OfPasses:
     heuristic: Heuristic[Any]
 
     def __call__(self, p: Array) -> Array:  # [K, C, H, W] -> [H, W]
-        scores: Array = self.heuristic(class_maps_of(torch.from_numpy(p))).numpy()
+        size = (p.shape[2], p.shape[3])
+        painted = self.heuristic(class_maps_of(torch.from_numpy(p)))
+        scores: Array = score_map(self.heuristic, painted, size, "made-up").detach().numpy()
         return scores
 
 
@@ -102,12 +105,17 @@ class HeuristicCase:
     heuristic: Heuristic[Any]
     """It reads class maps, or nothing."""
     reference: Score | None = None
+    """The same score in float64, of passes [K, C, H, W]; None: there is none to compare with."""
     local: bool = True
+    """Whether a pixel's score depends on that pixel alone."""
     special_class: int | None = None
+    """A class unlike the others, such as a background; None: all are interchangeable."""
 
     def findings(self) -> list[Finding]:
         """Raises ValueError for a heuristic that reads another kind of evidence."""
         reads = self.heuristic.reads
+        if wrong := of_reads(reads):
+            return [Finding("says what it reads", False, wrong)]
         if reads not in (ClassMaps, Nothing):
             raise ValueError(f"{type(self.heuristic).__name__} reads {reads.called}; this suite makes class maps only")
         return heuristic_findings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from seg_al.asking import given
 from seg_al.asking.asking import Asking
 from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import OF_FEATURES
@@ -85,6 +86,8 @@ def _of_task(experiment: Experiment) -> list[str]:
 def _of_evidence(experiment: Experiment) -> list[str]:
     """Kinds of evidence that nothing in the experiment makes."""
     task, granularity = experiment.task, experiment.asking.granularity
+    if wrong := _of_reads(experiment):
+        return wrong
     cut = granularity.reads
     reads: dict[tuple[str, type[Evidence]], None] = {
         ("granularity", granularity.joins if isinstance(cut, str) else cut): None
@@ -105,6 +108,22 @@ def _of_evidence(experiment: Experiment) -> list[str]:
         for part, kind in reads
         if not view.gives(kind)
     ]
+
+
+def _of_reads(experiment: Experiment) -> list[str]:
+    """Parts that say no kind of evidence where they say what they read."""
+    granularity = experiment.asking.granularity
+    said = [f"granularity {type(granularity).__name__}: {one}" for one in given.of_granularity(granularity)]
+    for asking in _askings(experiment):
+        heuristic, selector = asking.heuristic, asking.selector
+        if wrong := given.of_reads(heuristic.reads):
+            said.append(f"heuristic {type(heuristic).__name__}: {wrong}")
+        if selector.descriptor is not None and not isinstance(selector.descriptor.reads, tuple):
+            said.append(
+                f"selector {type(selector).__name__}: reads={selector.descriptor.reads!r} of its descriptor; it has to "
+                "be a tuple of kinds of evidence, such as (Features,)"
+            )
+    return list(dict.fromkeys(said))
 
 
 def _of_features(experiment: Experiment, readers: Sequence[str]) -> list[str]:
@@ -203,10 +222,13 @@ def _too_small(experiment: Experiment, budget: Budget, names: Sequence[str]) -> 
     if budget.amount * ROUNDING >= whole:
         return []
     cheapest: float | None = whole
+    granularity = experiment.asking.granularity
     if budget.unit != "regions":  # a unit may be less than an image
         scorer = experiment.asking.scorer(experiment.round_view(0, pool, list))
         prices = [scorer.cheapest(name, budget.unit) for name in smallest]
         cheapest = min((price for price in prices if price is not None), default=None)
+        if cheapest is None and granularity.reads == "image":
+            return [given.nothing_cut(granularity)]
     if cheapest is None or budget.amount * ROUNDING >= cheapest:
         return []
     return [

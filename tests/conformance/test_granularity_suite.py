@@ -71,8 +71,26 @@ def test_every_law_has_a_granularity_that_breaks_it() -> None:
 def test_all_that_is_broken_is_said_at_once() -> None:
     check_granularity(Right())
     make, _ = BROKEN["sorts"]
-    with pytest.raises(AssertionError, match=r"1 of 9 laws are broken:\n  - joins each unit by itself: unit \d"):
+    with pytest.raises(AssertionError, match=r"1 of 10 laws are broken:\n  - joins each unit by itself: unit \d"):
         check_granularity(make())
+
+
+@pytest.mark.parametrize(
+    ("what", "wanted"),
+    [
+        ("reads misspelt", "reads='imagge'; it has to be 'image', 'scores' or a kind of evidence"),
+        ("-1 everywhere", "granularity Everywhere gives -1 everywhere"),
+        (
+            "an array of numpy",
+            "granularity Numpy gives a numpy.ndarray for image made-up; it has to give a torch tensor",
+        ),
+        ("short numbers", "gives ids of torch.int32 for image made-up; they have to be torch.long"),
+    ],
+)
+def test_the_sentence_says_what_it_has_to_be(what: str, wanted: str) -> None:
+    with pytest.raises(AssertionError) as told:
+        check_granularity(BROKEN[what][0]())
+    assert wanted in str(told.value)
 
 
 class TestFromOutside(GranularitySuite):
