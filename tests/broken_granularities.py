@@ -151,7 +151,7 @@ class WritesWithin(Right):
 
 
 BROKEN: dict[str, tuple[Callable[[], Right], str]] = {
-    "reads misspelt": (Misspelt, "says what it reads"),
+    "reads misspelt": (Misspelt, "names kinds of evidence"),
     "-1 everywhere": (Everywhere, "cuts into numbered units"),
     "an array of numpy": (Numpy, "cuts into numbered units"),
     "short numbers": (Short, "cuts into numbered units"),

@@ -55,8 +55,8 @@ def unit_ids(granularity: Granularity, values: object, size: tuple[int, int], im
 def nothing_cut(granularity: Granularity) -> str:
     """What is wrong where a granularity that looks at the image alone cuts no unit."""
     return (
-        f"granularity {type(granularity).__name__} gives -1 everywhere, so that nothing can be asked about; ids of units "
-        "begin with 0"
+        f"granularity {type(granularity).__name__} gives -1 everywhere, so that nothing can be asked about; ids of "
+        "units begin with 0"
     )
 
 

@@ -86,7 +86,7 @@ def check_granularity(
     require_laws(GranularityCase(granularity, evidence, painted), LAWS)
 
 
-def says_what_it_reads(case: GranularityCase) -> None:
+def names_kinds_of_evidence(case: GranularityCase) -> None:
     """`reads` is "image", "scores" or a kind of evidence, and `joins` a kind."""
     wrong = given.of_granularity(case.granularity)
     require(not wrong, "; ".join(wrong))
@@ -186,7 +186,7 @@ def writes_nothing(case: GranularityCase) -> None:
 
 
 LAWS = (
-    says_what_it_reads,
+    names_kinds_of_evidence,
     cuts_into_numbered_units,
     cuts_the_same_again,
     cuts_by_what_it_reads,

@@ -1,4 +1,4 @@
-"""What a heuristic or a granularity from outside gives wrongly is said with its name, the image and what it has to be."""
+"""What a heuristic or a granularity gives wrongly is said with its name, the image and what it has to be."""
 
 from __future__ import annotations
 
