@@ -33,9 +33,9 @@ from seg_al.results.levels import levels_of
 from seg_al.results.mean_lines import BANDED, banded, mean_lines, rings, seen_with_bands
 from seg_al.results.metrics import marked, metric_of, unit_of
 from seg_al.results.study import Study
-from seg_al.results.summary import as_text, in_short, last_savings, verdicts
+from seg_al.results.verdicts import as_text, in_short, last_savings, verdicts
 
-LARGE = 9
+HEADLINE = 9
 """Points of the words above a picture for newcomers."""
 
 
@@ -116,8 +116,8 @@ def curves_figure(table: pd.DataFrame, metric: str, cost: CostUnit, notes: Seque
     if seen:
         lines_below = title.count("\n") + 1
         axes.annotate(
-            wrapped_to_width(seen, COLUMN - 0.2, LARGE), (0.03, 1), xycoords=("figure fraction", "axes fraction"),
-            xytext=(0, 8 + 72 * LINE * lines_below), textcoords="offset points", fontsize=LARGE, fontweight="bold",
+            wrapped_to_width(seen, COLUMN - 0.2, HEADLINE), (0.03, 1), xycoords=("figure fraction", "axes fraction"),
+            xytext=(0, 8 + 72 * LINE * lines_below), textcoords="offset points", fontsize=HEADLINE, fontweight="bold",
             va="bottom",
         )  # fmt: skip
     names = {label: f"{shown(label)} ({_count(rows['n'])})" for label, rows in arms.items()}

@@ -16,7 +16,7 @@ from seg_al.measuring.learned import CONSTANT, LEARNED_MARGIN, NOT_LEARNED, bar,
 from seg_al.results.arms import readable_cost
 from seg_al.results.metrics import constructed, declared_metrics, metric_of
 
-FEW = 4
+MOST_IN_WORDS = 4
 """Arms that a sentence names; more are counted."""
 
 
@@ -39,7 +39,7 @@ class Comparable:
 
 
 def with_split(number: str, prefix: str) -> str:
-    """ "test/constant_dice" of "test/dice" and "constant_"."""
+    """ "test/constant_error" of "test/error" and "constant_"."""
     split, _, name = number.rpartition("/")
     return f"{split}/{prefix}{name}"
 
@@ -117,7 +117,7 @@ def comparable(table: pd.DataFrame, metric: str, cost: CostUnit) -> Comparable:
         if firsts:
             notes.append(
                 f"Compared from {readable_cost(start)} {cost} on: in earlier rounds networks have {NOT_LEARNED}, those "
-                f"of {named(late)}."
+                f"of {arms_with_rounds(late)}."
             )
     return Comparable(starts, (*refused, *notes), frozenset(out), tuple(refused))
 
@@ -144,23 +144,23 @@ def why(never: pd.DataFrame, table: pd.DataFrame, number: str) -> str:
     judge = metric_of(table, number)
     best = judge.highest if judge.better == "higher" else judge.lowest
     misses = "does not reach" if judge.better == "higher" else "does not fall to"
-    bars, constants = (listed(never[name].map("{:.4f}".format)) for name in ("bar", "constant"))
+    bars, constants = (in_words(never[name].map("{:.4f}".format)) for name in ("bar", "constant"))
     share, constant = f"{100 * LEARNED_MARGIN:.0f} %", f"the constant predictor ({constants})"
     way = f"{share} better than {constant}" if best is None else f"{share} of the way from {constant} to a perfect one"
     return (
-        f"the networks of {listed(never['label'])} have {NOT_LEARNED}: their {number} of "
-        f"{listed(never['value'].map('{:.4f}'.format))} {misses} {bars}, {way}"
+        f"the networks of {in_words(never['label'])} have {NOT_LEARNED}: their {number} of "
+        f"{in_words(never['value'].map('{:.4f}'.format))} {misses} {bars}, {way}"
     )
 
 
-def named(rounds: pd.DataFrame) -> str:
+def arms_with_rounds(rounds: pd.DataFrame) -> str:
     """Arms with their rounds, for a sentence."""
-    return listed(f"{label} (round {listed(own['point'].map(str))})" for label, own in rounds.groupby("label"))
+    return in_words(f"{label} (round {in_words(own['point'].map(str))})" for label, own in rounds.groupby("label"))
 
 
-def listed(words: Iterable[str]) -> str:
+def in_words(words: Iterable[str]) -> str:
     """Words without repetition, for a sentence."""
     names = list(dict.fromkeys(words))
-    if len(names) > FEW:
-        return f"{', '.join(names[:FEW])} and {len(names) - FEW} more"
+    if len(names) > MOST_IN_WORDS:
+        return f"{', '.join(names[:MOST_IN_WORDS])} and {len(names) - MOST_IN_WORDS} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from seg_al.measuring.learned import END, FALLING, has_learned
-from seg_al.results.learned_rounds import judged_by, learned_rounds, listed, means_of_rounds, named
+from seg_al.results.learned_rounds import arms_with_rounds, in_words, judged_by, learned_rounds, means_of_rounds
 from seg_al.results.metrics import metric_of
 from seg_al.results.pitfall_check import Check
 from seg_al.results.study import Study
@@ -34,12 +34,12 @@ def every_network_learned(study: Study, metric: str) -> Check:
         for row in rows.to_dict("records")
         if not has_learned(judge, row["value"], row["constant"])
     ]
-    bars, constants = (listed(rows[name].map("{:.4f}".format)) for name in ("bar", "constant"))
+    bars, constants = (in_words(rows[name].map("{:.4f}".format)) for name in ("bar", "constant"))
     text = f"of {len(rows)} networks reach {bars} of {number}, where the constant predictor has {constants}"
     if not missed:
         worst = rows.iloc[int((judge.sign * rows["value"]).argmin())]
         return Check(claim, "yes", f"All {text}; the least has {worst['value']:.4f} ({worst['label']}).")
-    return Check(claim, "no", f"{len(rows) - len(missed)} {text}. Not learned: {listed(missed)}.")
+    return Check(claim, "no", f"{len(rows) - len(missed)} {text}. Not learned: {in_words(missed)}.")
 
 
 def fit_checks(study: Study, metric: str) -> Iterator[Check]:
@@ -66,9 +66,9 @@ def _fitted(study: Study, metric: str) -> Check:
     text = f"{name} is {both['value_fit'].min():.4f} to {both['value_fit'].max():.4f}, "
     text += f"{number} {both['value'].min():.4f} to {both['value'].max():.4f}."
     if len(low):
-        text += f" Below the bar, so under-trained: {named(low)}."
+        text += f" Below the bar, so under-trained: {arms_with_rounds(low)}."
     if len(far):
-        text += f" Far above test, so overfit: {named(far)}."
+        text += f" Far above test, so overfit: {arms_with_rounds(far)}."
     return Check(claim, "no" if len(low) or len(far) else "yes", text)
 
 
@@ -87,4 +87,4 @@ def _settled(study: Study) -> Check:
     text = text.replace("%", " %")
     if falling.empty:
         return Check(claim, "yes", text)
-    return Check(claim, "no", f"{text} Still falling: {named(falling)}. Train for more steps.")
+    return Check(claim, "no", f"{text} Still falling: {arms_with_rounds(falling)}. Train for more steps.")

@@ -43,7 +43,7 @@ def mean_lines(axes: Axes, means: pd.DataFrame, styles: Mapping[str, Style], opa
         style = styles[label]
         place, sharing = group.index(label), len(group)
         axes.plot(rows["cost"], rows["mean"], zorder=3, clip_on=False, **style.line() | own_pieces(place, sharing))
-        if len(open_ones := not_learned(rows.iloc[place::sharing])):
+        if len(open_ones := rows_not_learned(rows.iloc[place::sharing])):
             ring = replace(style, dashes="", hollow=True).line()
             axes.plot(open_ones["cost"], open_ones["mean"], zorder=4, clip_on=False, **ring)
         if opacity:
@@ -51,14 +51,14 @@ def mean_lines(axes: Axes, means: pd.DataFrame, styles: Mapping[str, Style], opa
     return {label: group[0] for group in groups for label in group[1:]}
 
 
-def not_learned(means: pd.DataFrame) -> pd.DataFrame:
+def rows_not_learned(means: pd.DataFrame) -> pd.DataFrame:
     """Those rows of a table of means whose networks have not learned."""
     return means[means["learned"].eq(False)] if "learned" in means else means.head(0)
 
 
 def rings(means: pd.DataFrame) -> dict[str, Style]:
     """What a legend says of the rings; empty where none is drawn."""
-    return {} if not_learned(means).empty else RINGS
+    return {} if rows_not_learned(means).empty else RINGS
 
 
 def tied(arms: Mapping[str, pd.DataFrame]) -> list[list[str]]:

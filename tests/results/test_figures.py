@@ -16,7 +16,7 @@ from seg_al.results.arm_styles import styles_of
 from seg_al.results.curves import baseline_of, differences, table_of
 from seg_al.results.figures import draw
 from seg_al.results.study import Study
-from seg_al.results.summary import as_text
+from seg_al.results.verdicts import as_text
 
 RNG = np.random.default_rng(7)
 VALUES = {label: RNG.uniform(0.5, 0.9, size=(5, 4)) for label in ("random", "bald")}  # [run, round]

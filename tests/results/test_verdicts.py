@@ -16,7 +16,7 @@ from seg_al.results.curves import table_of
 from seg_al.results.figures import curves_figure, draw
 from seg_al.results.levels import levels_of
 from seg_al.results.metrics import CONSTRUCTED
-from seg_al.results.summary import in_short, last_savings, verdicts
+from seg_al.results.verdicts import in_short, last_savings, verdicts
 
 LEARNED = {"random": [0.70, 0.72, 0.74, 0.80], "bald": [0.70, 0.80, 0.85, 0.88], "worst": [0.70, 0.70, 0.71, 0.72]}
 
