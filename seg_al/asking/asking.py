@@ -17,9 +17,9 @@ from seg_al.asking.memory import thrifty, trimmed
 from seg_al.asking.phase import Phase
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.scorer import Described, Scorer
-from seg_al.asking.spending import ROUNDING, spend
+from seg_al.asking.spending import ROUNDING, Purchase, purchase
 from seg_al.asking.unit_table import IdMap, Place, UnitTable, candidates_of, regions_of, score_table, table_after
-from seg_al.core import Annotator, Budget, Granularity, Heuristic, Nothing, Query, Region, Selector
+from seg_al.core import Annotator, Budget, Granularity, Heuristic, Nothing, Query, Selector
 from seg_al.features.network import NetworkFeatures
 from seg_al.granularities.fixed import Image
 from seg_al.heuristics.random import Random
@@ -149,6 +149,7 @@ class Asking:
         places: list[Place] = []
         blocks: list[UnitTable] = []
         poor: list[str] = []
+        bills: list[Purchase] = []
         for name in _shown(names):
             block, ids = scorer(name)
             if not len(block):  # the prediction holds nothing to ask about
@@ -159,11 +160,13 @@ class Asking:
             left = float(candidates.costs.sum())
             if budget.amount * ROUNDING < candidates.costs.min() or budget.amount > left * ROUNDING:
                 poor.append(name)
-            rows = spend(self.selector, candidates, min(budget.amount, left), round_view.rng("select", name))
+            bought = purchase(self.selector, candidates, min(budget.amount, left), round_view.rng("select", name))
+            bills.append(bought)
+            rows = bought.positions
             regions = regions_of(ids, rows)
             for rank, row in enumerate(rows, start=1):
-                why = f"choice {rank} of {len(block)} in its image"
-                queries.append(self._query(name, regions[row], why, candidates.scores[row]))
+                why = f"choice {rank} of {len(block)} in its image {self._by(bought, rank, candidates.scores[row])}"
+                queries.append(Query(name, regions[row], why, float(candidates.scores[row])))
             places += [(name, int(block.units[row])) for row in rows]
             blocks.append(block.kept(self.name, self.shortlist, rows, round_view.rng("shortlist", name)))
         if not blocks and self.granularity.reads == "image":
@@ -177,6 +180,7 @@ class Asking:
             some = ", ".join(poor[:3]) + (", ..." if len(poor) > 3 else "")
             log.warning("%g %s per image is not what can be bought in %d images: %s",
                         budget.amount, budget.unit, len(poor), some)  # fmt: skip
+        self._tell_of_the_rest(bills, round_view.round)
         return queries, places, blocks
 
     def _whole_pool(
@@ -206,12 +210,14 @@ class Asking:
         if budget.amount > left * ROUNDING:
             asks = "the budget of %g %s exceeds what is left: asking for the rest, %g"
             log.warning(asks, budget.amount, budget.unit, left)
-        chosen = spend(self.selector, candidates, min(budget.amount, left), round_view.rng("select"))
-        places = [(candidates.images[position], int(candidates.units[position])) for position in chosen]
+        bill = purchase(self.selector, candidates, min(budget.amount, left), round_view.rng("select"))
+        self._tell_of_the_rest([bill], round_view.round)
+        places = [(candidates.images[position], int(candidates.units[position])) for position in bill.positions]
         regions = scorer.regions_at(places)
+        scores = candidates.scores[bill.positions].tolist()
         queries = [
-            self._query(place[0], regions[place], f"choice {rank} of {len(candidates)}", candidates.scores[position])
-            for rank, (position, place) in enumerate(zip(chosen, places, strict=True), start=1)
+            Query(place[0], regions[place], f"choice {rank} of {len(candidates)} {self._by(bill, rank, score)}", score)
+            for rank, (score, place) in enumerate(zip(scores, places, strict=True), start=1)
         ]
         return queries, places, blocks
 
@@ -225,8 +231,21 @@ class Asking:
                 number, len(scores), self.name, scores[0],
             )  # fmt: skip
 
-    def _query(self, name: str, region: Region, rank: str, score: float) -> Query:
-        return Query(name, region, f"{rank} by {self.name} = {score:.4g}", float(score))
+    def _by(self, bill: Purchase, rank: int, score: float) -> str:
+        """Whether the selector named the choice of this rank, or its score alone decided."""
+        told, kind = f"{self.name} = {score:.4g}", type(self.selector).__name__
+        if bill.named is None:
+            return f"by {told}"
+        if rank <= bill.named:
+            return f"by the selector {kind}, {told}"
+        return f"by {told}, as the selector {kind} named {bill.named} of {len(bill.positions)}"
+
+    def _tell_of_the_rest(self, bills: Sequence[Purchase], number: int) -> None:
+        asked = [bill for bill in bills if bill.named is not None]
+        named, units = sum(bill.named or 0 for bill in asked), sum(len(bill.positions) for bill in asked)
+        if named < units:
+            told = "round %d: the selector %s named %d of %d units; the rest was taken by score"
+            log.info(told, number, type(self.selector).__name__, named, units)
 
     def _told(self, block: UnitTable, rows: Iterable[int], ids: IdMap, annotator: Annotator[Any]) -> UnitTable:
         """The block with the facts that an oracle selector reads about its units, at `rows` in the map of ids."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from numbers import Integral
 
@@ -16,7 +17,22 @@ ROUNDING = 1 + 1e-9
 """Shares of an image add up with rounding, so that a budget is stretched by this factor."""
 
 
+@dataclass(frozen=True)
+class Purchase:
+    """What a budget bought."""
+
+    positions: list[int]
+    """Most wanted first."""
+    named: int | None
+    """How many of them the selector named, which come first; None: it was not asked."""
+
+
 def spend(selector: Selector, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+    """The positions of a purchase."""
+    return purchase(selector, candidates, budget, rng).positions
+
+
+def purchase(selector: Selector, candidates: Candidates, budget: float, rng: np.random.Generator) -> Purchase:
     """Positions of bought candidates, most wanted first: those of the selector, then those of the highest scores.
 
     A selector sees shuffled rows and the stretched budget. It is not asked where the budget buys every candidate, or
@@ -24,7 +40,7 @@ def spend(selector: Selector, candidates: Candidates, budget: float, rng: np.ran
     """
     check_finite(candidates)
     if not len(candidates):
-        return []
+        return Purchase([], None)
     money = budget * ROUNDING
     given = np.arange(len(candidates))
     rank: Ranking = selector
@@ -33,19 +49,25 @@ def spend(selector: Selector, candidates: Candidates, budget: float, rng: np.ran
         candidates = candidates.take(given)
     order = _by_name(candidates)[rng.permutation(len(candidates))]
     rows = candidates.take(order)
-    wanted = rank(rows, money, rng) if rows.costs.sum() > money else ()
-    positions = _once(chain(_checked(wanted, len(rows), selector), _by_score(rows)), len(rows))
-    return [int(given[order[position]]) for position in bought(positions, rows.costs, money)]
+    asked, named = bool(rows.costs.sum() > money), set[int]()
+    wanted = _checked(rank(rows, money, rng) if asked else (), len(rows), selector, named)
+    chosen = bought(_once(chain(wanted, _by_score(rows)), len(rows)), rows.costs, money)
+    positions = [int(given[order[position]]) for position in chosen]
+    return Purchase(positions, sum(position in named for position in chosen) if asked else None)
 
 
-def _checked(wanted: Iterable[int], count: int, selector: Selector) -> Iterator[int]:
-    """A negative position would count from the end, and a share would be rounded: both are mistakes of a selector."""
+def _checked(wanted: Iterable[int], count: int, selector: Selector, named: set[int]) -> Iterator[int]:
+    """Notes what is named. A negative position would count from the end, and a share would be rounded: mistakes."""
+    if not isinstance(wanted, Iterable):
+        kind = "None" if wanted is None else f"a {type(wanted).__name__}"
+        raise ValueError(f"selector={type(selector).__name__} gave {kind}; it has to give positions")
     for position in wanted:
         if not (isinstance(position, Integral) and 0 <= position < count):
             raise ValueError(
                 f"selector={type(selector).__name__} wants {position} of {count} candidates; it has to give positions "
                 f"from 0 to {count - 1}"
             )
+        named.add(int(position))
         yield int(position)
 
 

@@ -47,7 +47,7 @@ def test_each_image_is_asked_about_its_best_pixels(data: Path) -> None:
     for query in own:
         assert query.region.area == 1
         assert score_map[query.region.pixels()].item() == pytest.approx(query.score)
-    assert own[0].why.startswith("choice 1 of 1280 in its image by entropy")
+    assert own[0].why.startswith("choice 1 of 1280 in its image by the selector Top, entropy = ")
 
 
 @pytest.mark.parametrize("heuristic", ["random", "entropy"])

@@ -14,8 +14,9 @@ import torch
 
 from experiments import tiny
 from seg_al.asking.pool import Pool
-from seg_al.core import Budget, Evidence, Scene
+from seg_al.core import Budget, Candidates, Evidence, Scene
 from seg_al.granularities.joining import Joined
+from seg_al.heuristics.random import Random
 from seg_al.predictors.class_maps import ClassMaps
 from seg_al.running.checks import problems_of
 
@@ -43,12 +44,12 @@ class Cut(Joined):
         return self.give(scene.size)
 
 
-def ask(data: Path, **parts: Any) -> Any:
+def ask(data: Path, budget: Budget = Budget(1, "images", "pool"), **parts: Any) -> Any:  # noqa: B008
     experiment = tiny(data, "heuristic=entropy")
     pool = Pool(experiment.dataset.pool, experiment.dataset)
     model = experiment.fresh_model(0).eval()
     asking = replace(experiment.asking, **parts)
-    return asking(experiment.round_view(1, pool, lambda: [model]), experiment.annotator, Budget(1, "images", "pool"))
+    return asking(experiment.round_view(1, pool, lambda: [model]), experiment.annotator, budget)
 
 
 @pytest.mark.parametrize(
@@ -110,3 +111,27 @@ def test_a_granularity_with_a_misspelt_reads_is_refused_before_the_run(data: Pat
     cut = Cut("mean", 1.0, lambda size: torch.zeros(size).long(), "imagge")
     own = replace(experiment, asking=replace(experiment.asking, granularity=cut))
     assert any("reads='imagge'; it has to be 'image', 'scores' or a kind of" in one for one in problems_of(own))
+
+
+@dataclass(frozen=True)
+class Stops:
+    """A selector that names one position."""
+
+    descriptor: ClassVar[None] = None
+    reads_known: ClassVar[bool] = False
+    truth: ClassVar[None] = None
+
+    def __call__(self, candidates: Candidates, budget: float, rng: np.random.Generator) -> list[int]:
+        return [0]
+
+
+def test_a_selector_that_stops_early_is_said_in_the_log_and_with_each_query(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        asked = ask(data, selector=Stops(), heuristic=Random(), name="random", budget=Budget(2, "images", "pool"))
+    assert "round 1: the selector Stops named 1 of 2 units; the rest was taken by score" in caplog.text
+    assert [query.why for query in asked.queries] == [
+        "choice 1 of 6 by the selector Stops, random = 1",
+        "choice 2 of 6 by random = 1, as the selector Stops named 1 of 2",
+    ]

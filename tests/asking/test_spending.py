@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from seg_al.asking.spending import spend
+from seg_al.asking.spending import purchase, spend
 from seg_al.core import Candidates
 from seg_al.selectors.ranking import bought
 
@@ -61,6 +61,22 @@ def test_a_selector_that_repeats_itself_or_stops_early_is_completed_by_the_highe
         return [one, one, four]
 
     assert spend(Wanting(wanted), candidates(np.arange(6.0)), 4, np.random.default_rng(0)) == [1, 4, 5, 3]
+
+
+@pytest.mark.parametrize(("wanted", "named"), [([0, 0, 0], 1), ([3], 1), ([0, 1, 2, 3, 4], 4), ([], 0)])
+def test_a_purchase_tells_how_many_the_selector_named(wanted: list[int], named: int) -> None:
+    bill = purchase(Wanting(lambda *_: wanted), candidates(np.arange(6.0)), 4, np.random.default_rng(0))
+    assert len(bill.positions) == 4
+    assert bill.named == named
+
+
+def test_a_selector_that_is_not_asked_names_nothing() -> None:
+    assert purchase(Wanting(lambda *_: ()), candidates(np.arange(3.0)), 3, np.random.default_rng(0)).named is None
+
+
+def test_a_selector_that_gives_none_is_told_to_give_positions() -> None:
+    with pytest.raises(ValueError, match="selector=Wanting gave None; it has to give positions"):
+        spend(Wanting(lambda *_: None), candidates(np.arange(6.0)), 4, np.random.default_rng(0))  # type: ignore[arg-type,return-value]
 
 
 def test_what_is_no_position_is_refused() -> None:
