@@ -1,7 +1,4 @@
-"""Composes an experiment with Hydra, and alone knows it: `python run.py --help`.
-
-What takes seconds to import is imported where a run begins: a config that is only shown need not wait for it.
-"""
+"""Composes an experiment with Hydra, and alone knows it: `python run.py --help`. What is slow, a run itself imports."""
 
 from __future__ import annotations
 
@@ -30,8 +27,8 @@ from seg_al.running.command_line import config_folders, repeated, studies, study
 from seg_al.running.finished_runs import run_unless_finished
 from seg_al.running.groups import Composition, chosen_options
 from seg_al.running.launching import Launching, Word
-from seg_al.running.schedule import Options
-from seg_al.running.spelling import explained, mistakes, option_of, options_in
+from seg_al.running.option_files import options_in
+from seg_al.running.spelling import explained, mistakes
 from seg_al.running.sweep_process import SweepProcess
 from seg_al.tracking.signals import number_of
 
@@ -51,7 +48,9 @@ def made(node: Mapping[str, Any]) -> Any:
 
 def plain(cfg: DictConfig, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The config as plain values, with these in place of some at its root. Raises ValueError where one is missing."""
-    cfg = OmegaConf.merge(cfg, values or {})  # type: ignore[assignment]
+    cfg = cfg.copy()
+    for key, value in (values or {}).items():
+        OmegaConf.update(cfg, key, value, merge=False)
     try:
         if missing := sorted(OmegaConf.missing_keys(cfg)):
             raise ValueError("\n".join(f"{key} has no value; give it one, as in {key}=VALUE" for key in missing))
@@ -62,25 +61,9 @@ def plain(cfg: DictConfig, values: Mapping[str, Any] | None = None) -> dict[str,
         raise ValueError("a value of the config refers to itself by ${...}; give one of them a value") from None
 
 
-def folders_of(config: Any) -> list[Path]:
-    """Where Hydra looks for options, in its order."""
-    return [Path(source.path) for source in config.runtime.config_sources if source.schema == "file"]
-
-
-def composition(cfg: DictConfig, choices: Mapping[str, Any], folders: Sequence[Path]) -> Composition:
-    """What Hydra has composed, with the options that these folders hold."""
-
-    def names(group: str) -> list[str]:
-        return [path.stem for path in options_in(folders, group)]
-
-    def values(group: str, name: str) -> dict[str, Any]:
-        path = next(path for path in options_in(folders, group) if path.stem == name)
-        other = cfg.copy()
-        OmegaConf.update(other, group, option_of(path, group), merge=False)
-        found: dict[str, Any] = plain(other)[group]
-        return found
-
-    return Composition(chosen_options(choices), partial(plain, cfg), Options(names, values))
+def composition(cfg: DictConfig, choices: Mapping[str, Any]) -> Composition:
+    files = partial(options_in, config_folders(sys.argv, CONF))
+    return Composition(chosen_options(choices), partial(plain, cfg), files)
 
 
 def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> Composition:
@@ -90,7 +73,7 @@ def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> 
     except (HydraException, OmegaConfBaseException) as error:
         raise ValueError(explained(error, None, words, config_folders(sys.argv, CONF))) from error
     ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-    return composition(ours, cfg.hydra.runtime.choices, folders_of(cfg.hydra))
+    return composition(ours, cfg.hydra.runtime.choices)
 
 
 def launching(config: Any) -> Launching:  # Hydra's own part of a config, as it comes
@@ -111,8 +94,7 @@ def words_of(config: DictConfig, loader: ConfigLoader) -> Iterator[Word]:
 class CheckSweep(Callback):
     """Passes Hydra's events on to seg_al.running.sweep_process."""
 
-    def __init__(self) -> None:
-        self.process = SweepProcess()
+    process = SweepProcess()
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         loader, how = GlobalHydra.instance().config_loader(), launching(config.hydra)
@@ -133,9 +115,7 @@ class CheckSweep(Callback):
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(cfg: DictConfig) -> float | None:
     config = HydraConfig.get()
-    return run_unless_finished(
-        composition(cfg, config.runtime.choices, folders_of(config)), made, CONF, launching(config)
-    )
+    return run_unless_finished(composition(cfg, config.runtime.choices), made, CONF, launching(config))
 
 
 def store_studies() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from seg_al.running.option_files import option_of
 from seg_al.running.schedule import Options, scheduled
 
 GROUPS = (
@@ -24,12 +26,19 @@ class Composition:
     choices: Mapping[str, str]
     """The option of each group."""
     plain: Callable[[Mapping[str, Any]], dict[str, Any]]
-    """Its settings as they are written, with other values for some keys of its root."""
-    options: Options
+    """Its settings as they are written, with other values in place of some of its root."""
+    options: Callable[[str], Sequence[Path]]
+    """The file of each option of a group."""
 
     def with_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Its settings with other values for some keys, and its phases; ValueError where one is missing."""
-        return scheduled(self.plain(values), self.choices, self.options)
+        settings = self.plain(values)
+
+        def values_of(group: str, path: Path) -> dict[str, Any]:
+            found: dict[str, Any] = self.plain({**values, group: option_of(path, group)})[group]
+            return found
+
+        return scheduled(settings, self.choices, Options(self.options, values_of))
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, NoReturn
 
 PARTS = ("heuristic", "selector")
@@ -19,10 +20,16 @@ WORDS = re.compile(r"([^@>]+)(?:@(\d+))?")
 class Options:
     """The options of each group, as files of configs hold them."""
 
-    names: Callable[[str], Sequence[str]]
-    """All options of a group."""
-    values: Callable[[str, str], dict[str, Any]]
-    """The values of an option of a group in this config."""
+    files: Callable[[str], Sequence[Path]]
+    """The file of each option of a group."""
+    values: Callable[[str, Path], dict[str, Any]]
+    """The values of an option of a group, by its file, in this config."""
+
+    def names(self, group: str) -> list[str]:
+        return [path.stem for path in self.files(group)]
+
+    def of(self, group: str, name: str) -> dict[str, Any]:
+        return self.values(group, next(path for path in self.files(group) if path.stem == name))
 
 
 def scheduled(settings: dict[str, Any], choices: Mapping[str, str], options: Options) -> dict[str, Any]:
@@ -39,7 +46,7 @@ def scheduled(settings: dict[str, Any], choices: Mapping[str, str], options: Opt
     phases = []
     for begins, parts in named.items():
         made = {
-            group: options.values(group, parts[group])
+            group: options.of(group, parts[group])
             if parts.get(group, choices[group]) != choices[group]
             else settings[group]
             for group in PARTS

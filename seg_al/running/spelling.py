@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ import yaml
 
 from seg_al.running.groups import GROUPS, flat
 from seg_al.running.nearest_names import meant
+from seg_al.running.option_files import mistake_of, option_of, options_in
 
 EXTRAS = {
     "ray_local": ("hydra_ray_launcher", "ray"),
@@ -20,17 +20,6 @@ EXTRAS = {
     "local_processes": ("hydra_submitit_launcher", "slurm"),
 }
 """Hydra's plugin for each launcher in conf/, and the extra of this project that installs it."""
-
-
-def option_of(path: Path, group: str) -> dict[str, Any]:
-    """The values of an option's file; one that also chooses other groups has its values under its group's name.
-
-    Raises ValueError, naming the file, for one that is no option.
-    """
-    if wrong := _mistake(path):
-        raise ValueError(wrong)
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return content.get(group) or {} if "defaults" in content else content
 
 
 def explained(error: Exception, word: str | None, words: Sequence[str], folders: Sequence[Path]) -> str:
@@ -99,11 +88,6 @@ def _chosen(words: Sequence[str], folders: Sequence[Path], group: str) -> list[P
     return [path for path in every if path.stem in options] or every
 
 
-def options_in(folders: Sequence[Path], group: str) -> list[Path]:
-    """The file of each option of a group; of two with one name Hydra takes the first."""
-    return [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
-
-
 def _defaults(conf: Path) -> dict[str, Any]:
     entries = yaml.safe_load((conf / "config.yaml").read_text())["defaults"]
     return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
@@ -148,7 +132,7 @@ def mistakes(words: Sequence[str], folders: Sequence[Path], study: str | None) -
         key, _, values = word.partition("=")
         names += [f"{key}/{value}" for value in values.split(",") if value]
     paths = (each / f"{name}.yaml" for each in folders for name in names)
-    return "\n".join(filter(None, (_mistake(path) for path in paths if path.is_file())))
+    return "\n".join(filter(None, (mistake_of(path) for path in paths if path.is_file())))
 
 
 def _without_option(words: Sequence[str], folders: Sequence[Path]) -> Iterator[str]:
@@ -159,49 +143,3 @@ def _without_option(words: Sequence[str], folders: Sequence[Path]) -> Iterator[s
         if key in GROUPS and equals and (value in ("", "null", "None") or value[0] in "[{"):
             options = ", ".join(path.stem for path in options_in(folders, key))
             yield f"{word}: choose one option, of {options}; several in turn with -m {key}=FIRST,SECOND"
-
-
-def _mistake(path: Path) -> str:
-    try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        if node is not None and not isinstance(node, yaml.MappingNode):
-            return f"{path} holds no keys with values, such as budget: 3"
-        if node is not None and _size(node, {}) > MOST_VALUES:
-            return f"{path} holds more than {MOST_VALUES} values, by aliases of aliases (*NAME): write them out"
-        return _doubled(path, node)
-    except yaml.MarkedYAMLError as error:
-        lines = [mark.line + 1 for mark in (error.context_mark, error.problem_mark) if mark]
-        seen = f" in line {lines[-1]}" if len(set(lines)) > 1 else ""
-        found = ", ".join(filter(None, (error.context, error.problem)))
-        return f"{path}, line {lines[0] if lines else 1}: {found}{seen}"
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        return f"{path} is no YAML: {' '.join(str(error).split())}"
-
-
-MOST_VALUES = 100_000
-"""Values in one file, where each alias (*NAME) counts as all that it repeats: a short file can hold billions."""
-
-
-def _size(node: yaml.Node, known: dict[int, float]) -> float:
-    """The values that the node stands for, infinite where it holds itself; each node is visited once."""
-    if id(node) not in known:
-        known[id(node)] = math.inf  # until all values below it are counted
-        below = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else []
-        below = node.value if isinstance(node, yaml.SequenceNode) else below
-        known[id(node)] = 1 + sum(_size(one, known) for one in below)
-    return known[id(node)]
-
-
-def _doubled(path: Path, node: yaml.Node | None) -> str:
-    """The first key that stands twice in a mapping."""
-    if isinstance(node, yaml.SequenceNode):
-        return next(filter(None, (_doubled(path, one) for one in node.value)), "")
-    seen: dict[str, int] = {}
-    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
-        line = key.start_mark.line + 1
-        if str(key.value) in seen:
-            return f"{path}, line {line}: {key.value} stands in line {seen[str(key.value)]} already"
-        seen[str(key.value)] = line
-        if told := _doubled(path, value):
-            return told
-    return ""

@@ -19,7 +19,7 @@ import run
 from experiments import ROOT, TINY, composed
 from seg_al.running.config_check import require_right
 from seg_al.running.groups import GROUPS
-from seg_al.running.spelling import option_of
+from seg_al.running.option_files import option_of
 
 CONF = ROOT / "conf"
 OPTIONS = sorted((group, path.stem) for group in GROUPS for path in (CONF / group).glob("*.yaml"))

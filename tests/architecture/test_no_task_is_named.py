@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[2] / "seg_al"
 ROOMS = ("asking", "selectors", "results", "tracking")
 WORDS = {"semantic", "instance", "instances", "object", "objects", "mask", "masks", "dice", "miou", "ap"}
 """Of labels and of how they are measured."""
-OTHERS = {"object", "read_object", "ObjectId"}
+OTHERS = {"object", "read_object", "OBJECT", "ObjectId"}
 """Names of Python's own object, of those of JSON, and of MongoDB's keys."""
 
 

@@ -19,7 +19,7 @@ from seg_al.asking.start import RandomStart, whole_images
 from seg_al.core import Answer
 from seg_al.loop import Experiment
 from seg_al.models import roi_heads
-from seg_al.running.spelling import option_of
+from seg_al.running.option_files import option_of
 
 GROUPS = ("heuristic", "selector", "granularity", "predictor", "task")
 
