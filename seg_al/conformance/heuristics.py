@@ -24,7 +24,8 @@ import torch
 from scipy.stats import spearmanr
 
 from seg_al.asking.given import of_reads, score_map
-from seg_al.conformance.laws import Finding, Makes, require_all
+from seg_al.conformance import feature_heuristics
+from seg_al.conformance.laws import Finding, Makes, findings, require_all
 from seg_al.conformance.synthetic_passes import (
     Array,
     contradicting,
@@ -35,6 +36,7 @@ from seg_al.conformance.synthetic_passes import (
 )
 from seg_al.core import Heuristic, Nothing
 from seg_al.predictors.class_maps import ClassMaps, class_maps_of
+from seg_al.predictors.features import Features
 
 Score = Callable[[Array], Array]
 
@@ -103,7 +105,7 @@ class HeuristicCase:
     """A heuristic, and what the checks must know of it."""
 
     heuristic: Heuristic[Any]
-    """It reads class maps, or nothing."""
+    """It reads class maps, features, or nothing."""
     reference: Score | None = None
     """The same score in float64, of passes [K, C, H, W]; None: there is none to compare with."""
     local: bool = True
@@ -116,8 +118,12 @@ class HeuristicCase:
         reads = self.heuristic.reads
         if wrong := of_reads(reads):
             return [Finding("says what it reads", False, wrong)]
+        if reads is Features:
+            return findings(self.heuristic, feature_heuristics.LAWS)
         if reads not in (ClassMaps, Nothing):
-            raise ValueError(f"{type(self.heuristic).__name__} reads {reads.called}; this suite makes class maps only")
+            raise ValueError(
+                f"{type(self.heuristic).__name__} reads {reads.called}; this suite makes class maps and features only"
+            )
         return heuristic_findings(
             OfPasses(self.heuristic),
             self.reference,

@@ -6,7 +6,9 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -43,6 +45,7 @@ from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array, passes_with_zeros, random_passes
 from seg_al.core import Heuristic
 from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, class_maps_of
+from seg_al.predictors.features import Features
 from seg_al.tasks.objects.certainty import ObjectHeuristic
 
 OPTIONS = {
@@ -177,7 +180,7 @@ def test_all_that_a_heuristic_breaks_is_said_at_once():
     check_heuristic(OPTIONS["entropy"], references.entropy)
     with pytest.raises(AssertionError, match=r"2 of 15 laws are broken:\n  - one pixel.*\n  - splitting the image"):
         check_heuristic(OPTIONS["ripu"])
-    with pytest.raises(ValueError, match=r"reads objects; this suite makes class maps only"):
+    with pytest.raises(ValueError, match=r"reads objects; this suite makes class maps and features only"):
         check_heuristic(OPTIONS["maskal"])
 
 
@@ -205,3 +208,38 @@ def test_passes_with_zeros_hold_what_they_promise():
     assert not ((p > 0) & (p < 0.1)).any()
     assert (p[:, 1, :, :5] == 0).all()
     assert (p[:, 3, 0] == 1).all()
+
+
+@dataclass(frozen=True)
+class OfFeatures:
+    """A heuristic of features that paints what it is told."""
+
+    paint: Callable[[Features], Any]
+    reads: ClassVar[type[Features]] = Features
+    min_passes: ClassVar[int] = 0
+
+    def __call__(self, features: Features) -> Any:
+        return self.paint(features)
+
+
+def test_a_heuristic_of_features_is_put_through_the_laws_of_features():
+    check_heuristic(OfFeatures(lambda one: one.deepest.mean() + torch.zeros(one.size)))
+
+
+@pytest.mark.parametrize(
+    ("paint", "broken"),
+    [
+        (lambda one: torch.zeros(one.size) / 0, "gives finite scores"),
+        (lambda one: torch.rand(one.size), "scores the same again"),
+        (lambda one: one.deepest.zero_().mean() + torch.zeros(one.size), "leaves features alone"),
+        (lambda one: one.deepest.exp().mean() + torch.zeros(one.size), "takes rounded features"),
+        (lambda one: one.deepest[0].var() + torch.zeros(one.size), "takes maps of one pixel"),
+        (lambda one: one.deepest[0], "of the shape [3, 4] for an image of 9 x 13 pixels"),
+        (lambda one: float(one.deepest.mean()), "gives a float for image made-up"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_law_of_features_catches_what_breaks_it(paint, broken):
+    with pytest.raises(AssertionError) as told:
+        check_heuristic(OfFeatures(paint))
+    assert broken in str(told.value)
