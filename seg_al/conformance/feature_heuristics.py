@@ -12,10 +12,10 @@ from seg_al.conformance.laws import require
 from seg_al.core import Heuristic
 from seg_al.predictors.features import Features
 
-SIZE = (9, 13)
+IMAGE = (9, 13)
 
 
-def features(size: tuple[int, int] = SIZE, cells: tuple[int, int] = (3, 4)) -> Features:
+def made_up(size: tuple[int, int] = IMAGE, cells: tuple[int, int] = (3, 4)) -> Features:
     """Of a made-up image, in cells coarser than it."""
     generator = torch.Generator().manual_seed(0)
     return Features(size, torch.randn(6, *cells, generator=generator), torch.randn(5, *cells, generator=generator))
@@ -27,17 +27,17 @@ def scores_of(heuristic: Heuristic[Any], given: Features) -> Tensor:
 
 
 def gives_finite_scores(heuristic: Heuristic[Any]) -> None:
-    scores = scores_of(heuristic, features())
+    scores = scores_of(heuristic, made_up())
     require(torch.isfinite(scores).all(), "the scores hold NaN or infinity")
 
 
 def scores_the_same_again(heuristic: Heuristic[Any]) -> None:
-    first, again = (scores_of(heuristic, features()) for _ in range(2))
+    first, again = (scores_of(heuristic, made_up()) for _ in range(2))
     require(torch.equal(first, again), "the same features have two scores")
 
 
 def leaves_features_alone(heuristic: Heuristic[Any]) -> None:
-    given, before = features(), features()
+    given, before = made_up(), made_up()
     scores_of(heuristic, given)
     same = torch.equal(given.deepest, before.deepest) and torch.equal(given.penultimate, before.penultimate)
     require(same, "it writes into the features; work on a copy")
@@ -45,14 +45,14 @@ def leaves_features_alone(heuristic: Heuristic[Any]) -> None:
 
 def takes_rounded_features(heuristic: Heuristic[Any]) -> None:
     """A network in half precision rounds its features, and large ones stay finite."""
-    whole = features()
-    rounded = Features(SIZE, whole.deepest.half().float() * 1000, whole.penultimate.half().float() * 1000)
+    whole = made_up()
+    rounded = Features(IMAGE, whole.deepest.half().float() * 1000, whole.penultimate.half().float() * 1000)
     require(torch.isfinite(scores_of(heuristic, rounded)).all(), "rounded features of thousands give NaN or infinity")
 
 
 def takes_maps_of_one_pixel(heuristic: Heuristic[Any]) -> None:
-    for size in (SIZE, (1, 1)):
-        scores = scores_of(heuristic, features(size, (1, 1)))
+    for size in (IMAGE, (1, 1)):
+        scores = scores_of(heuristic, made_up(size, (1, 1)))
         require(torch.isfinite(scores).all(), "features of one pixel give NaN or infinity")
 
 
