@@ -57,7 +57,7 @@ def composed(*overrides: str) -> tuple[DictConfig, dict[str, str]]:
 
 
 def settings_of(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    return run.composition(cfg, choices, [run.CONF]).settings
+    return run.composition(cfg, choices).settings
 
 
 def built(cfg: DictConfig, choices: Mapping[str, str]) -> Experiment:

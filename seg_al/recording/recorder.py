@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from seg_al.asking.asking import Asking
+from seg_al.asking.given import painted_by
 from seg_al.asking.round_view import RoundView
 from seg_al.core import (
     Annotator,
@@ -187,7 +188,7 @@ def asked_image(
         painted = None
     else:
         evidence = round_view.evidence(name, [*task.kinds, heuristic.reads])
-        painted = task.paint(heuristic, evidence)
+        painted = painted_by(task, heuristic, evidence, name)
     known = [*round_view.pool.answered(name), *(query.region for query in queries)]
     whole = _whole(queries, round_view)
     return AskedImage(image, queries, whole, evidence, painted, annotator.reveal(name, known))
