@@ -28,7 +28,7 @@ from seg_al.running.finished_runs import run_unless_finished
 from seg_al.running.groups import Composition, chosen_options
 from seg_al.running.launching import Launching, Word
 from seg_al.running.option_files import options_in
-from seg_al.running.spelling import explained, mistakes
+from seg_al.running.spelling import misspelt, why_not_composed
 from seg_al.running.sweep_process import SweepProcess
 from seg_al.tracking.signals import number_of
 
@@ -71,7 +71,7 @@ def composed(config: DictConfig, loader: ConfigLoader, words: Sequence[str]) -> 
     try:
         cfg = loader.load_sweep_config(config, list(words))
     except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explained(error, None, words, config_folders(sys.argv, CONF))) from error
+        raise ValueError(why_not_composed(error, None, words, config_folders(sys.argv, CONF))) from error
     ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     return composition(ours, cfg.hydra.runtime.choices)
 
@@ -131,7 +131,7 @@ def program() -> None:
     sys.argv = with_own_folder(sys.argv)
     store_studies()
     folders = config_folders(sys.argv, CONF)
-    if wrong := mistakes(sys.argv[1:], folders, study_of(sys.argv)[1]):
+    if wrong := misspelt(sys.argv[1:], folders, study_of(sys.argv)[1]):
         sys.exit(f"\nerror: {wrong}")
     whole = os.environ.setdefault(TRACES, "kept") == "1"  # a person who wants to see the traceback
     os.environ[TRACES] = "1"  # else Hydra shows tracebacks of its own, and ends
@@ -141,7 +141,7 @@ def program() -> None:
         if whole:
             raise
         unread = error.override if isinstance(error, OverrideParseException) else None
-        sys.exit(f"\nerror: {explained(error, unread, sys.argv[1:], folders)}")
+        sys.exit(f"\nerror: {why_not_composed(error, unread, sys.argv[1:], folders)}")
     except KeyboardInterrupt as stop:  # what became of a sweep is told as its process ends
         sys.exit(128 + number_of(stop))
 

@@ -40,7 +40,7 @@ half of it is white. Crowded: it is full of nuclei. Any: tissue of a pool in whi
 
 
 @dataclass(frozen=True)
-class Painted:
+class Amounts:
     """How many images are painted, and how large."""
 
     train: int
@@ -67,7 +67,7 @@ class Painted:
         return f"glands-{hashlib.blake2b((made_of + rare).encode(), digest_size=4).hexdigest()}"
 
 
-def write_glands(folder: Path, painted: Painted, seed: int) -> None:
+def write_glands(folder: Path, painted: Amounts, seed: int) -> None:
     """Writes images, annotations and Grade.csv, unless `folder` exists.
 
     The folder is written under another name and then renamed, so that other processes never see half of it.
@@ -140,14 +140,14 @@ def read_glands(
         raise ValueError(f"dataset.train={train}, test_a={test_a}, test_b={test_b}: each needs 2 images, one per grade")
     if not constructed:
         raise ValueError("dataset.constructed=false, but these images are painted by a program; say true")
-    painted = Painted(train, rare, test_a, test_b, (size[0], size[1]))
+    painted = Amounts(train, rare, test_a, test_b, (size[0], size[1]))
     folder = Path(root) / painted.folder()
     write_glands(folder, painted, SEED)
     glands = read_glas(str(folder), run, val, stratify=["grade"], group=None, split_file=None, test="both", scale=1.0)
     return _with_types_in_val(glands, painted, val, run) if rare else glands
 
 
-def _with_types_in_val(glands: GlaS, painted: Painted, val: int, run: int) -> GlaS:
+def _with_types_in_val(glands: GlaS, painted: Amounts, val: int, run: int) -> GlaS:
     """The same with a val in which the types are alike in number; what is over goes to the first types."""
     kinds = [(name, kind) for name, kind in painted.images() if name.startswith("train")]
     members = {kind: [name for name, its in kinds if its == kind] for kind in TYPES}

@@ -46,7 +46,7 @@ class FeatureSource(Protocol):
     ) -> Features: ...
 
 
-AT_ONCE = 1 << 24
+_AT_ONCE = 1 << 24
 """Most distances that are in memory at a time."""
 
 
@@ -63,7 +63,7 @@ def labelled_features(deepest: Tensor, known: Tensor) -> Tensor:  # [D, h, w], [
 
 def distances_to(labelled: Tensor, features: Features) -> LabelledDistances:  # [L, D]
     cells = features.deepest.flatten(1).T  # [h w, D]
-    step = max(1, AT_ONCE // max(1, len(labelled)))
+    step = max(1, _AT_ONCE // max(1, len(labelled)))
     nearest = torch.cat([torch.cdist(part, labelled).amin(1) for part in torch.split(cells, step)])
     return LabelledDistances(features.size, nearest.reshape(features.deepest.shape[1:]))
 

@@ -12,11 +12,11 @@ from seg_al.recording.files import BASELINES, WITHOUT, loaded
 
 log = logging.getLogger(__name__)
 
-Scores = Mapping[str, float]
+RoundScores = Mapping[str, float]
 """The metrics of a round, by "<split>/<metric>"."""
 
 
-def not_learned(scores: Scores, metric: Metric, first: Path) -> str | None:
+def not_learned(scores: RoundScores, metric: Metric, first: Path) -> str | None:
     """Why the networks of a round have not learned, for the middle of a sentence; None: they have, or it is unknown.
 
     `first` is the folder of the run's round 0, which names the constant prediction.
@@ -32,7 +32,7 @@ def not_learned(scores: Scores, metric: Metric, first: Path) -> str | None:
     )
 
 
-def under_trained(scores: Scores, metric: Metric) -> str | None:
+def under_trained(scores: RoundScores, metric: Metric) -> str | None:
     """Why a longer training may help, for the middle of a sentence; None: nothing shows it."""
     fit, constant = scores.get(f"labelled/{metric.name}"), scores.get(f"test/{CONSTANT}{metric.name}")
     if fit is not None and constant is not None and not has_learned(metric, fit, constant):
@@ -44,7 +44,7 @@ def under_trained(scores: Scores, metric: Metric) -> str | None:
     return None
 
 
-def tell(number: int, scores: Scores, metric: Metric, first: Path) -> None:
+def say_learning(number: int, scores: RoundScores, metric: Metric, first: Path) -> None:
     """Logs what a person should know before the networks of the round are asked."""
     short, fit = under_trained(scores, metric), scores.get(f"labelled/{metric.name}")
     if why := not_learned(scores, metric, first):

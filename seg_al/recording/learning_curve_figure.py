@@ -18,7 +18,7 @@ from seg_al.recording.pictures.print_style import (
     write_figure,
 )
 
-LEVELS = (
+_LEVELS = (
     (CONSTANT, "best constant prediction", ":", 1.4),
     (UNTRAINED, "untrained network", "-", 0.5),
 )
@@ -47,7 +47,7 @@ def learning_curve_figure(rounds: Sequence[Mapping[str, Mapping[str, float]]], p
             style.marker, markersize=5, label=NOT_LEARNED, clip_on=False, zorder=3,
             markerfacecolor="white", markeredgecolor=style.colour,
         )  # fmt: skip
-    for prefix, label, dashes, width in LEVELS:
+    for prefix, label, dashes, width in _LEVELS:
         found = [entry["metrics"].get(f"test/{prefix}{metric.name}") for entry in rounds]
         if levels := [level for level in found if level is not None]:
             axes.axhline(

@@ -46,7 +46,7 @@ from seg_al.recording.files import (
     write_record,
 )
 from seg_al.recording.first_round import saved_seconds
-from seg_al.recording.learning import not_learned, tell
+from seg_al.recording.learning import not_learned, say_learning
 from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.recording.metric_declarations import NOTE, declare, declared_in
 from seg_al.recording.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
@@ -95,7 +95,7 @@ class Recorder:
         """Sends metrics, effort, files and the curve so far; the step is the cost of labels so far."""
         folder = self.folders.of(number)
         self.rounds.append(metrics)
-        tell(number, metrics["metrics"], self.metrics[0], self.folders.of(0))
+        say_learning(number, metrics["metrics"], self.metrics[0], self.folders.of(0))
         step = metrics["cost"][self.unit]
         self.tracker.scalars(round_scalars(folder, metrics, self._name(number), self.unit), step)
         write_json(folder / "effort.json", _efforts(folder))

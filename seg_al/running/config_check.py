@@ -7,7 +7,7 @@ from typing import Any
 
 from seg_al.running.groups import GROUPS
 from seg_al.running.roles import ROLES
-from seg_al.running.schedule import PARTS
+from seg_al.running.schedule import PHASED
 from seg_al.running.signatures import problems
 from seg_al.running.texts import text_problems
 from seg_al.tracking.secrets import without_secrets
@@ -21,7 +21,7 @@ def require_right(settings: Mapping[str, Any]) -> None:
     values = {key: value for key, value in settings.items() if key not in (*GROUPS, "phases")}
     wrong = [*problems({key: settings[key] for key in GROUPS}, roles=ROLES)]
     for phase in settings.get("phases", ()):
-        parts = {key: phase[key] for key in PARTS}
+        parts = {key: phase[key] for key in PHASED}
         wrong += problems(parts, f"schedule.{phase['begins']}.", ROLES)
     wrong += problems({**values, "_target_": "seg_al.running.settings.Settings"})
     wrong += text_problems(settings, URL_VARIABLE)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-PARTS = ("heuristic", "selector")
+PHASED = ("heuristic", "selector")
 """The groups of which a schedule names options."""
 FORM = "write 'schedule={1: typiclust, 3: bald}': the round from which it acts, and the name of a heuristic or selector"
 WORDS = re.compile(r"([^@>]+)(?:@(\d+))?")
@@ -49,7 +49,7 @@ def scheduled(settings: dict[str, Any], choices: Mapping[str, str], options: Opt
             group: options.of(group, parts[group])
             if parts.get(group, choices[group]) != choices[group]
             else settings[group]
-            for group in PARTS
+            for group in PHASED
         }
         phases.append({"begins": begins, "name": parts.get("heuristic", choices["heuristic"]), **made})
     texts = ["+".join(parts.values()) + (f"@{begins}" if begins > 1 else "") for begins, parts in named.items()]
@@ -85,9 +85,9 @@ def _parts(entry: Any, begins: int, options: Options) -> dict[str, str]:
     """The option of one group, or of both, that an entry names; heuristics first."""
     where = f"{begins}: {entry}"
     if isinstance(entry, Mapping):
-        if not entry or (unknown := [str(key) for key in entry if key not in PARTS]):
-            _refuse(where, f"{', '.join(unknown) if entry else 'it'} names no part; {' and '.join(PARTS)} are named")
-        pairs = [(group, str(entry[group])) for group in PARTS if group in entry]
+        if not entry or (unknown := [str(key) for key in entry if key not in PHASED]):
+            _refuse(where, f"{', '.join(unknown) if entry else 'it'} names no part; {' and '.join(PHASED)} are named")
+        pairs = [(group, str(entry[group])) for group in PHASED if group in entry]
         for group, name in pairs:
             if name not in options.names(group):
                 _refuse(where, f"{name} is no {group}; {_nearest(name, options.names(group))}")
@@ -102,11 +102,11 @@ def _parts(entry: Any, begins: int, options: Options) -> dict[str, str]:
 
 
 def _group_of(name: str, where: str, options: Options) -> str:
-    groups = [group for group in PARTS if name in options.names(group)]
+    groups = [group for group in PHASED if name in options.names(group)]
     if len(groups) > 1:
         _refuse(where, f"{name} is a heuristic and a selector; say which, as in {{heuristic: {name}}}")
     if not groups:
-        every = [one for group in PARTS for one in options.names(group)]
+        every = [one for group in PHASED for one in options.names(group)]
         _refuse(where, f"{name} is no heuristic and no selector; {_nearest(name, every)}")
     return groups[0]
 

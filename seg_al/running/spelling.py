@@ -22,7 +22,7 @@ EXTRAS = {
 """Hydra's plugin for each launcher in conf/, and the extra of this project that installs it."""
 
 
-def explained(error: Exception, word: str | None, words: Sequence[str], folders: Sequence[Path]) -> str:
+def why_not_composed(error: Exception, word: str | None, words: Sequence[str], folders: Sequence[Path]) -> str:
     """Why words do not compose, for a person; `word` is that of `words_of_hydra`, the rest those of `remedies`."""
     told = [*remedies(words, folders)]
     unknown = re.match(r"Could not override '(.+)'", str(error))
@@ -93,7 +93,7 @@ def _defaults(conf: Path) -> dict[str, Any]:
     return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
 
 
-ABSENT = re.compile(
+_ABSENT = re.compile(
     r"(?:In '([^']+)': )?Could not find '([^']+)/([^'/]+)'\s+"
     r"Available options in '[^']+':\n(.*?)(?:\nConfig search|\Z)",
     re.DOTALL,
@@ -108,7 +108,7 @@ def words_of_hydra(error: Exception, word: str | None) -> str:
     """
     if isinstance(error, RecursionError):
         return "a config holds itself: look for a file that its own list of defaults names"
-    if absent := ABSENT.match(str(error)):
+    if absent := _ABSENT.match(str(error)):
         where, group, name, listed = absent.groups()
         there = listed.split()
         near = [question] if (question := meant(name, there)).startswith("did") else []
@@ -120,7 +120,7 @@ def words_of_hydra(error: Exception, word: str | None) -> str:
     return "\n".join(line for line in lines if line and not line.startswith(hints))
 
 
-def mistakes(words: Sequence[str], folders: Sequence[Path], study: str | None) -> str:
+def misspelt(words: Sequence[str], folders: Sequence[Path], study: str | None) -> str:
     """What Hydra would answer with a traceback, a sentence each: groups without an option, and mistakes of YAML.
 
     Of YAML in the files that the words name. `study` is the name of a config in place of config.yaml.

@@ -20,7 +20,7 @@ from experiments import composed, tiny
 from seg_al.conformance.datasets import LAWS, LAWS_OF_IMAGES, DatasetSuite, Reader, check_dataset
 from seg_al.conformance.laws import Law, findings
 from seg_al.datasets.cached import Cached
-from seg_al.datasets.glands import Painted, write_glands
+from seg_al.datasets.glands import Amounts, write_glands
 from seg_al.running.checks import problems_of
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -111,7 +111,7 @@ def glands_homogeneous(root: Path) -> dict[str, Any]:
 
 
 def glas(root: Path) -> dict[str, Any]:
-    write_glands(root / "official", Painted(6, 0, 2, 2, (32, 40)), seed=0)
+    write_glands(root / "official", Amounts(6, 0, 2, 2, (32, 40)), seed=0)
     return {"root": str(root / "official"), "val": 2}
 
 

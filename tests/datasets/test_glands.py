@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from seg_al.datasets.glands import COMMON, CROWDED, TORN, TYPES, Painted, read_glands, write_glands
+from seg_al.datasets.glands import COMMON, CROWDED, TORN, TYPES, Amounts, read_glands, write_glands
 from seg_al.datasets.glas import GlaS
 
 
@@ -27,7 +27,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def write(folder: Path, seed: int = 0) -> None:
-    write_glands(folder, Painted(4, 0, 2, 2, (48, 64)), seed=seed)
+    write_glands(folder, Amounts(4, 0, 2, 2, (48, 64)), seed=seed)
 
 
 def test_same_arguments_give_the_same_bytes_and_another_seed_gives_others(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_same_arguments_give_the_same_bytes_and_another_seed_gives_others(tmp_pa
 
 def test_an_image_does_not_depend_on_how_many_are_painted(tmp_path: Path) -> None:
     write(tmp_path / "few")
-    write_glands(tmp_path / "many", Painted(5, 0, 3, 2, (48, 64)), seed=0)
+    write_glands(tmp_path / "many", Amounts(5, 0, 3, 2, (48, 64)), seed=0)
     few, many = digest(tmp_path / "few"), digest(tmp_path / "many")
     assert {name: many[name] for name in few if name != "Grade.csv"} == {
         k: v for k, v in few.items() if k != "Grade.csv"

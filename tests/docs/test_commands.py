@@ -87,7 +87,7 @@ def test_a_line_of_run_py_composes_and_its_values_fit(line: Command, monkeypatch
         for job in jobs(words):
             cfg = compose("config", [*search, *job], return_hydra_config=True)
             ours = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-            require_right(run.composition(ours, cfg.hydra.runtime.choices, run.folders_of(cfg.hydra)).settings)
+            require_right(run.composition(ours, cfg.hydra.runtime.choices).settings)
 
 
 @pytest.mark.parametrize("line", SCRIPTS, ids=str)

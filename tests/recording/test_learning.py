@@ -14,7 +14,7 @@ from skimage.io import imread
 from experiments import metrics, perform
 from seg_al.core import Metric
 from seg_al.measuring.learned import learned, still_falls
-from seg_al.recording.learning import not_learned, tell, under_trained
+from seg_al.recording.learning import not_learned, say_learning, under_trained
 from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.recording.metric_declarations import declare
 from seg_al.recording.recorder import round_scalars
@@ -37,11 +37,11 @@ def test_a_round_has_learned_or_not_or_it_is_unknown() -> None:
 def test_the_warning_tells_score_constant_bar_and_remedy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "baselines.json").write_text(json.dumps({"scores": {}, "constants": {"test/dice": "gland everywhere"}}))
     with caplog.at_level(logging.INFO):
-        tell(3, GOOD, DICE, tmp_path)
-        tell(3, {"test/dice": 0.1}, DICE, tmp_path)
+        say_learning(3, GOOD, DICE, tmp_path)
+        say_learning(3, {"test/dice": 0.1}, DICE, tmp_path)
     assert not caplog.messages
     with caplog.at_level(logging.INFO):
-        tell(3, BAD, DICE, tmp_path)
+        say_learning(3, BAD, DICE, tmp_path)
     (told,) = caplog.messages
     assert caplog.records[0].levelno == logging.WARNING
     assert told.startswith(
@@ -50,7 +50,7 @@ def test_the_warning_tells_score_constant_bar_and_remedy(tmp_path: Path, caplog:
     )
     assert "They fit what is labelled (labelled dice 0.9500): begin with more labels or augment them more" in told
     assert "look at the gallery of the next round" in told
-    tell(3, {**BAD, "labelled/dice": 0.61}, DICE, tmp_path)
+    say_learning(3, {**BAD, "labelled/dice": 0.61}, DICE, tmp_path)
     assert "Train for more steps (trainer.pace), take another trainer" in caplog.messages[-1]
     without = not_learned(BAD, DICE, tmp_path / "an older run")
     assert without == "not learned (test dice 0.6100; the best constant prediction 0.6000; the bar 0.6400)"

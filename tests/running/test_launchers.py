@@ -28,7 +28,7 @@ from seg_al.recording.files import write_json
 from seg_al.running.command_line import repeated
 from seg_al.running.identity import folder_of_run
 from seg_al.running.sharing import free_gpu, take_gpu, threads_each, visible_gpus
-from seg_al.running.spelling import mistakes, remedies, suggestions
+from seg_al.running.spelling import misspelt, remedies, suggestions
 from seg_al.running.sweep import Job, Sweep, note_refusal, split_run, succeeded, sweep_summary
 from seg_al.tracking.signals import Signalled
 from seg_al.tracking.stopped import STOP_FILE, noted, stop_of
@@ -203,7 +203,7 @@ def test_a_mistake_of_yaml_is_a_sentence_with_its_file_and_line(content: str, to
     path.parent.mkdir()
     path.write_text(content)
     for words, study in ((["trainer=quick,mine"], None), ([], "trainer/mine")):
-        found = mistakes(words, [run.CONF, tmp_path], study)
+        found = misspelt(words, [run.CONF, tmp_path], study)
         assert found.startswith(str(path) if told else "")
         assert told in found
         assert bool(found) == bool(told)
