@@ -55,13 +55,27 @@ class Record:
 
     @cached_property
     def setup(self) -> str:
-        """Dataset, model and trainer in all details but the repetition; arms and ceilings of one setup compare."""
+        """Dataset, model and trainer in all details but the repetition; arms of one setup compare."""
+        return self._trained_by(paced=True)
+
+    @cached_property
+    def ceiling_of(self) -> str:
+        """The setup of the arms that it is a ceiling of: all of the pool may need more steps than a few images do."""
+        return self._trained_by(paced=False)
+
+    def _trained_by(self, *, paced: bool) -> str:
         kept = {
             key: value
             for key, value in self.settings.items()
             if key.partition(".")[0] in TRAINED_BY and key.rpartition(".")[2] not in REPETITION
+            if paced or not key.startswith("trainer.pace.")
         }
         return json.dumps(kept, sort_keys=True, default=str)
+
+    @property
+    def steps(self) -> float:
+        """Of its longest training; 0 where older runs do not say."""
+        return max((point.metrics.get("training/steps", 0) for point in self.points), default=0)
 
 
 def record_of(

@@ -81,9 +81,10 @@ class Study:
         return [record for record, own in zip(self.records, self.labels, strict=True) if own == label]
 
     def ceiling(self, label: str) -> list[Record]:
-        """The full-data runs of the arm's setup; empty where there is none."""
-        setups = {record.setup for record in self.of(label)}
-        return [record for record in self.records if record.ceiling and record.setup in setups]
+        """The full-data runs of the arm's setup, those with most steps where some were trained longer; empty: none."""
+        setups = {record.ceiling_of for record in self.of(label)}
+        full = [record for record in self.records if record.ceiling and record.ceiling_of in setups]
+        return [record for record in full if record.steps == max(one.steps for one in full)]
 
     def ceiling_scores(self, label: str, metric: str) -> list[float]:
         """The metric of each of the arm's full-data runs that has it."""

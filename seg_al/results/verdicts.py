@@ -85,9 +85,9 @@ def in_short(study: Study, saved: pd.DataFrame, metric: str, cost: CostUnit) -> 
         return f"{question}No comparison: networks have {NOT_LEARNED}."
     rows = saved[np.isfinite(saved["share"]) & (saved["at_start"] != 1)].sort_values("share").to_dict("records")
     if not rows:
-        return f"{question}No arm gets as far as random with fewer {cost}."
+        return f"{question}No arm reaches random's last score with fewer {cost}."
     share = _share(rows[0], comparable(study.table, metric, cost))
-    return f"{question}{shown(rows[0]['label'])} gets as far as random with {share} of its {cost}."
+    return f"{question}{shown(rows[0]['label'])} reaches random's last score with {share} of its {cost}."
 
 
 def _verdict(row: Mapping[Any, Any], compared: Comparable, metric: str, cost: CostUnit) -> str:

@@ -306,6 +306,18 @@ def test_a_full_data_run_is_a_ceiling_and_no_arm(tmp_path: Path) -> None:
     assert missing(study.table) == []
 
 
+def test_a_full_data_run_of_more_steps_is_the_ceiling_of_arms_that_need_fewer(tmp_path: Path) -> None:
+    for heuristic, pace, value in (("random", 100, 0.6), ("full", 100, 0.7), ("full", 900, 0.9)):
+        full = {"initial": "all"} if heuristic == "full" else {}
+        folder = write_run(tmp_path, "random", 0, [value], trainer={"pace": {"steps": pace}}, **full)
+        path = folder / "rounds" / "00" / "metrics.json"
+        entry = json.loads(path.read_text())
+        entry["metrics"]["training/steps"] = pace
+        path.write_text(json.dumps(entry))
+    study = folder_study([tmp_path])
+    assert study.ceiling_scores("random", "test/dice") == [0.9]
+
+
 def test_a_filter_keeps_the_full_data_runs_of_what_it_keeps(tmp_path: Path) -> None:
     for run in (0, 1):
         for width in (8, 16):

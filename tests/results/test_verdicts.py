@@ -43,9 +43,9 @@ def test_each_arm_has_one_sentence_against_random() -> None:
         "bald reaches random's last test/dice (0.800) with 60 % [60, 60] of its images",
         "worst never reaches random's last test/dice (0.800)",
     ]
-    assert short(told(LEARNED)).endswith("\nbald gets as far as random with 60 % [60, 60] of its images.")
+    assert short(told(LEARNED)).endswith("\nbald reaches random's last score with 60 % [60, 60] of its images.")
     assert short(told({"random": LEARNED["random"], "worst": LEARNED["worst"]})).endswith(
-        "\nNo arm gets as far as random with fewer images."
+        "\nNo arm reaches random's last score with fewer images."
     )
     assert said(told({"random": [0.8, 0.7], "bald": [0.8, 0.7]})) == [
         "bald: the first compared labels reach random's last test/dice (0.700) already, nothing could be saved"
