@@ -120,9 +120,9 @@ def line(name: str, words: Sequence[str], counts: Sequence[int], runs: Sequence[
     for images in counts:
         found = [trained(words, images, number) for number in runs]
         test = [one.test for one in found]
-        spread = statistics.stdev(test) if len(test) > 1 else 0.0
+        spread = f"±{statistics.stdev(test):.3f}" if len(test) > 1 else ""
         fit, val = (statistics.mean(values) for values in zip(*((one.labelled, one.val) for one in found), strict=True))
-        cells.append(f"{images}: {statistics.mean(test):.3f}±{spread:.3f} (val {val:.3f}, fit {fit:.3f})")
+        cells.append(f"{images}: {statistics.mean(test):.3f}{spread} (val {val:.3f}, fit {fit:.3f})")
         every += found
     seconds = statistics.mean(one.seconds for one in every)
     print(f"{name:48}  {'   '.join(cells)}   {seconds:.1f} s", flush=True)

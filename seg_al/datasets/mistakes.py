@@ -35,8 +35,10 @@ def of_names(dataset: Dataset) -> Iterator[str]:
 
 def of_shared_images(dataset: Dataset) -> Iterator[str]:
     """Images that are in two splits, so that what is tested was learned or chosen by."""
-    for (one, names), (other, others) in combinations(splits_of(dataset).items(), 2):
-        both = sorted(set(names) & set(others))
+    listed = {split: names for split, names in splits_of(dataset).items() if isinstance(names, tuple | list)}
+    texts = {split: {name for name in names if isinstance(name, str)} for split, names in listed.items()}
+    for (one, names), (other, others) in combinations(texts.items(), 2):
+        both = sorted(names & others)
         if both:
             more = f" ({len(both)} images are in both)" if len(both) > 1 else ""
             yield f"{both[0]} is in {one} and in {other}{more}; one image is in one split only"

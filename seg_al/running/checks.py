@@ -52,7 +52,7 @@ def problems_of(experiment: Experiment) -> list[str]:
 
 def _of_dataset(dataset: Dataset) -> list[str]:
     """Mistakes in what a data set says of itself; what it gives for each name is looked at when it is read."""
-    wrong = list(mistakes.of_names(dataset)) or list(mistakes.of_shared_images(dataset))
+    wrong = [*mistakes.of_names(dataset), *mistakes.of_shared_images(dataset)]
     if isinstance(dataset, LabelledPixels):
         background = mistakes.of_background(dataset.background, len(dataset.classes))
         wrong += [f"dataset.{background}"] if background else []
