@@ -170,6 +170,10 @@ def _wrong_type(value: Any, hint: Any) -> str | None:
     """A sentence where a plain value does not fit the annotation; nodes with a `_target_` are checked apart."""
     if any(_nodes(value, "")):
         return None
+    if _is_choice(hint) and (lists := [one for one in get_args(hint) if get_origin(one) is list]):
+        if isinstance(value, list):
+            return next(filter(None, (_wrong_type(one, get_args(lists[0])[0]) for one in value)), None)
+        hint = Union[tuple(one for one in get_args(hint) if one not in lists)]  # noqa: UP007
     value = tuple(value) if isinstance(value, list) and "tuple" in str(hint) else value
     if isinstance(value, bool) and _is_plain(hint) and bool not in (hint, *get_args(hint)):  # a number to Python
         return f"{_words(hint)} is needed, not {str(value).lower()}"

@@ -25,8 +25,10 @@ EXTRAS = {
 def why_not_composed(error: Exception, word: str | None, words: Sequence[str], folders: Sequence[Path]) -> str:
     """Why words do not compose, for a person; `word` is that of `words_of_hydra`, the rest those of `remedies`."""
     told = [*remedies(words, folders)]
-    unknown = re.match(r"Could not override '(.+)'", str(error))
-    if unknown and any(one.startswith(f"{unknown[1]} is not in the config") for one in told):
+    if unknown := re.match(r"Could not override '(.+)'", str(error)):
+        absent = f"{unknown[1]} is not in the config"
+        if not any(one.startswith(absent) for one in told):  # another option has it
+            told.append(f"{absent}: no option that is chosen here has it")
         return "\n".join(told)
     return "\n".join([words_of_hydra(error, word), *told])
 

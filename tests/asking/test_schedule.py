@@ -116,7 +116,7 @@ def test_each_round_follows_its_phase_and_a_run_that_stopped_within_one_goes_on_
     for number, name in ((1, "random"), (2, "entropy"), (3, "entropy")):
         own = scores(tmp_path / "whole", number)
         assert own.columns[5] == name
-        assert all(f" by {name} = " in query["why"] for query in queries(tmp_path / "whole", number))
+        assert all(f"{name} = " in query["why"] for query in queries(tmp_path / "whole", number))
         agreed = json.loads((tmp_path / f"whole/rounds/{number:02d}/agreement.json").read_text())
         assert agreed["asked_by"] == name
     config = json.loads((tmp_path / "whole" / "config.json").read_text())

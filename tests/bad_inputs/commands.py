@@ -21,7 +21,7 @@ TYPED = (
     ("-m hydra/launcher=ray run=0,1", "hydra/launcher=ray is no option; "),
     ("-m hydra/sweeper=optuna run=0,1", "hydra/sweeper=optuna is no option; "),
     ("+nothing=3", "nothing is not an option of seg_al.running.settings.Settings"),
-    ("+model.depthh=3", "model.depthh is not an option of seg_al.models.unet.UNet"),
+    ("+model.depthh=3", "model.depthh is not an option of seg_al.models.pooled_unet.PooledUNet"),
     ("++model.widht=3", "did you mean width?"),
     ("~", "Could not delete ''"),
     ("+", "+: mismatched input"),

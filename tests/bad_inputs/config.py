@@ -6,6 +6,8 @@ from bad_inputs.goods import Bad
 
 LINES = [
     Bad("budget=x", "budget=x: a number is needed"),
+    Bad("budget=[1,x]", "budget=[1, 'x']: a number is needed"),
+    Bad("budget=[true]", "budget=[True]: a number is needed, not true"),
     Bad("buget=2", "buget is not in the config; did you mean budget?"),
     Bad("-m run=0,1 mc_iters=0", "no job of this sweep was started", "mc_iters sets: at least 1 pass is needed"),
     # ranges
@@ -14,7 +16,10 @@ LINES = [
     Bad("trainer.validation.times=0", "trainer.validation.times=0: a number at least 1"),
     Bad("trainer.pace.repeats=-1", "trainer.pace.repeats=-1: a number at least 1"),
     Bad("trainer.pace.steps=-5", "trainer.pace.steps=-5: a number at least 0"),
-    Bad("trainer.optimizer.momentum=2", "trainer.optimizer.momentum=2: a number at least 0 and below 1"),
+    Bad("trainer.optimizer.momentum=2", "trainer.optimizer.momentum is not in the config: no option that is chosen"),
+    Bad(
+        "trainer=quick_v0 trainer.optimizer.momentum=2", "trainer.optimizer.momentum=2: a number at least 0 and below 1"
+    ),
     Bad("trainer.optimizer.lr=-1", "trainer.optimizer.lr=-1: a number above 0"),
     Bad("trainer.optimizer.weight_decay=-1", "trainer.optimizer.weight_decay=-1: a number at least 0"),
     Bad("trainer.augmentation.brightness=-1", "trainer.augmentation.brightness=-1: a number at least 0"),

@@ -43,17 +43,16 @@ from seg_al.conformance import references
 from seg_al.conformance.heuristics import HeuristicCase, HeuristicSuite, check_heuristic, heuristic_findings
 from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array, passes_with_zeros, random_passes
-from seg_al.core import Heuristic
+from seg_al.core import Heuristic, Nothing
 from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, class_maps_of
 from seg_al.predictors.features import Features
-from seg_al.tasks.objects.certainty import ObjectHeuristic
 
 OPTIONS = {
     path.stem: instantiate(OmegaConf.load(path), _convert_="all")
     for path in sorted((Path(__file__).parents[2] / "conf" / "heuristic").glob("*.yaml"))
 }
-MAPS = sorted(name for name, heuristic in OPTIONS.items() if not isinstance(heuristic, ObjectHeuristic))
-"""Options that score pixels; those that score objects are in test_object_scores.py."""
+MAPS = sorted(name for name, heuristic in OPTIONS.items() if heuristic.reads in (ClassMaps, Nothing))
+"""Options that score pixels; test_object_scores.py has those of objects, test_features.py those of features."""
 LOOKS_AROUND = {"axon_myelin": 0, "ripu": None, "ripu_pixel": None}
 """Options whose pixels look at their neighbours, and the class that they treat unlike the others, if there is one."""
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seg_al.datasets.glands import Painted, write_glands
+from seg_al.datasets.glands import Amounts, write_glands
 from seg_al.datasets.splits import Split, by_group, draw_split, drawn, read_split, stratified_val, write_split
 from seg_al.randomness import numpy_rng
 
@@ -144,7 +144,7 @@ def test_script_writes_one_readable_file_per_run_and_keeps_what_is_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root, out = tmp_path / "glands", tmp_path / "out"
-    write_glands(root, Painted(8, 0, 2, 2, (32, 32)), seed=0)
+    write_glands(root, Amounts(8, 0, 2, 2, (32, 32)), seed=0)
     arguments = ["--root", str(root), "--runs", "0-1,5", "--val", "2", "--out", str(out)]
     assert _script().main(arguments) == 0
     assert sorted(path.name for path in out.iterdir()) == ["run_0.csv", "run_1.csv", "run_5.csv"]

@@ -34,7 +34,11 @@ WEIGHTED = VoteVariance(distance_weight=True, background=0)
 DISAGREEMENT = (BALD(), MeanSTD(), VariationRatio(), VoteEntropy(), VOTES, WEIGHTED)
 DOUBT = (Entropy(), ExpectedEntropy(), LeastConfidence(), Margin())
 EVERY = (*DOUBT, *DISAGREEMENT)
-OPTIONS = sorted((Path(__file__).parents[2] / "conf" / "heuristic").glob("*.yaml"))
+OPTIONS = [
+    path
+    for path in sorted((Path(__file__).parents[2] / "conf" / "heuristic").glob("*.yaml"))
+    if path.stem != "feature_distance"  # no pass tells it anything
+]
 
 
 def named(value: object) -> str | None:
