@@ -15,6 +15,7 @@ from seg_al.datasets import mistakes
 from seg_al.heuristics.vote_variance import VoteVariance
 from seg_al.loop import Experiment
 from seg_al.predictors.dropout import dropouts
+from seg_al.running.trial import trial_problems
 from seg_al.selectors.clasp import ClaspPE
 from seg_al.selectors.descriptors import GradientEmbedding
 from seg_al.selectors.foreground import RandomForeground
@@ -47,7 +48,10 @@ def problems_of(experiment: Experiment) -> list[str]:
             f"trainer.batch_size={batch} does not divide among devices={devices}; choose a multiple of the devices"
         )
     problems += [*experiment.task.problems(experiment.dataset), *_of_task(experiment)]
-    return problems
+    if problems:  # what a part says of itself comes before what it does
+        return problems
+    classes = len(experiment.dataset.classes)
+    return [*dict.fromkeys(one for asking in _askings(experiment) for one in trial_problems(asking, classes))]
 
 
 def _of_dataset(dataset: Dataset) -> list[str]:

@@ -59,6 +59,25 @@ def test_heuristic_selector_data_set_and_granularity_come_from_outside(mine: Pat
         assert sum(stop - start for start, stop in query["region"]["runs"]) == 16 * 40
 
 
+def test_a_schedule_names_own_options_and_a_slip_in_their_code_is_told_before_anything_is_trained(
+    mine: Path, tmp_path: Path
+) -> None:
+    code = (mine / "tsallis.py").read_text()
+    (mine / "tsallis.py").write_text(code.replace("maps.mean", "maps.maen"))
+    words = ("-cd", "mine", *TINY, "schedule={1: random+one_per_image, 2: tsallis}", "folder=one")
+    ended = command(tmp_path, *words)
+    assert ended.code == 1
+    assert "heuristic=tsallis fails on a small made-up image: AttributeError" in ended.text
+    assert not (tmp_path / "one").exists()
+    (mine / "tsallis.py").write_text(code)
+    ended = command(tmp_path, *words)
+    assert ended.code == 0, ended.text
+    assert config_of(tmp_path / "one")["schedule"] == "random+one_per_image>tsallis@2"
+    assert [query["why"].split(" = ")[0] for query in queries(tmp_path / "one", 2)] == [
+        "choice 1 of 3 by the selector Top, tsallis"
+    ]
+
+
 def test_a_misspelt_key_is_corrected_towards_those_of_the_own_option(mine: Path, tmp_path: Path) -> None:
     for words in (["heuristic.ordr=3"], ["experiment=two", "heuristic.ordr=3"], ["-m", "heuristic.ordr=3,4"]):
         ended = command(tmp_path, "-cd", "mine", *words, *TINY, "heuristic=tsallis")
