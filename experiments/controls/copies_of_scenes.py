@@ -7,21 +7,24 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from small_pictures import SmallPictures
 
-from seg_al.core import ByteImage, PixelSet
+from seg_al.core import ByteImage
 from seg_al.randomness import numpy_rng
 
 SIDE = 32  # pixels
 
 
 @dataclass(frozen=True)
-class Copies:
+class Copies(SmallPictures):
     """Images of 32 x 32 pixels; a scene has ground and an object of its own colours, its copies differ by noise."""
 
     scenes: int
     copies: int  # of each scene in the pool
     seed: int  # of the painting
     constructed: bool  # true: a program paints them, and their runs say so
+    side: ClassVar[int] = SIDE
+    fact: ClassVar[str] = "scene"
     classes: ClassVar[tuple[str, ...]] = ("ground", "object")
     background: ClassVar[int | None] = 0
 
@@ -55,16 +58,5 @@ class Copies:
     def target(self, name: str) -> ByteImage:  # [H, W]
         return self._scene(name)[0]
 
-    def size(self, name: str) -> tuple[int, int]:
-        return SIDE, SIDE
-
-    def askable(self, name: str) -> PixelSet | None:
-        return None
-
-    def objects(self, name: str) -> None:
-        return None
-
-    def column(self, key: str) -> Mapping[str, str]:
-        if key != "scene":
-            raise ValueError(f"the images have no column {key}; there is: scene")
-        return {name: name.split("_")[1] for name in self.pool}
+    def fact_of(self, name: str) -> str:
+        return name.split("_")[1]

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from small_pictures import SmallPictures
 
-from seg_al.core import ByteImage, PixelSet
+from seg_al.core import ByteImage
 from seg_al.randomness import numpy_rng
 
 SIDE = 16  # pixels
@@ -21,13 +22,15 @@ OVERLAPPING = ("b", "d")
 
 
 @dataclass(frozen=True)
-class Overlapping:
+class Overlapping(SmallPictures):
     """Images of 16 x 16 pixels, each of one colour and one class."""
 
     each: int  # images of each cluster in the pool
     test: int  # test images of each cluster
     seed: int  # of the painting
     constructed: bool  # true: a program paints them, and their runs say so
+    side: ClassVar[int] = SIDE
+    fact: ClassVar[str] = "cluster"
     classes: ClassVar[tuple[str, ...]] = ("negative", "positive")
     background: ClassVar[int | None] = None
 
@@ -48,27 +51,12 @@ class Overlapping:
 
     def image(self, name: str) -> ByteImage:  # [H, W, 3]
         rng = numpy_rng(self.seed, "point", name)
-        across, up = CENTRES[self._cluster(name)] + rng.normal(0, 1, 2)
+        across, up = CENTRES[self.fact_of(name)] + rng.normal(0, 1, 2)
         colour = np.array((60 + 20 * across, 60 + 15 * up, 128))
         return (colour + rng.normal(0, 3, (SIDE, SIDE, 3))).clip(0, 255).astype(np.uint8)
 
     def target(self, name: str) -> ByteImage:  # [H, W]
-        return np.full((SIDE, SIDE), self._cluster(name) in POSITIVE, dtype=np.uint8)
+        return np.full((SIDE, SIDE), self.fact_of(name) in POSITIVE, dtype=np.uint8)
 
-    @staticmethod
-    def _cluster(name: str) -> str:
+    def fact_of(self, name: str) -> str:
         return name.split("_")[1][0]
-
-    def size(self, name: str) -> tuple[int, int]:
-        return SIDE, SIDE
-
-    def askable(self, name: str) -> PixelSet | None:
-        return None
-
-    def objects(self, name: str) -> None:
-        return None
-
-    def column(self, key: str) -> Mapping[str, str]:
-        if key != "cluster":
-            raise ValueError(f"the images have no column {key}; there is: cluster")
-        return {name: self._cluster(name) for name in self.pool}

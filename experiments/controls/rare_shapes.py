@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from small_pictures import SmallPictures
 
-from seg_al.core import ByteImage, PixelSet
+from seg_al.core import ByteImage
 from seg_al.randomness import numpy_rng
 
 SIDE = 32  # pixels
@@ -16,7 +17,7 @@ KINDS = ("disc", "ring", "cross")
 
 
 @dataclass(frozen=True)
-class RareShapes:
+class RareShapes(SmallPictures):
     """Images of 32 x 32 pixels, each with shapes of one kind."""
 
     common: int  # discs in the pool
@@ -25,6 +26,8 @@ class RareShapes:
     seed: int  # of the painting
     shuffled: bool  # whether each image of the pool has the labels of another one
     constructed: bool  # true: a program paints them, and their runs say so
+    side: ClassVar[int] = SIDE
+    fact: ClassVar[str] = "kind"
     classes: ClassVar[tuple[str, ...]] = ("ground", *KINDS)
     background: ClassVar[int | None] = 0
 
@@ -59,22 +62,11 @@ class RareShapes:
 
     def _painted(self, name: str) -> tuple[ByteImage, ByteImage]:
         rng = numpy_rng(self.seed, "shapes", name)
-        kind = next(kind for kind in KINDS if f"_{kind}" in name)
+        kind = self.fact_of(name)
         return _disc(rng) if kind == "disc" else _rare(rng, kind)
 
-    def size(self, name: str) -> tuple[int, int]:
-        return SIDE, SIDE
-
-    def askable(self, name: str) -> PixelSet | None:
-        return None
-
-    def objects(self, name: str) -> None:
-        return None
-
-    def column(self, key: str) -> Mapping[str, str]:
-        if key != "kind":
-            raise ValueError(f"the images have no column {key}; there is: kind")
-        return {name: next(kind for kind in KINDS if f"_{kind}" in name) for name in self.pool}
+    def fact_of(self, name: str) -> str:
+        return next(kind for kind in KINDS if f"_{kind}" in name)
 
 
 def _disc(rng: np.random.Generator) -> tuple[ByteImage, ByteImage]:

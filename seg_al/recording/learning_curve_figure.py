@@ -19,7 +19,7 @@ from seg_al.recording.pictures.print_style import (
 )
 
 _LEVELS = (
-    (CONSTANT, "best constant prediction", ":", 1.4),
+    (CONSTANT, "constant predictor", ":", 1.4),
     (UNTRAINED, "untrained network", "-", 0.5),
 )
 """What is scored on test without learning, as level lines: prefix, label, dashes and width."""
