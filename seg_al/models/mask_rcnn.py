@@ -151,6 +151,7 @@ class MaskRCNN(nn.Module):
     def _seen(
         self, size: tuple[int, int], padded: tuple[int, int], levels: dict[str, Tensor], proposals: Tensor
     ) -> ImageState:
+        levels = {name: one.contiguous(memory_format=torch.channels_last) for name, one in levels.items()}
         return ImageState(size, padded, levels, proposals, self.roi_heads.regions(levels, proposals, padded))
 
     def _passed(self, seen: ImageState) -> Passed:

@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image, remove_small_boxes
+from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
 
 from seg_al.models.partial_labels import Learning, Target, known_regions, mask_loss
-from seg_al.models.pyramids import LEVELS
+from seg_al.models.region_layers import RegionConvolutions, RegionPooling
 from seg_al.predictors.dropout import CountedDropout, DropoutKind
 
 Site = Literal["box_head", "predictor", "deltas", "mask_head"]
@@ -117,12 +117,16 @@ class BoxPredictor(FastRCNNPredictor):  # type: ignore[misc]  # torchvision has 
         return self.cls_score(x).float(), self.bbox_pred(self.again(x)).float()
 
 
-class MaskHead(MaskRCNNHeads):  # type: ignore[misc]  # torchvision has no types
+class MaskHead(RegionConvolutions):
     """3x3 convolutions, with dropout behind the last."""
 
     def __init__(self, inputs: int, widths: Sequence[int], dropout: Dropout) -> None:
-        super().__init__(inputs, widths, dilation=1)
+        super().__init__(inputs, widths)
         self.add_module("dropout", dropout.at("mask_head"))
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, D, 14, 14] -> [N, width, 14, 14]
+        dropped: Tensor = self.dropout(self.convolved(x))
+        return dropped
 
 
 EMPTY = -2.2
@@ -161,7 +165,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
     ) -> None:
         regions = learning.regions
         super().__init__(
-            box_roi_pool=MultiScaleRoIAlign(list(LEVELS[:4]), BOX_POINTS, 2),
+            box_roi_pool=RegionPooling(BOX_POINTS),
             box_head=BoxHead(channels * BOX_POINTS**2, widths.box, dropout),
             box_predictor=BoxPredictor(widths.box, classes, dropout),
             fg_iou_thresh=regions.foreground,
@@ -172,7 +176,7 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
             score_thresh=detecting.score,
             nms_thresh=detecting.nms,
             detections_per_img=detecting.most,
-            mask_roi_pool=MultiScaleRoIAlign(list(LEVELS[:4]), MASK_POINTS, 2),
+            mask_roi_pool=RegionPooling(MASK_POINTS),
             mask_head=MaskHead(channels, widths.mask, dropout),
             mask_predictor=MaskPredictor(widths.mask[-1], classes, dropout),
         )

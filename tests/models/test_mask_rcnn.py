@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.models import resnet50
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 from torchvision.models.detection.roi_heads import paste_masks_in_image
-from torchvision.ops import box_iou, clip_boxes_to_image
+from torchvision.ops import MultiScaleRoIAlign, box_iou, clip_boxes_to_image
 
 from seg_al.asking.audit import audit
 from seg_al.models.encoders import fill_encoder
@@ -231,9 +231,11 @@ def test_detections_compete_within_their_class_or_among_all() -> None:
 def test_regions_are_pooled_at_the_pyramids_strides_whatever_the_images_size() -> None:
     model = tiny()
     with torch.inference_mode():
-        model(IMAGE[:, :, :65, :65])
-    for pool in (model.roi_heads.box_roi_pool, model.roi_heads.mask_roi_pool):
-        assert pool.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
+        (seen,) = model.encode(IMAGE[:, :, :65, :65])
+        pooled = model.roi_heads.box_roi_pool(seen.levels, [seen.proposals], [seen.padded])
+    theirs = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, 2)
+    torch.testing.assert_close(pooled, theirs(seen.levels, [seen.proposals], [seen.padded]))
+    assert theirs.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
 
 
 def test_no_proposals_give_no_detections() -> None:
