@@ -19,11 +19,10 @@ from hydra.core.override_parser.types import RangeSweep
 from hydra.errors import HydraException, InstantiationException, OverrideParseException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from seg_al.running.command_line import config_folders, repeated, studies, study_of, with_own_folder
+from seg_al.running.command_line import Shared, config_folders, repeated, studies, study_of, with_own_folder
 from seg_al.running.finished_runs import run_unless_finished
 from seg_al.running.groups import Composition, chosen_options
 from seg_al.running.launching import Launching, Word
@@ -39,7 +38,7 @@ TRACES = "HYDRA_FULL_ERROR"  # set to 1, Hydra raises what goes wrong, instead o
 def made(node: Mapping[str, Any]) -> Any:
     """The object that the node's `_target_` makes; a ValueError is raised as it is, without Hydra's wrapping."""
     try:
-        return instantiate(node, _convert_="all")
+        return hydra.utils.instantiate(node, _convert_="all")
     except InstantiationException as error:
         if isinstance(error.__cause__, ValueError):
             raise error.__cause__ from None
@@ -120,6 +119,7 @@ def main(cfg: DictConfig) -> float | None:
 
 def store_studies() -> None:
     """Makes experiment=NAME of the files that -cd experiments -cn NAME takes as they are."""
+    ConfigStore.instance().repo = Shared(ConfigStore.instance().repo)  # else each group that --help lists copies it
     for group, path in studies(CONF.resolve().parent / "experiments", study_of(sys.argv)[0]):
         study: Any = OmegaConf.load(path)
         study.defaults = [entry for entry in study.defaults if entry != "config"]  # it is chosen within the config

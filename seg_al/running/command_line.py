@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 FOLDER, STUDY = ("-cd", "--config-dir"), ("-cn", "--config-name")
 
@@ -66,6 +67,13 @@ def studies(folder: Path, named: str | None) -> Iterator[tuple[str, Path]]:
             yield "experiment", path
         elif named is None or Path(named).resolve() != folder:
             yield path.parent.relative_to(folder).as_posix(), path
+
+
+class Shared(dict[str, Any]):
+    """What a copy of its owner has in common with it; whoever changes a value copies that value first."""
+
+    def __deepcopy__(self, memo: object) -> Shared:
+        return self
 
 
 def _given(argv: Sequence[str], names: tuple[str, str]) -> tuple[slice, str] | None:
