@@ -67,11 +67,12 @@ class Standardize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] in 0..1
         images = images.float()
-        bright = images.amax(1, keepdim=True) > 0
+        lightest = images.amax(1)  # [B, H, W]
+        if bool(lightest.amax(1).all()) and bool(lightest.amax(2).all()):
+            away = images - images.mean((2, 3), keepdim=True)
+            return away / away.square().mean((2, 3), keepdim=True).sqrt().clamp_min(FAINTEST)
+        bright = lightest[:, None] > 0
         inside = bright.any(2, keepdim=True) & bright.any(3, keepdim=True)  # [B, 1, H, W]
-        if bool(inside.all()):
-            variance, mean = torch.var_mean(images, dim=(2, 3), correction=0, keepdim=True)
-            return (images - mean) / variance.sqrt().clamp_min(FAINTEST)
         count = inside.sum((2, 3), keepdim=True).clamp_min(1)
         away = (images - images.sum((2, 3), keepdim=True) / count) * inside  # what is left out of the sum is 0
         spread = (away.square().sum((2, 3), keepdim=True) / count).sqrt()

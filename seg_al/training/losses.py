@@ -90,16 +90,16 @@ class SegmentationLoss:
 
     def __call__(self, logits: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
         # [B, C, H, W], [B, H, W] long, [C] or more -> []
-        logits = logits.float()
         labelled = target != IGNORE
         if not bool(labelled.any()):
-            return logits.sum() * 0
-        loss = logits.new_zeros(())
+            return logits.float().sum() * 0
+        logs = logits.float().log_softmax(1)
+        loss = logs.new_zeros(())
         if self.cross_entropy:
-            weight = None if weights is None else self._fitting(weights, logits)
-            loss = loss + self.cross_entropy * functional.cross_entropy(logits, target, weight, ignore_index=IGNORE)
+            weight = None if weights is None else self._fitting(weights, logs)
+            loss = loss + self.cross_entropy * functional.nll_loss(logs, target, weight, ignore_index=IGNORE)
         if self.dice:
-            loss = loss + self.dice * self._dice(logits, target, labelled)
+            loss = loss + self.dice * self._dice(logs.exp(), target, labelled)
         return loss
 
     def _fitting(self, weights: Tensor, logits: Tensor) -> Tensor:  # [C]
@@ -111,13 +111,14 @@ class SegmentationLoss:
             )
         return weights[:classes].to(logits)
 
-    def _dice(self, logits: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
-        p = logits.softmax(1).movedim(1, -1)[labelled]  # [N, C]
-        truth = functional.one_hot(target[labelled], logits.shape[1]).to(p.dtype)
-        axes = (0, 1) if self.pooled else (0,)
-        overlap, total = (p * truth).sum(axes), (p + truth).sum(axes)
+    def _dice(self, p: Tensor, target: Tensor, labelled: Tensor) -> Tensor:
+        # [B, C, H, W], [B, H, W] both; masked by products, as picking the labelled pixels costs several times as much
+        ids = torch.arange(p.shape[1], device=p.device)[:, None, None]
+        truth = (target[:, None] == ids).to(p.dtype)
+        axes = (0, 1, 2, 3) if self.pooled else (0, 2, 3)
+        overlap, total = (p * truth).sum(axes), (p * labelled[:, None]).sum(axes) + truth.sum(axes)
         score = 2 * overlap / total.clamp_min(torch.finfo(p.dtype).tiny)
         if self.pooled:
             return 1 - score
-        present = truth.sum(0) > 0
+        present = truth.sum((0, 2, 3)) > 0
         return 1 - score[present].mean()
