@@ -92,7 +92,7 @@ def query(
     task = SemanticSegmentation(objects=False, bayesian=False)
     round_view = RoundView(Pool(pool.names, pool), lambda: [model], predictor, compute, names, 0, 1, task)
     budget = Budget(10, "pixels", "image") if isinstance(granularity, Pixel) else Budget(1, "images", "pool")
-    predictor([model], torch.rand(1, 3, 64, 96), compute, ("warm up",))  # loads the libraries' own memory
+    predictor([model], torch.rand(1, 3, 64, 96), compute, [("warm up",)])  # loads the libraries' own memory
     before, start = resident_mib("VmRSS"), time.perf_counter()
     asked = asking(round_view, Nobody(), budget)
     peak = resident_mib("VmHWM")

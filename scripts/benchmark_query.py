@@ -78,7 +78,7 @@ def ours(case: str, number_type: str = "float32") -> Callable[[], float]:
     predictor = Predictor(CASES[case][-1], True, None, 1, 1, 8)
 
     def query() -> float:
-        return float(BALD()(predictor([model], image, compute, (0, 0, "image")).of(ClassMaps)).mean())
+        return float(BALD()(predictor([model], image, compute, [(0, 0, "image")])[0].of(ClassMaps)).mean())
 
     return query
 
@@ -172,7 +172,7 @@ def same_ranking(case: str) -> dict[str, float]:
     def maps(number_type: str) -> ClassMaps:
         compute = LocalCompute("cpu", number_type, 1, 0, "auto")  # type: ignore[arg-type]
         one = compute.place(deepcopy(model))
-        return Predictor(passes, True, None, 1, 1, 8)([one], image, compute, (0, 0, "image")).of(ClassMaps)
+        return Predictor(passes, True, None, 1, 1, 8)([one], image, compute, [(0, 0, "image")])[0].of(ClassMaps)
 
     stack = []
     with torch.inference_mode():

@@ -283,11 +283,13 @@ class Compute(Protocol):
     @property
     def loader_start(self) -> Literal["fork", "spawn"] | None: ...  # how they begin; None: there are none
     def scoring_in(self, precision: Precision) -> Compute: ...  # the same in another precision
+    def batch(self, size: tuple[int, int]) -> int: ...  # images of H by W that networks get together
+    def together(self, pixels: int) -> Compute: ...  # the same with so many pixels together, if no number is stated
     def claim_threads(self, processes: int = 1) -> None: ...  # its share of the processor, which `processes` divide
     def fabric(self) -> Fabric: ...  # Lightning Fabric for one training
     def autocast(self) -> AbstractContextManager[None]: ...
-    def tensor(self, image: ByteImage) -> Tensor: ...  # [H, W, 3] -> [1, 3, H, W] in 0..1
-    def picture(self, image: ByteImage) -> Tensor: ...  # [H, W, 3] -> [1, 3, H, W] bytes
+    def tensor(self, *images: ByteImage) -> Tensor: ...  # B times [H, W, 3] -> [B, 3, H, W] in 0..1
+    def picture(self, *images: ByteImage) -> Tensor: ...  # B times [H, W, 3] -> [B, 3, H, W] bytes
     def place(self, model: AnyNetwork) -> AnyNetwork: ...  # the same on the device
 
 
@@ -317,6 +319,13 @@ class Nothing:
 
 
 Kind = TypeVar("Kind", bound=Evidence)
+
+
+@runtime_checkable
+class Stacking(Protocol):
+    """Evidence that can be laid one image above the other, for what looks at single pixels."""
+
+    def above(self, others: Sequence[Any]) -> Evidence: ...  # with others of its kind, of images of the same size
 
 
 @dataclass(frozen=True)
@@ -365,6 +374,13 @@ class Heuristic(Protocol[Read]):
     def __call__(self, evidence: Read, /) -> Tensor: ...
 
 
+@runtime_checkable
+class LooksAtPixels(Protocol):
+    """A heuristic whose score of a pixel depends on that pixel alone, so that it may paint several images at once."""
+
+    single_pixels: ClassVar[Literal[True]]
+
+
 @dataclass(frozen=True)
 class Painted:
     """The scores of a heuristic for one image; a task may add scores of its own."""
@@ -408,7 +424,10 @@ class Granularity(Protocol):
         ...
 
     def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:
-        """Joins the scores over the units 0..count-1 of ids [H, W] (-1: in none) into [U]."""
+        """Joins the scores over the units 0..count-1 of ids [H, W] (-1: in none) into [U].
+
+        Where `joins` is Nothing, map and ids may be those of several images of one size, one above the other.
+        """
         ...
 
 
@@ -523,23 +542,26 @@ class Viewing(Protocol):
 
 
 class Sums(Protocol):
-    """Takes passes one by one, in order, and sums them up as evidence."""
+    """Takes passes over B images of one size, in order, and sums them up as evidence of each."""
 
     @property
     def passes(self) -> int: ...
-    def add(self, passed: Any) -> None: ...  # a pass, as its reading gives it
-    def evidence(self) -> EvidenceSet: ...
+    def add(self, passed: Any) -> None: ...  # one pass of each image, as its reading gives them
+    def evidence(self) -> list[EvidenceSet]: ...  # B
 
 
 class Reading(Protocol):
     """Turns the output of a network into passes, and passes into evidence."""
 
-    def passes(self, decoded: Any, view: Viewing | None, size: tuple[int, int]) -> list[Any]:
-        """The single passes in decoded output, each brought back from its view to the image of `size`."""
+    def passes(self, decoded: Any, views: Sequence[Viewing] | None, size: tuple[int, int]) -> Any:
+        """The rows of decoded output as passes: a list, or a tensor [rows, ...].
+
+        Each row is brought back from its view to the image of `size`.
+        """
         ...
 
     def sums(self, first: Any, size: tuple[int, int], device: torch.device) -> Sums:
-        """Empty sums for passes like the first one."""
+        """Empty sums for passes like the first, of which there is one for each image."""
         ...
 
 
@@ -551,13 +573,13 @@ class DrawsPasses(Protocol):
     def __call__(
         self,
         models: Sequence[Model],
-        image: Tensor,
+        images: Tensor,
         compute: Compute,
-        address: tuple[int | str, ...],
+        addresses: Sequence[tuple[int | str, ...]],
         reading: Reading,
-        watch: Callable[[EvidenceSet], None] | None = None,
-    ) -> EvidenceSet:
-        """The evidence from the passes over an image [1, 3, H, W]; `watch` gets it after 2, 4, 8, ... of them."""
+        watch: Callable[[list[EvidenceSet]], None] | None = None,
+    ) -> list[EvidenceSet]:
+        """The evidence from the passes over images [B, 3, H, W]; `watch` gets it after 2, 4, 8, ... of them."""
         ...
 
 

@@ -50,7 +50,7 @@ def ranks_alike(round_view: RoundView, heuristic: Heuristic[Any]) -> RoundView:
 def _tile_scores(round_view: RoundView, heuristic: Heuristic[Any]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     scores = []
     for name in round_view.pool.open[:IMAGES]:
-        evidence = round_view.evidence(name, [heuristic.reads])
+        (evidence,) = round_view.evidence([name], [heuristic.reads])
         height, width = evidence.size
         columns = torch.arange(width) // TILE
         ids = torch.arange(height)[:, None] // TILE * (int(columns[-1]) + 1) + columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from seg_al.asking.pool import Pool
 from seg_al.core import Compute, Evidence, EvidenceSet, Model, Nothing, Task
 from seg_al.features.network import NetworkFeatures
+from seg_al.predictors.batches import batches
 from seg_al.predictors.class_maps import NotFinite
 from seg_al.predictors.features import (
     Features,
@@ -44,42 +45,49 @@ class RoundView:
     task: Task[Any]
     features: FeatureSource = field(default_factory=NetworkFeatures)
 
-    def evidence(
-        self, name: str, kinds: Collection[type[Evidence]], watch: Callable[[EvidenceSet], None] | None = None
-    ) -> EvidenceSet:
-        """The evidence of the asked kinds; draws only passes that one of them needs, which give all kinds of the task.
+    def batches(self, names: Iterable[str]) -> list[tuple[str, ...]]:
+        """Names of images of one size, which the models see together."""
+        return batches(names, self.pool.images.size, self.compute.batch)
 
-        Raises ValueError naming the image and the layer where the models put out NaN or infinity, and for a kind that
-        nothing here makes.
+    def evidence(
+        self,
+        names: Sequence[str],
+        kinds: Collection[type[Evidence]],
+        watch: Callable[[list[EvidenceSet]], None] | None = None,
+    ) -> list[EvidenceSet]:
+        """The evidence of the asked kinds about images of one size.
+
+        Draws only passes that one of the kinds needs, which give all kinds of the task. Raises ValueError naming the
+        image and the layer where the models put out NaN or infinity.
         """
-        picture = self.pool.images.image(name)
-        evidence = EvidenceSet(self.pool.images.size(name))
+        pictures = [self.pool.images.image(name) for name in names]
+        found = [EvidenceSet(self.pool.images.size(name)) for name in names]
         try:
             if any(kind in self.task.kinds for kind in kinds):
-                image, address = self.compute.picture(picture), (self.run, self.round, name)
-                evidence = self.predictor(self.models(), image, self.compute, address, self.task.reading, watch)
+                images, addresses = self.compute.picture(*pictures), [(self.run, self.round, name) for name in names]
+                found = self.predictor(self.models(), images, self.compute, addresses, self.task.reading, watch)
             if Features in kinds or LabelledDistances in kinds:
-                evidence = evidence.also(self.features(name, picture, self.models, self.compute))
+                features = self.features(names, pictures, self.models, self.compute)
+                found = [one.also(own) for one, own in zip(found, features, strict=True)]
             if LabelledDistances in kinds:
-                evidence = evidence.also(distances_to(self._labelled_features, evidence.of(Features)))
+                found = [one.also(distances_to(self._labelled_features, one.of(Features))) for one in found]
         except NotFinite as error:
-            raise ValueError(f"image {name}: {error}; training has diverged, lower the learning rate") from error
-        assert all(evidence.holds(kind) for kind in kinds), "experiments are checked for what nothing makes"
-        return evidence
+            if len(names) > 1:  # one by one, to find out which
+                return [one for name in names for one in self.evidence([name], kinds)]
+            raise ValueError(f"image {names[0]}: {error}; training has diverged, lower the learning rate") from error
+        assert all(one.holds(kind) for kind in kinds for one in found), "experiments are checked for what nothing makes"
+        return found
 
     @cached_property
     def _labelled_features(self) -> Tensor:  # [L, D]
         """Features of all that is labelled, made once a round."""
-        pool = self.pool
-        return torch.cat(
-            [
-                labelled_features(
-                    self.features(name, pool.images.image(name), self.models, self.compute).deepest,
-                    torch.from_numpy(pool.known(name)),
-                )
-                for name in pool.labelled
-            ]
-        )
+        pool, vectors = self.pool, {}
+        for batch in self.batches(pool.labelled):
+            pictures = [pool.images.image(name) for name in batch]
+            found = self.features(batch, pictures, self.models, self.compute)
+            for name, own in zip(batch, found, strict=True):
+                vectors[name] = labelled_features(own.deepest, torch.from_numpy(pool.known(name)))
+        return torch.cat([vectors[name] for name in pool.labelled])
 
     def asks_networks(self, kinds: Collection[type[Evidence]]) -> bool:
         """Whether evidence of these kinds is made by the models of the last round."""

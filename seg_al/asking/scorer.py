@@ -127,13 +127,13 @@ class Scorer:
         return self.heuristic.min_passes > 0 or self.heuristic.reads is not Nothing
 
     def _scene(
-        self, name: str, within: PixelSet, watch: Callable[[EvidenceSet], None] | None = None
+        self, name: str, within: PixelSet, watch: Callable[[list[EvidenceSet]], None] | None = None
     ) -> tuple[Scene, Painted | None]:
         """The image with its evidence and the scores of the heuristic."""
         unseen = self._unseen(name, within)
         if not self.kinds:
             return unseen, None
-        evidence = self.round_view.evidence(name, self.kinds, watch)
+        (evidence,) = self.round_view.evidence([name], self.kinds, watch)
         painted = self._painted(self.heuristic, evidence, name) if self._paints else None
         return replace(unseen, evidence=evidence, score_map=None if painted is None else painted.map), painted
 
@@ -157,10 +157,11 @@ class Scorer:
         return found, ids.int()
 
     def _watch(
-        self, name: str, after: dict[int, Join], early: tuple[Tensor, Tensor] | None, evidence: EvidenceSet
+        self, name: str, after: dict[int, Join], early: tuple[Tensor, Tensor] | None, found: list[EvidenceSet]
     ) -> None:
         """Notes the chosen heuristic's scores after so many passes; as a map only where units are not known yet."""
         if self._paints:
+            (evidence,) = found
             painted = self._painted(self.heuristic, evidence, name)
             if early is None:
                 after[evidence.passes] = partial(self._joined, replace(painted, map=painted.map.clone()))

@@ -37,10 +37,18 @@ class FrozenFeatures:
         self._encoder.try_out()
 
     def __call__(
-        self, name: str, image: ByteImage, models: Callable[[], Sequence[Model]], compute: Compute
-    ) -> Features:
-        maps = self._encoder.maps(name, image).to(compute.torch_device)
-        return Features((image.shape[0], image.shape[1]), maps, maps)
+        self,
+        names: Sequence[str],
+        images: Sequence[ByteImage],
+        models: Callable[[], Sequence[Model]],
+        compute: Compute,
+    ) -> list[Features]:
+        """One image at a time: what is kept of one must not depend on those beside it."""
+        found = []
+        for name, image in zip(names, images, strict=True):
+            maps = self._encoder.maps(name, image).to(compute.torch_device)
+            found.append(Features((image.shape[0], image.shape[1]), maps, maps))
+        return found
 
     @cached_property
     def _encoder(self) -> FrozenEncoder:

@@ -20,6 +20,10 @@ class NetworkFeatures:
         """Any network will do that gives features."""
 
     def __call__(
-        self, name: str, image: ByteImage, models: Callable[[], Sequence[Model]], compute: Compute
-    ) -> Features:
-        return features_of(models(), compute.tensor(image), compute)
+        self,
+        names: Sequence[str],
+        images: Sequence[ByteImage],
+        models: Callable[[], Sequence[Model]],
+        compute: Compute,
+    ) -> list[Features]:
+        return features_of(models(), compute.tensor(*images), compute)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from scipy.ndimage import distance_transform_edt
@@ -28,6 +28,7 @@ class VoteVariance:
     background: int
     min_passes: ClassVar[int] = 2
     reads: ClassVar[type[ClassMaps]] = ClassMaps
+    single_pixels: ClassVar[Literal[True]] = True
 
     def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
         variance = self._variance(maps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -43,6 +44,14 @@ class ClassMaps:
         votes, entropy = self.votes[:, rows], self.expected_entropy[rows]
         return ClassMaps(self.passes, self.mean[:, rows], self.squares[:, rows], entropy, votes)
 
+    def above(self, others: Sequence[ClassMaps]) -> ClassMaps:
+        """These and others of the same size and number of passes as one image, one above the other."""
+        every = (self, *others)
+        mean, squares, votes = (
+            torch.cat(maps, 1) for maps in zip(*((one.mean, one.squares, one.votes) for one in every), strict=True)
+        )
+        return ClassMaps(self.passes, mean, squares, torch.cat([one.expected_entropy for one in every]), votes)
+
     @property
     def vote_shares(self) -> Tensor:  # [C, H, W]
         return self.votes.to(torch.float32) / self.passes
@@ -55,60 +64,74 @@ def bands(maps: Tensor) -> list[slice]:  # [C, H, W]
     return [slice(start, start + step) for start in range(0, height, step)]
 
 
+def blocks(maps: Tensor) -> list[tuple[slice, slice]]:  # [C, B, H, W]
+    """Images and rows of blocks of about BLOCK_BYTES each: several small images, or a band of a large one."""
+    rows = bands(maps[:, 0])
+    one = 4 * max(1, maps[:, 0].numel())
+    step = maps.shape[1] if maps.is_cuda else max(1, BLOCK_BYTES // one)
+    starts = range(0, maps.shape[1], step)
+    return [(slice(start, start + step), band) for start in starts for band in rows]
+
+
 class ClassMapSums:
-    """Takes passes one by one and computes their moments.
+    """Takes passes over B images of one size, one pass of all of them at a time, and computes their moments.
 
     Moments are updated by Welford's rule rather than as plain sums, so that equal passes have a variance of exactly
     zero. Passes are taken in order, one at a time: how they were chunked cannot change the result.
     """
 
-    def __init__(self, classes: int, size: tuple[int, int], device: torch.device) -> None:
+    def __init__(self, classes: int, images: int, size: tuple[int, int], device: torch.device) -> None:
         self.passes = 0
-        self.mean = torch.zeros(classes, *size, device=device)
-        self.squares = torch.zeros(classes, *size, device=device)
-        self.entropy = torch.zeros(size, device=device)
-        self.votes = torch.zeros(classes, *size, device=device, dtype=torch.uint8)
+        self.mean = torch.zeros(classes, images, *size, device=device)
+        self.squares = torch.zeros(classes, images, *size, device=device)
+        self.entropy = torch.zeros(images, *size, device=device)
+        self.votes = torch.zeros(classes, images, *size, device=device, dtype=torch.uint8)
         self.finite = torch.ones((), dtype=torch.bool, device=device)
 
-    def add(self, logits: Tensor) -> None:  # [k, C, H, W], any floating type
-        for one in logits:
-            self.passes += 1
-            if self.passes == 256:  # more than a byte counts
-                self.votes = self.votes.to(torch.int16)
-            for rows in bands(self.mean):
-                self._add_rows(one[:, rows], rows)
+    def add(self, logits: Tensor) -> None:  # [B, C, H, W], any floating type
+        """One pass of each image."""
+        self.passes += 1
+        if self.passes == 256:  # more than a byte counts
+            self.votes = self.votes.to(torch.int16)
+        by_class = logits.transpose(0, 1)
+        for block in blocks(self.mean):
+            self._add_block(by_class[:, block[0], block[1]], block)
 
-    def _add_rows(self, logits: Tensor, rows: slice) -> None:  # [C, h, W]
+    def _add_block(self, logits: Tensor, block: tuple[slice, slice]) -> None:  # [C, b, h, W]
         """One exponential and no division per class: p = exp(z - max) / s, entropy = ln s - sum p (z - max)."""
         shifted = logits.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
         shifted -= shifted.amax(0)
-        _vote(shifted == 0, self.votes[:, rows])
+        _vote(shifted == 0, self.votes[:, block[0], block[1]])
         p = shifted.exp()
         total = p.sum(0)
         shrink = total.reciprocal()
         entropy = shifted.mul_(p).sum(0).mul_(shrink).neg_().add_(total.log_())
         self.finite &= torch.isfinite(entropy.sum())  # NaN and infinite logits both end here
-        kept = self.entropy[rows]
+        kept = self.entropy[block]
         kept.add_(entropy.sub_(kept), alpha=1 / self.passes)
-        mean = self.mean[:, rows]
+        mean = self.mean[:, block[0], block[1]]
         deviation = torch.sub(p.mul_(shrink), mean, out=shifted)
         mean.add_(deviation, alpha=1 / self.passes)
-        self.squares[:, rows].addcmul_(deviation, p.sub_(mean))
+        self.squares[:, block[0], block[1]].addcmul_(deviation, p.sub_(mean))
 
-    def evidence(self) -> EvidenceSet:
-        """Raises as `class_maps` does."""
-        return EvidenceSet((self.mean.shape[1], self.mean.shape[2]), (self.class_maps(),))
+    def evidence(self) -> list[EvidenceSet]:
+        """Of each image. Raises as `class_maps` does."""
+        return [EvidenceSet(maps.size, (maps,)) for maps in self.class_maps()]
 
-    def class_maps(self) -> ClassMaps:
-        """Raises NotFinite where any logit was NaN or infinite, and ValueError without a pass."""
+    def class_maps(self) -> list[ClassMaps]:
+        """Of each image. Raises NotFinite where any logit was NaN or infinite, and ValueError without a pass."""
         if self.passes == 0:
             raise ValueError("class maps need at least one pass")
         if not bool(self.finite):
             raise NotFinite("the model's logits hold NaN or infinity")
-        return ClassMaps(self.passes, self.mean, self.squares, self.entropy.clamp_min(0), self.votes)
+        entropy = self.entropy.clamp_min(0)
+        return [
+            ClassMaps(self.passes, self.mean[:, one], self.squares[:, one], entropy[one], self.votes[:, one])
+            for one in range(len(entropy))
+        ]
 
 
-def _vote(best: Tensor, votes: Tensor) -> None:  # [C, h, W] bool, [C, h, W] counts, changed in place
+def _vote(best: Tensor, votes: Tensor) -> None:  # [C, ...] bool, [C, ...] counts, changed in place
     """Counts each pixel's most probable class; in a tie the first."""
     if best.is_cuda or int(best.sum()) > best[0].numel():  # asking a GPU would wait for it
         best = best & (best.cumsum(0, dtype=torch.uint8) == 1)

@@ -42,8 +42,12 @@ class FeatureSource(Protocol):
     def trained(self) -> bool: ...  # whether they are those of the network that the run trains
     def check(self) -> None: ...  # raises ValueError where they cannot be made, before the first round
     def __call__(
-        self, name: str, image: ByteImage, models: Callable[[], Sequence[Model]], compute: Compute
-    ) -> Features: ...
+        self,
+        names: Sequence[str],
+        images: Sequence[ByteImage],
+        models: Callable[[], Sequence[Model]],
+        compute: Compute,
+    ) -> list[Features]: ...  # of images of one size
 
 
 _AT_ONCE = 1 << 24
@@ -69,7 +73,7 @@ def distances_to(labelled: Tensor, features: Features) -> LabelledDistances:  # 
 
 
 @torch.inference_mode()
-def features_of(models: Sequence[Model], image: Tensor, compute: Compute) -> Features:  # [1, 3, H, W] in 0..1
+def features_of(models: Sequence[Model], images: Tensor, compute: Compute) -> list[Features]:  # [B, 3, H, W] in 0..1
     """The features of the first model. Raises ValueError for a model without any."""
     model = models[0]
     if not isinstance(model, GivesFeatures):
@@ -78,5 +82,6 @@ def features_of(models: Sequence[Model], image: Tensor, compute: Compute) -> Fea
             "choose features=frozen, a heuristic and a selector that read none, such as selector=top, or another model"
         )
     with compute.autocast():
-        deepest, penultimate = model.embed(image)
-    return Features((image.shape[2], image.shape[3]), deepest[0].float(), penultimate[0].float())
+        maps = zip(*model.embed(images), strict=True)
+    size = images.shape[2], images.shape[3]
+    return [Features(size, deepest.float(), penultimate.float()) for deepest, penultimate in maps]

@@ -55,11 +55,11 @@ def noted_calls(model: Network, digests: bool) -> Iterator[list[LayerCall]]:
 
 
 @torch.inference_mode()
-def where_not_finite(models: Sequence[Model], image: Tensor, compute: Compute) -> str:
-    """The first layer whose output for the image [1, 3, H, W] holds NaN or infinity, dropout off."""
+def where_not_finite(models: Sequence[Model], images: Tensor, compute: Compute) -> str:
+    """The first layer whose output for images [B, 3, H, W] holds NaN or infinity, dropout off."""
     for model in models:
         with compute.autocast(), noted_calls(model, digests=True) as calls:
-            model(image)
+            model(images)
         if labels := [call.label for call in calls if not call.finite]:
             return labels[0]
     return "a layer that is finite with dropout off"

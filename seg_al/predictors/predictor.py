@@ -13,18 +13,20 @@ from seg_al.core import Compute, Decoded, EvidenceSet, Model, ModelState, Readin
 from seg_al.predictors.class_maps import ClassMapSums, NotFinite
 from seg_al.predictors.dropout import drawing
 from seg_al.predictors.layer_calls import where_not_finite
-from seg_al.predictors.views import View, Views
+from seg_al.predictors.views import Views
 from seg_al.randomness import Address, numpy_rng
 
 
 class Logits:
-    """Reads class maps: a pass is the logits [1, C, H, W] of its pixels."""
+    """Reads class maps: a pass is the logits [C, H, W] of an image's pixels."""
 
-    def passes(self, decoded: Tensor, view: Viewing | None, size: tuple[int, int]) -> list[Tensor]:
-        return list(torch.split(decoded if view is None else view.undo(decoded, size), 1))
+    def passes(self, decoded: Tensor, views: Sequence[Viewing] | None, size: tuple[int, int]) -> Tensor:
+        if views is None:
+            return decoded
+        return torch.cat([view.undo(row[None], size) for view, row in zip(views, decoded, strict=True)])
 
     def sums(self, first: Tensor, size: tuple[int, int], device: torch.device) -> ClassMapSums:
-        return ClassMapSums(first.shape[1], size, device)
+        return ClassMapSums(first.shape[1], len(first), size, device)
 
 
 LOGITS = Logits()
@@ -45,7 +47,8 @@ class Predictor:
     snapshots: int
     """Models kept along each training, evenly spaced, the last included (snapshot ensemble, arXiv 1704.00109)."""
     chunk: int
-    """Most passes to decode at once on a GPU; as many as fit into its free memory. A CPU decodes one by one."""
+    """Most passes of an image to decode at once on a GPU; as many as fit into its free memory. A CPU decodes one by
+    one."""
 
     def __post_init__(self) -> None:
         if self.passes < 1:
@@ -68,86 +71,129 @@ class Predictor:
     def __call__(
         self,
         models: Sequence[Model],
-        image: Tensor,
+        images: Tensor,
         compute: Compute,
-        address: tuple[Address, ...],
+        addresses: Sequence[tuple[Address, ...]],
         reading: Reading = LOGITS,
-        watch: Callable[[EvidenceSet], None] | None = None,
-    ) -> EvidenceSet:
-        """The evidence of the passes over one image [1, 3, H, W], bytes or floats in 0..1.
+        watch: Callable[[list[EvidenceSet]], None] | None = None,
+    ) -> list[EvidenceSet]:
+        """The evidence of the passes over images [B, 3, H, W], bytes or floats in 0..1, with an address for each.
 
         `watch` gets it after 2, 4, 8, ... passes, before the last; it is valid until `watch` returns.
         Raises NotFinite where a model puts out NaN or infinity.
         """
         try:
-            return self._added(models, image, compute, address, reading, watch)
+            return self._added(models, images, compute, addresses, reading, watch)
         except NotFinite:
-            refuse_not_finite(models, image, compute)
+            refuse_not_finite(models, images, compute)
 
     def _added(
         self,
         models: Sequence[Model],
-        image: Tensor,
+        images: Tensor,
         compute: Compute,
-        address: tuple[Address, ...],
+        addresses: Sequence[tuple[Address, ...]],
         reading: Reading,
-        watch: Callable[[EvidenceSet], None] | None,
-    ) -> EvidenceSet:
+        watch: Callable[[list[EvidenceSet]], None] | None,
+    ) -> list[EvidenceSet]:
         sums: Sums | None = None
-        size = image.shape[2], image.shape[3]
         for number, model in enumerate(models):
             with compute.autocast():
-                for held in self._decoded(model, image, (*address, number)):
-                    chunk = reading.passes(*held.pop(), size)
-                    while chunk:  # added passes are released: one may be the largest thing in memory
-                        sums = sums or reading.sums(chunk[0], size, image.device)
-                        sums.add(chunk.pop(0))
+                for held in self._passes(model, images, [(*address, number) for address in addresses], reading):
+                    rows = held.pop()
+                    for one in _of_each(rows, len(images)):
+                        sums = sums or reading.sums(one, _size(images), images.device)
+                        sums.add(one)
                         if watch is not None and 1 < sums.passes < self.total and sums.passes.bit_count() == 1:
                             watch(sums.evidence())
+                    del rows, one  # before the next are drawn: one pass may be the largest thing in memory
         assert sums is not None
         return sums.evidence()
 
-    def _decoded(
-        self, model: Model[ModelState, Decoded], image: Tensor, address: tuple[Address, ...]
-    ) -> Iterator[list[tuple[Decoded, View | None]]]:
-        """Chunks of passes in order, with the view that they saw; each alone in a list, to be taken out."""
+    def _passes(
+        self,
+        model: Model[ModelState, Decoded],
+        images: Tensor,
+        addresses: Sequence[tuple[Address, ...]],
+        reading: Reading,
+    ) -> Iterator[list[Any]]:
+        """Passes in order, of the first image, then of the second, ...; each time alone in a list, to be taken out."""
         if self.views is not None:
             for number in range(self.passes):
-                view = self.views.draw(numpy_rng(*address, number, "view"))
-                state = model.encode(view.show(scaled(image)))
-                yield [(self._decode(model, state, [(*address, number)]), view)]
+                yield [self._seen_by(self.views, model, images, [(*one, number) for one in addresses], reading)]
             return
-        state = model.encode(scaled(image))
-        passes = [(*address, number) for number in range(self.passes)]
-        size = 1
-        while passes:
-            before = _bytes_asked_for(image)
+        state = model.encode(scaled(images))
+        done, size = 0, 1
+        while done < self.passes:
+            before = _bytes_asked_for(images)
+            size = min(size, self.passes - done)
             try:
-                held: list[tuple[Decoded, View | None]] = [(self._decode(model, state, passes[:size]), None)]
+                rows = [(*one, number) for one in addresses for number in range(done, done + size)]
+                held = [reading.passes(self._decode(model, state, rows, size), None, _size(images))]
             except torch.cuda.OutOfMemoryError:
                 if size == 1:
                     raise
                 size //= 2
                 torch.cuda.empty_cache()
                 continue
-            passes = passes[size:]
-            if image.is_cuda and size == 1:  # the first pass alone tells what one takes
-                size = _fitting(_bytes_asked_for(image) - before, image.device, self.chunk)
+            done += size
+            if images.is_cuda and size == 1:  # the first pass alone tells what one takes
+                size = _fitting(_bytes_asked_for(images) - before, images.device, self.chunk)
             yield held
 
-    def _decode(self, model: Model[ModelState, Decoded], state: ModelState, rows: list[tuple[Address, ...]]) -> Decoded:
-        state = model.repeat(state, len(rows)) if len(rows) > 1 else state
+    def _seen_by(
+        self,
+        views: Views,
+        model: Model[ModelState, Decoded],
+        images: Tensor,
+        rows: Sequence[tuple[Address, ...]],
+        reading: Reading,
+    ) -> Any:
+        """One pass of each image through a view of its own; those that have one size then go together."""
+        own = [views.draw(numpy_rng(*row, "view")) for row in rows]
+        shown = [view.show(scaled(image[None])) for view, image in zip(own, images, strict=True)]
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for place, picture in enumerate(shown):
+            by_size.setdefault(_size(picture), []).append(place)
+        found: dict[int, Any] = {}
+        for places in by_size.values():
+            state = model.encode(torch.cat([shown[place] for place in places]))
+            decoded = self._decode(model, state, [rows[place] for place in places], 1)
+            passes = reading.passes(decoded, [own[place] for place in places], _size(images))
+            found |= {place: passes[at : at + 1] for at, place in enumerate(places)}
+        return _joined([found[place] for place in range(len(rows))])
+
+    def _decode(
+        self, model: Model[ModelState, Decoded], state: ModelState, rows: Sequence[tuple[Address, ...]], times: int
+    ) -> Decoded:
+        """The rows of each image in the state, of which there are `times` for each."""
+        state = model.repeat(state, times) if times > 1 else state
         if not self.dropout:
             return model.decode(state)
         with drawing(model, rows):
             return model.decode(state)
 
 
-def _bytes_asked_for(image: Tensor) -> int:
-    """All bytes ever allocated on the image's GPU; their growth over a pass is at least what it held at once."""
-    if not image.is_cuda:
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[2], images.shape[3]
+
+
+def _of_each(rows: Any, images: int) -> Iterator[Any]:
+    """One pass of each image after the other, of rows in which all passes of an image follow each other."""
+    times = len(rows) // images
+    return (rows[number::times] for number in range(times))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """The rows of all parts, which are tensors or lists."""
+    return torch.cat([*parts]) if isinstance(parts[0], Tensor) else [row for part in parts for row in part]
+
+
+def _bytes_asked_for(images: Tensor) -> int:
+    """All bytes ever allocated on the images' GPU; their growth over a pass is at least what it held at once."""
+    if not images.is_cuda:
         return 0
-    return int(torch.cuda.memory_stats(image.device).get("allocated_bytes.all.allocated", 0))
+    return int(torch.cuda.memory_stats(images.device).get("allocated_bytes.all.allocated", 0))
 
 
 def _fitting(one: int, device: torch.device, most: int) -> int:
@@ -157,23 +203,23 @@ def _fitting(one: int, device: torch.device, most: int) -> int:
 
 
 @torch.inference_mode()
-def mean_probabilities(models: Sequence[Model[Any, Tensor]], image: Tensor, compute: Compute) -> Tensor:
-    """The mean over models of one pass with dropout off: [C, H, W] float32. Raises NotFinite."""
+def mean_probabilities(models: Sequence[Model[Any, Tensor]], images: Tensor, compute: Compute) -> Tensor:
+    """The mean over models of one pass with dropout off: [B, C, H, W] float32 for B images. Raises NotFinite."""
     total: Tensor | None = None
     for model in models:
         with compute.autocast():
-            logits = model(image)
-        p = logits[0].float().softmax(0)
+            logits = model(images)
+        p = logits.float().softmax(1)
         total = p if total is None else total + p
     assert total is not None
     if not bool(torch.isfinite(total).all()):
-        refuse_not_finite(models, image, compute)
+        refuse_not_finite(models, images, compute)
     return total / len(models)
 
 
-def refuse_not_finite(models: Sequence[Model], image: Tensor, compute: Compute) -> NoReturn:
+def refuse_not_finite(models: Sequence[Model], images: Tensor, compute: Compute) -> NoReturn:
     """Raises NotFinite that names the layer."""
-    where = where_not_finite(models, scaled(image), compute)
+    where = where_not_finite(models, scaled(images), compute)
     raise NotFinite(f"the model's logits hold NaN or infinity, first in the output of {where}")
 
 

@@ -187,7 +187,7 @@ def asked_image(
         evidence = task.seen(round_view.models(), round_view.compute.tensor(image), round_view.compute)
         painted = None
     else:
-        evidence = round_view.evidence(name, [*task.kinds, heuristic.reads])
+        (evidence,) = round_view.evidence([name], [*task.kinds, heuristic.reads])
         painted = painted_by(task, heuristic, evidence, name)
     known = [*round_view.pool.answered(name), *(query.region for query in queries)]
     whole = _whole(queries, round_view)

@@ -68,7 +68,8 @@ def _phase(settings: Mapping[str, Any], make: Make) -> Phase:
 
 
 def compute_of(settings: Mapping[str, Any]) -> LocalCompute:
-    return LocalCompute(**{field.name: settings[field.name] for field in fields(LocalCompute)})
+    stated = [field.name for field in fields(LocalCompute) if field.name != "pixels"]  # which a run finds out
+    return LocalCompute(**{name: settings[name] for name in stated})
 
 
 def recorded_heuristics(make: Make, conf: Path) -> dict[str, Heuristic[Any]]:
@@ -89,5 +90,6 @@ def shared_first_round(settings: Mapping[str, Any], compute: LocalCompute) -> Fi
         trained = ("members", "snapshots")  # passes are drawn by queries only
         decides["predictor"] = {key: settings["predictor"].get(key) for key in trained}
         del decides["mc_iters"]
-    decides |= {"device": compute.describe(), "threads": settings["threads"], "code": code_digest()}
+    decides |= {key: settings[key] for key in ("threads", "images_at_once")}
+    decides |= {"device": compute.describe(), "code": code_digest()}
     return FirstRound(Path(settings["runs"]) / ".first_rounds" / identity_of(decides))

@@ -33,6 +33,10 @@ class LocalCompute:
     """CPU threads of this process; "auto": as many as PyTorch takes."""
     scoring: Literal["same", "bfloat16"] = "same"
     """The precision that queries may take if it ranks alike (seg_al.asking.precision); "same": that of the training."""
+    images_at_once: int | Literal["auto"] = "auto"
+    """Images of one size that networks get together in queries and evaluation; "auto": as many as hold `pixels`."""
+    pixels: int = 1
+    """Pixels that go together where their images are not counted; each run finds out how many are fast."""
 
     def __post_init__(self) -> None:
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -83,6 +87,12 @@ class LocalCompute:
     def scoring_in(self, precision: Precision) -> LocalCompute:
         return replace(self, precision=precision)
 
+    def batch(self, size: tuple[int, int]) -> int:
+        return max(1, self.pixels // (size[0] * size[1])) if self.images_at_once == "auto" else self.images_at_once
+
+    def together(self, pixels: int) -> LocalCompute:
+        return replace(self, pixels=pixels)
+
     def claim_threads(self, processes: int = 1) -> None:
         """Limits this process to its share of the processor: that of the run, divided by `processes`."""
         if self.threads != "auto":
@@ -111,11 +121,11 @@ class LocalCompute:
         dtype: torch.dtype = getattr(torch, self.number_type)
         return torch.autocast(self.kind, dtype=dtype, enabled=dtype != torch.float32)
 
-    def tensor(self, image: ByteImage) -> Tensor:  # [H, W, 3] -> [1, 3, H, W] in 0..1, channels last in memory
-        return scaled(self.picture(image))
+    def tensor(self, *images: ByteImage) -> Tensor:  # B times [H, W, 3] -> [B, 3, H, W] in 0..1, channels last
+        return scaled(self.picture(*images))
 
-    def picture(self, image: ByteImage) -> Tensor:  # [H, W, 3] -> [1, 3, H, W] bytes, a quarter of the same as floats
-        return torch.from_numpy(np.array(image)).to(self.torch_device).permute(2, 0, 1)[None]
+    def picture(self, *images: ByteImage) -> Tensor:  # B times [H, W, 3] -> [B, 3, H, W], bytes, channels last
+        return torch.from_numpy(np.stack(images)).to(self.torch_device).permute(0, 3, 1, 2)
 
     def place(self, model: AnyNetwork) -> AnyNetwork:
         """The model on the device, with channels last in memory, which makes convolutions faster on CPU and GPU."""

@@ -12,8 +12,8 @@ from typing import Any
 from seg_al.running.groups import GROUPS
 
 FREE = (
-    "rounds", "runs", "folder", "tracking", "device", "workers", "threads", "gpus", "cache", "gallery",
-    "keep_weights", "share", "tags", "notes",
+    "rounds", "runs", "folder", "tracking", "device", "workers", "threads", "images_at_once", "gpus", "cache",
+    "gallery", "keep_weights", "share", "tags", "notes",
 )  # fmt: skip
 """Settings that do not decide the numbers of a round; a run keeps its folder when they change."""
 LATER: Mapping[str, Any] = {

@@ -19,6 +19,7 @@ RANGES = {
     "devices": (1, 1024),
     "workers": (0, 1024),
     "threads": (1, 1024),  # with too few, PyTorch is killed
+    "images_at_once": (1, 65_536),
     "cache": (0, inf),
 }
 """The least and the largest value of settings that are numbers."""
@@ -53,6 +54,7 @@ class Settings:
     devices: int
     workers: int | Literal["auto"]
     threads: int | Literal["auto"]
+    images_at_once: int | Literal["auto"]
     gpus: Literal["shared", "one_each"]
     cache: float
 

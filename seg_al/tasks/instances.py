@@ -36,7 +36,7 @@ from seg_al.predictors.predictor import refuse_not_finite
 from seg_al.recording.pictures.gallery import query_gallery
 from seg_al.recording.pictures.objects import SeenObjects
 from seg_al.recording.pictures.panel import Panel
-from seg_al.tasks.evaluation import each_image, tests_of
+from seg_al.tasks.evaluation import Predict, each_image, tests_of
 from seg_al.tasks.objects.certainty import PaintedObjects, object_scores
 from seg_al.tasks.objects.matching import Matcher, Matching
 from seg_al.tasks.objects.merging import certainty_of, merged
@@ -67,11 +67,14 @@ LEAST_PROBABILITY = 1e-30
 
 
 class ObjectSums:
-    """Takes passes one by one: paints each for the moments of its pixels, and matches its objects with those before."""
+    """Takes passes: paints each for the moments of its pixels, and matches its objects with those before."""
 
-    def __init__(self, moments: ClassMapSums, matcher: Matcher, sighting: float, device: torch.device) -> None:
+    def __init__(
+        self, moments: ClassMapSums, matchers: Sequence[Matcher], sighting: float, device: torch.device
+    ) -> None:
         self.moments = moments
-        self.matcher = matcher
+        self.matchers = matchers
+        """One for each image."""
         self.sighting = sighting
         self.device = device
 
@@ -79,13 +82,16 @@ class ObjectSums:
     def passes(self) -> int:
         return self.moments.passes
 
-    def add(self, found: PlacedPass) -> None:
+    def add(self, found: Sequence[PlacedPass]) -> None:
         classes = len(self.moments.mean)
-        self.moments.add(painted(found, classes, self.device).clamp_min(LEAST_PROBABILITY).log()[None])
-        self.matcher.add(selected(found, np.flatnonzero(found.scores >= self.sighting).tolist()))
+        maps = torch.stack([painted(one, classes, self.device) for one in found])
+        self.moments.add(maps.clamp_min(LEAST_PROBABILITY).log())
+        for matcher, one in zip(self.matchers, found, strict=True):
+            matcher.add(selected(one, np.flatnonzero(one.scores >= self.sighting).tolist()))
 
-    def evidence(self) -> EvidenceSet:
-        return self.moments.evidence().also(self.matcher.objects())
+    def evidence(self) -> list[EvidenceSet]:
+        pairs = zip(self.moments.evidence(), self.matchers, strict=True)
+        return [evidence.also(matcher.objects()) for evidence, matcher in pairs]
 
 
 @dataclass(frozen=True)
@@ -96,13 +102,18 @@ class ObjectReading:
     sighting: float
     """Certainty from which a detection is a sighting of an object; all are painted."""
 
-    def passes(self, decoded: Sequence[Passed], view: Viewing | None, size: tuple[int, int]) -> list[PlacedPass]:
+    def passes(
+        self, decoded: Sequence[Passed], views: Sequence[Viewing] | None, size: tuple[int, int]
+    ) -> list[PlacedPass]:
         """Raises NotFinite where a pass holds NaN or infinity."""
-        return [placed(passed) if view is None else undone(placed(passed), view, size) for passed in decoded]
+        every = [placed(passed) for passed in decoded]
+        if views is None:
+            return every
+        return [undone(passed, view, size) for passed, view in zip(every, views, strict=True)]
 
-    def sums(self, first: PlacedPass, size: tuple[int, int], device: torch.device) -> ObjectSums:
-        moments = ClassMapSums(first.probabilities.shape[1], size, device)
-        return ObjectSums(moments, self.matching.begin(size), self.sighting, device)
+    def sums(self, first: Sequence[PlacedPass], size: tuple[int, int], device: torch.device) -> ObjectSums:
+        moments = ClassMapSums(first[0].probabilities.shape[1], len(first), size, device)
+        return ObjectSums(moments, [self.matching.begin(size) for _ in first], self.sighting, device)
 
 
 @dataclass(frozen=True)
@@ -191,7 +202,7 @@ class InstanceSegmentation:
 
     def seen(self, models: Sequence[Any], image: Tensor, compute: Compute) -> EvidenceSet:
         """The mean of the painted objects of the models, and the objects that they agree on, each model as one pass."""
-        found = self._found(models, image, compute)
+        (found,) = self._found(models, image, compute)
         classes = found[0].probabilities.shape[1]
         maps = class_maps_of(torch.stack([painted(one, classes, image.device) for one in found]))
         return EvidenceSet(maps.size, (maps, self._agreed(found)))
@@ -211,9 +222,11 @@ class InstanceSegmentation:
     ) -> dict[str, float]:
         """Of what is known in part, objects count of which at least half is, and detections that lie there."""
 
-        def predict(name: str) -> Detections:
-            found = self.detections(models, compute.tensor(dataset.image(name)), compute)
-            return found if known is None else where_known(found, known(name).unknown)
+        def predict(batch: Sequence[str]) -> list[Detections]:
+            found = self.detections(models, compute.tensor(*map(dataset.image, batch)), compute)
+            if known is None:
+                return found
+            return [where_known(one, known(name).unknown) for one, name in zip(found, batch, strict=True)]
 
         if known is None:
             pixels = labelled_pixels(dataset)
@@ -222,7 +235,7 @@ class InstanceSegmentation:
             truths = {name: known(name).objects for name in names}
             if not any(map(len, truths.values())):
                 return {}
-        return self._precision(dataset, truths, dict(each_image(names, predict)))
+        return self._precision(dataset, truths, dict(each_image(dataset, names, predict, compute)))
 
     def constants(self, dataset: Dataset, names: Sequence[str], metric: str) -> dict[str, float]:
         """The constant without an object, the only one for objects, which has an AP of 0."""
@@ -236,26 +249,26 @@ class InstanceSegmentation:
         Where an image holds more objects than AP counts detections, "perfect_ap" is the AP of a perfect prediction.
         """
 
-        def single(name: str) -> Detections:
-            return self.detections(models, compute.tensor(dataset.image(name)), compute)
+        def single(names: Sequence[str]) -> list[Detections]:
+            return self.detections(models, compute.tensor(*map(dataset.image, names)), compute)
 
-        def bayesian(name: str) -> Detections:
-            image = compute.tensor(dataset.image(name))
-            every = ObjectReading(self.matching, sighting=0.0)
-            return merged(predictor(models, image, compute, (run, "evaluate", name), every).of(Objects))
+        def bayesian(names: Sequence[str]) -> list[Detections]:
+            images, addresses = compute.tensor(*map(dataset.image, names)), [(run, "evaluate", name) for name in names]
+            found = predictor(models, images, compute, addresses, ObjectReading(self.matching, sighting=0.0))
+            return [merged(one.of(Objects)) for one in found]
 
         pixels = labelled_pixels(dataset)
         splits = {"val": dataset.val, **tests_of(dataset)}
-        metrics = self._splits(pixels, splits, single)
+        metrics = self._splits(pixels, splits, single, compute)
         if self.bayesian:
-            found = self._splits(pixels, tests_of(dataset), bayesian)
+            found = self._splits(pixels, tests_of(dataset), bayesian, compute)
             metrics |= {key.replace("/", "_bayesian/"): value for key, value in found.items()}
         return metrics
 
-    def detections(self, models: Sequence[Any], image: Tensor, compute: Compute) -> Detections:
-        """Detections of one model in an image [1, 3, H, W] with dropout off; of several, those they agree on."""
-        found = self._found(models, image, compute)
-        return detections_of(found[0]) if len(found) == 1 else merged(self._matched(found))
+    def detections(self, models: Sequence[Any], images: Tensor, compute: Compute) -> list[Detections]:
+        """Of each image in [B, 3, H, W], those of one model with dropout off; of several, those they agree on."""
+        every = self._found(models, images, compute)
+        return [detections_of(own[0]) if len(own) == 1 else merged(self._matched(own)) for own in every]
 
     def _agreed(self, found: Sequence[PlacedPass]) -> Objects:
         """The detections of at least `least_score`, the mean over the models."""
@@ -270,23 +283,28 @@ class InstanceSegmentation:
         return matcher.objects()
 
     @torch.inference_mode()
-    def _found(self, models: Sequence[Any], image: Tensor, compute: Compute) -> list[PlacedPass]:
-        found = []
+    def _found(self, models: Sequence[Any], images: Tensor, compute: Compute) -> list[list[PlacedPass]]:
+        """A pass of each model over each image; the outer list is of images."""
+        by_model = []
         for model in models:
             with compute.autocast():
-                decoded = model(image)
+                decoded = model(images)
             try:
-                found += self.reading.passes(decoded, None, (image.shape[2], image.shape[3]))
+                by_model.append(self.reading.passes(decoded, None, (images.shape[2], images.shape[3])))
             except NotFinite:
-                refuse_not_finite(models, image, compute)
-        return found
+                refuse_not_finite(models, images, compute)
+        return [list(own) for own in zip(*by_model, strict=True)]
 
     def _splits(
-        self, dataset: LabelledPixels, splits: Mapping[str, tuple[str, ...]], predict: Callable[[str], Detections]
+        self,
+        dataset: LabelledPixels,
+        splits: Mapping[str, tuple[str, ...]],
+        predict: Predict[Detections],
+        compute: Compute,
     ) -> dict[str, float]:
         """Every metric of every split; an image in several splits is predicted once."""
         names = sorted({name for split in splits.values() for name in split})
-        detections = dict(each_image(names, predict))
+        detections = dict(each_image(dataset, names, predict, compute))
         metrics: dict[str, float] = {}
         for split, own in splits.items():
             here = {name: detections[name] for name in own}

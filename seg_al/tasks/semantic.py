@@ -109,7 +109,7 @@ class SemanticSegmentation:
         return Painted(heuristic(evidence.of(heuristic.reads)))
 
     def seen(self, models: Sequence[Model], image: Tensor, compute: Compute) -> EvidenceSet:
-        maps = class_maps_of(mean_probabilities(models, image, compute)[None])
+        maps = class_maps_of(mean_probabilities(models, image, compute))
         return EvidenceSet(maps.size, (maps,))
 
     def draw(self, asked: Iterable[AskedImage[ByteImage]], gallery: Gallery, path: Path) -> None:
@@ -133,36 +133,49 @@ class SemanticSegmentation:
         compute: Compute,
         known: Callable[[str], ByteImage] | None = None,
     ) -> dict[str, float]:
-        def predict(name: str) -> Tensor:  # [C, H, W]
-            return mean_probabilities(models, compute.tensor(dataset.image(name)), compute)
-
-        pixels = labelled_pixels(dataset)
+        single = MeanProbabilities(models, dataset, compute)
         if known is None:
-            return measure(pixels, {"": names}, predict, None)
+            return measure(single, {"": names}, None)
         labelled = [name for name in names if (known(name) != IGNORE).any()]
-        return measure(pixels, {"": labelled}, predict, None, known) if labelled else {}
+        return measure(single, {"": labelled}, None, known) if labelled else {}
 
     def evaluate(
         self, models: Sequence[Model], dataset: Dataset, predictor: DrawsPasses, compute: Compute, run: int
     ) -> dict[str, float]:
         """Metrics as "<split>/<metric>"; "test" is the union of the tests, "..._bayesian" the mean over passes."""
 
-        def single(name: str) -> Tensor:
-            return mean_probabilities(models, compute.tensor(dataset.image(name)), compute)
-
-        def bayesian(name: str) -> Tensor:
-            image = compute.tensor(dataset.image(name))
-            return predictor(models, image, compute, (run, "evaluate", name), LOGITS).of(ClassMaps).mean
-
-        pixels = labelled_pixels(dataset)
+        single = MeanProbabilities(models, dataset, compute)
+        pixels, tests = single.pixels, tests_of(dataset)
         objects = self.least_object if self.objects is True or (self.objects and has_objects(pixels)) else None
-        tests = tests_of(dataset)
-        metrics = measure(pixels, {"val": dataset.val}, single, None)
-        metrics |= measure(pixels, tests, single, objects)
+        metrics = measure(single, {"val": dataset.val}, None)
+        metrics |= measure(single, tests, objects)
         if self.bayesian:
-            found = measure(pixels, tests, bayesian, objects)
+            found = measure(MeanProbabilities(models, dataset, compute, predictor, run), tests, objects)
             metrics |= {f"{key.replace('/', '_bayesian/')}": value for key, value in found.items()}
         return metrics
+
+
+@dataclass(frozen=True)
+class MeanProbabilities:
+    """Predicts images by the mean probability over the models, or over the predictor's passes, if there is one."""
+
+    models: Sequence[Model]
+    dataset: Dataset
+    compute: Compute
+    predictor: DrawsPasses | None = None
+    run: int = 0
+
+    @property
+    def pixels(self) -> LabelledPixels:
+        return labelled_pixels(self.dataset)
+
+    def __call__(self, names: Sequence[str]) -> list[Tensor]:  # [C, H, W] each
+        images = self.compute.tensor(*(self.dataset.image(name) for name in names))
+        if self.predictor is None:
+            return list(mean_probabilities(self.models, images, self.compute))
+        addresses = [(self.run, "evaluate", name) for name in names]
+        found = self.predictor(self.models, images, self.compute, addresses, LOGITS)
+        return [one.of(ClassMaps).mean for one in found]
 
 
 def class_panel(
@@ -188,9 +201,8 @@ def _has_foreground(dataset: LabelledPixels, name: str) -> bool:
 
 
 def measure(
-    dataset: LabelledPixels,
+    predict: MeanProbabilities,
     splits: Mapping[str, Sequence[str]],
-    predict: Callable[[str], Tensor],
     least_object: int | None,
     known: Callable[[str], ByteImage] | None = None,
 ) -> dict[str, float]:
@@ -199,16 +211,17 @@ def measure(
     A split without a name has metrics with theirs alone. Whole objects of at least `least_object` pixels are compared
     too; None: they are not. Predictions are compared with the classes that `known` tells; None: with the true ones.
     """
-    objects = least_object is not None
+    objects, dataset = least_object is not None, predict.pixels
     evaluations = {
         split: Evaluation(dataset.classes, dataset.background, objects, least_object or 0) for split in splits
     }
-    for name, predicted in each_image(sorted({name for split in splits.values() for name in split}), predict):
-        probabilities, target = predicted.cpu(), (known or dataset.target)(name)
-        found = dataset.objects(name) if objects else None
+    names = sorted({name for split in splits.values() for name in split})
+    for name, found in each_image(dataset, names, predict, predict.compute):
+        probabilities, target = found.cpu(), (known or dataset.target)(name)
+        own = dataset.objects(name) if objects else None
         for split, evaluation in evaluations.items():
             if name in splits[split]:
-                evaluation.add(name, probabilities, target, found)
+                evaluation.add(name, probabilities, target, own)
     return {
         f"{split}/{metric}".removeprefix("/"): value
         for split, evaluation in evaluations.items()

@@ -25,7 +25,7 @@ PIXELS = ("granularity=pixel", "cost=pixels", "per=image", "budget=5")
 
 
 def maps_of(round_view: RoundView, name: str) -> ClassMaps:
-    return round_view.evidence(name, [ClassMaps]).of(ClassMaps)
+    return round_view.evidence([name], [ClassMaps])[0].of(ClassMaps)
 
 
 def look_at(experiment, pool: Pool):

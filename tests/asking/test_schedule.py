@@ -178,7 +178,7 @@ def test_new_images_are_those_whose_whole_score_is_the_largest(data: Path) -> No
     found = {query.image for query in experiment.asking(view, experiment.annotator, experiment.budget).queries}
     heuristic = experiment.asking.heuristic
     means = {
-        name: float(heuristic(view.evidence(name, [heuristic.reads]).of(heuristic.reads)).mean())
+        name: float(heuristic(view.evidence([name], [heuristic.reads])[0].of(heuristic.reads)).mean())
         for name in experiment.dataset.pool
     }
     assert found == set(sorted(means, key=lambda name: -means[name])[:2])

@@ -64,9 +64,10 @@ def stacked(p: Array) -> ClassMaps:
 def summed(p: Array) -> ClassMaps:
     """As a predictor makes them: running sums over logits; a logit of -1e4 is a probability of 0."""
     logits = torch.from_numpy(p).float().log().clamp_min(-1e4).to(torch.from_numpy(p).dtype)
-    sums = ClassMapSums(p.shape[1], p.shape[2:], torch.device("cpu"))
-    sums.add(logits)
-    return sums.class_maps()
+    sums = ClassMapSums(p.shape[1], 1, p.shape[2:], torch.device("cpu"))
+    for one in logits:
+        sums.add(one[None])
+    return sums.class_maps()[0]
 
 
 def scored(heuristic: Heuristic, maps_of: Callable[[Array], ClassMaps]) -> Callable[[Array], Array]:

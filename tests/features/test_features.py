@@ -27,8 +27,9 @@ def words(folder: Path, *more: str) -> tuple[str, ...]:
 def vectors(experiment: Experiment) -> dict[str, torch.Tensor]:  # [D] by image, of one cell
     found = {}
     for name in experiment.dataset.pool:
-        maps = experiment.asking.features(name, experiment.dataset.image(name), list, experiment.compute).deepest
-        found[name] = maps.flatten(1).mean(1)
+        image = experiment.dataset.image(name)
+        (features,) = experiment.asking.features([name], [image], list, experiment.compute)
+        found[name] = features.deepest.flatten(1).mean(1)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from skimage.measure import label
 
 from experiments import metrics, perform, tiny
 from seg_al.core import IGNORE
+from seg_al.running.compute import LocalCompute
 from seg_al.tasks.instances import InstanceSegmentation
 from seg_al.tasks.objects.matching import BestMatch
 from seg_al.tasks.objects.objects import Detections, instances_of
@@ -23,6 +25,7 @@ from seg_al.tasks.semantic import SemanticSegmentation
 
 Target = npt.NDArray[np.uint8]
 GLAS = Path(__file__).parents[3] / "shared" / "datasets" / "glas" / "Warwick_QU_Dataset"
+CPU = LocalCompute("cpu", "float32", 1, 0, "auto")
 TASK = SemanticSegmentation(objects=False, bayesian=False)
 OBJECTS = InstanceSegmentation(BestMatch(0.5, False, 0), 0.3, 3, 0.5, False, None)
 
@@ -98,12 +101,12 @@ def test_images_of_more_objects_than_ap_counts_are_said_once_with_the_ap_that_re
     dataset: Any = Drawn({"many": row, "few": np.where(np.arange(9) < 3, row, 0)}, ("many", "few"))
     task = InstanceSegmentation(BestMatch(0.5, False, 0), 0.3, 3, 0.5, False, None)
 
-    def perfect(name: str) -> Detections:
-        truth = instances_of(dataset, name)
-        return Detections.of(truth.size, truth.masks, [1.0] * len(truth), truth.classes.tolist())
+    def perfect(names: Sequence[str]) -> list[Detections]:
+        truths = [instances_of(dataset, name) for name in names]
+        return [Detections.of(one.size, one.masks, [1.0] * len(one), one.classes.tolist()) for one in truths]
 
     for _ in range(2):
-        found = task._splits(dataset, {"val": dataset.val, "test": ("few",)}, perfect)
+        found = task._splits(dataset, {"val": dataset.val, "test": ("few",)}, perfect, CPU)
     assert found["val/perfect_ap"] == found["val/ap"] == pytest.approx(72 / 101)  # 5 of 7: levels 0 to 0.71
     assert "test/perfect_ap" not in found
     assert found["test/ap"] == 1.0

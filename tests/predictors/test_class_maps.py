@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 from torch import Tensor
 
 from seg_al.core import EvidenceSet, Nothing
-from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, NotFinite, bands, class_maps_of
+from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, NotFinite, blocks, class_maps_of
 
 FIELDS = ("mean", "variance", "expected_entropy", "votes")
 
@@ -24,11 +24,11 @@ def random_logits(passes: int, classes: int, size: tuple[int, int], spread: floa
     return spread * torch.randn(passes, classes, *size, generator=generator)
 
 
-def summed(logits: Tensor, chunk: int | None = None) -> ClassMaps:
-    sums = ClassMapSums(logits.shape[1], (logits.shape[2], logits.shape[3]), logits.device)
-    for part in logits.split(chunk or len(logits)):
-        sums.add(part)
-    return sums.class_maps()
+def summed(logits: Tensor) -> ClassMaps:
+    sums = ClassMapSums(logits.shape[1], 1, (logits.shape[2], logits.shape[3]), logits.device)
+    for one in logits:
+        sums.add(one[None])
+    return sums.class_maps()[0]
 
 
 def agrees_with_brute_force(maps: ClassMaps, logits: Tensor, tolerance: float = 2e-6) -> None:
@@ -57,8 +57,8 @@ def test_moments_entropy_and_votes_agree_with_brute_force(passes, classes, size,
 
 def test_an_image_of_several_blocks_of_rows_agrees_with_brute_force():
     logits = random_logits(3, 19, (131, 512))
-    sums = ClassMapSums(19, (131, 512), torch.device("cpu"))
-    assert len(bands(sums.mean)) > 2
+    sums = ClassMapSums(19, 1, (131, 512), torch.device("cpu"))
+    assert len(blocks(sums.mean)) > 2
     agrees_with_brute_force(summed(logits), logits)
 
 
@@ -74,13 +74,27 @@ def test_a_small_variance_beside_a_large_mean_is_kept():
     assert summed(logits.float()).variance.flatten().tolist() == pytest.approx([1e-10, 1e-10], rel=0.02)
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 10])
+@pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_chunks_of_passes_change_no_bit(chunk, dtype):
-    logits = random_logits(10, 5, (33, 17)).to(dtype)
-    whole, parts = summed(logits), summed(logits, chunk)
-    assert whole.passes == parts.passes == 10
-    assert all(torch.equal(getattr(whole, field), getattr(parts, field)) for field in FIELDS)
+def test_images_summed_together_are_as_each_alone(dtype, channels_last):
+    logits = random_logits(4 * 6, 5, (33, 17)).to(dtype).view(4, 6, 5, 33, 17)  # 4 passes over 6 images
+    sums = ClassMapSums(5, 6, (33, 17), torch.device("cpu"))
+    for one in logits:
+        sums.add(one.contiguous(memory_format=torch.channels_last) if channels_last else one)
+    for number, maps in enumerate(sums.class_maps()):
+        alone = summed(logits[:, number])
+        assert maps.passes == alone.passes == 4
+        for field in FIELDS:  # vector instructions and the rest of a row may differ in the last bit
+            torch.testing.assert_close(getattr(maps, field), getattr(alone, field), rtol=0, atol=2e-6)
+
+
+def test_maps_laid_one_above_the_other_are_those_of_the_tall_image():
+    logits = random_logits(3 * 2, 4, (5, 6)).view(3, 2, 4, 5, 6)
+    one, other = (summed(logits[:, number]) for number in range(2))
+    above, tall = one.above([other]), summed(torch.cat([logits[:, 0], logits[:, 1]], 2))
+    assert above.size == (10, 6)
+    for field in FIELDS:
+        torch.testing.assert_close(getattr(above, field), getattr(tall, field), rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("passes", [2, 3, 7, 50])
@@ -141,7 +155,7 @@ def test_one_bad_logit_in_one_pass_is_an_error(bad, dtype):
     logits = random_logits(5, 3, (6, 7)).to(dtype)
     logits[3, 1, 5, 6] = bad
     with pytest.raises(NotFinite, match="NaN or infinity"):
-        summed(logits, 2)
+        summed(logits)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
@@ -155,14 +169,14 @@ def test_the_least_finite_logit_rules_a_class_out_and_is_no_error(dtype):
 
 def test_no_pass_is_an_error():
     with pytest.raises(ValueError, match="at least one pass"):
-        ClassMapSums(2, (3, 3), torch.device("cpu")).class_maps()
+        ClassMapSums(2, 1, (3, 3), torch.device("cpu")).class_maps()
 
 
 def test_logits_are_not_written_to_and_not_kept():
     logits = random_logits(3, 4, (5, 6))
     before, alive = logits.clone(), weakref.ref(logits)
-    sums = ClassMapSums(4, (5, 6), torch.device("cpu"))
-    sums.add(logits)
+    sums = ClassMapSums(4, 1, (5, 6), torch.device("cpu"))
+    sums.add(logits[:1])
     assert torch.equal(logits, before)
     del logits
     assert alive() is None
@@ -172,7 +186,7 @@ PEAK = """
 import resource, torch
 from seg_al.predictors.class_maps import ClassMapSums
 torch.set_num_threads(1)
-sums = ClassMapSums(8, (512, 512), torch.device("cpu"))
+sums = ClassMapSums(8, 1, (512, 512), torch.device("cpu"))
 for passes in (3, 60):
     for _ in range(passes):
         sums.add(torch.randn(1, 8, 512, 512))
@@ -202,9 +216,10 @@ def test_probabilities_along_a_wrong_axis_are_refused():
 
 
 def test_sums_give_their_maps_as_the_only_evidence_of_the_image():
-    sums = ClassMapSums(4, (9, 5), torch.device("cpu"))
-    sums.add(random_logits(6, 4, (9, 5)))
-    evidence, maps = sums.evidence(), sums.class_maps()
+    sums = ClassMapSums(4, 1, (9, 5), torch.device("cpu"))
+    for one in random_logits(6, 4, (9, 5)):
+        sums.add(one[None])
+    (evidence,), (maps,) = sums.evidence(), sums.class_maps()
     assert (evidence.size, evidence.passes, len(evidence.kinds)) == ((9, 5), 6, 1)
     assert all(torch.equal(getattr(evidence.of(ClassMaps), field), getattr(maps, field)) for field in FIELDS)
 

@@ -124,7 +124,7 @@ def test_mc_dropout_is_the_plain_loop_over_full_passes_in_float64(sites: UNetSit
     model, image = network(sites=sites), picture()
     if sites == "bottleneck":  # masks so deep hardly move the logits of an untrained network
         model.steps[-1].classifier.weight.data.mul_(10)
-    maps = replace(MC, passes=20)([model], image, CPU, ADDRESS).of(ClassMaps)
+    maps = replace(MC, passes=20)([model], image, CPU, [ADDRESS])[0].of(ClassMaps)
     p = stacked(model, image, 20, (*ADDRESS, 0))
     mean = p.mean(0)
     expected_entropy = -(p * np.log(p)).sum(1).mean(0)
@@ -140,39 +140,39 @@ def test_mc_dropout_is_the_plain_loop_over_full_passes_in_float64(sites: UNetSit
 
 def test_a_single_pass_is_a_plain_softmax() -> None:
     model, image = network(), picture()
-    maps = SINGLE([model], image, CPU, ADDRESS).of(ClassMaps)
+    maps = SINGLE([model], image, CPU, [ADDRESS])[0].of(ClassMaps)
     with torch.inference_mode():
         expected = model(image)[0].softmax(0)
     torch.testing.assert_close(maps.mean, expected, rtol=0, atol=1e-6)
     assert maps.passes == 1
     assert torch.equal(maps.variance, torch.zeros_like(maps.variance))
     assert float(BALD()(maps).max()) < 1e-6
-    torch.testing.assert_close(mean_probabilities([model], image, CPU), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(mean_probabilities([model], image, CPU)[0], expected, rtol=0, atol=1e-6)
 
 
 def test_an_ensemble_of_different_models_disagrees_without_dropout_and_of_equal_ones_does_not() -> None:
     image, pair = picture(), replace(SINGLE, members=2)
-    different = pair([network(0), network(1)], image, CPU, ADDRESS).of(ClassMaps)
-    equal = pair([network(0), network(0)], image, CPU, ADDRESS).of(ClassMaps)
+    different = pair([network(0), network(1)], image, CPU, [ADDRESS])[0].of(ClassMaps)
+    equal = pair([network(0), network(0)], image, CPU, [ADDRESS])[0].of(ClassMaps)
     assert float(different.variance.max()) > 1e-3
     assert torch.equal(equal.variance, torch.zeros_like(equal.variance))
     with torch.inference_mode():
         first, second = (network(number)(image)[0].softmax(0) for number in (0, 1))
     torch.testing.assert_close(different.mean, (first + second) / 2, rtol=0, atol=1e-6)
     torch.testing.assert_close(different.variance, ((first - second) / 2).square(), rtol=0, atol=1e-6)
-    average = mean_probabilities([network(0), network(1)], image, CPU)
+    (average,) = mean_probabilities([network(0), network(1)], image, CPU)
     torch.testing.assert_close(different.mean, average, rtol=0, atol=1e-6)
 
 
 def test_members_draw_masks_of_their_own() -> None:
     pair = replace(MC, passes=1, members=2)
-    maps = pair([network(0), network(0)], picture(), CPU, ADDRESS).of(ClassMaps)
+    maps = pair([network(0), network(0)], picture(), CPU, [ADDRESS])[0].of(ClassMaps)
     assert float(maps.variance.max()) > 1e-4
 
 
 @EVERY
 def test_the_number_of_passes_is_that_of_models_times_that_of_each(predictor: Predictor) -> None:
-    maps = predictor(networks(predictor), picture(), CPU, ADDRESS).of(ClassMaps)
+    maps = predictor(networks(predictor), picture(), CPU, [ADDRESS])[0].of(ClassMaps)
     assert maps.passes == predictor.total == predictor.passes * predictor.members * predictor.snapshots
     assert torch.equal(maps.votes.sum(0), torch.full((33, 46), predictor.total))
     torch.testing.assert_close(maps.mean.sum(0), torch.ones(33, 46), rtol=0, atol=1e-5)
@@ -182,27 +182,29 @@ def test_the_number_of_passes_is_that_of_models_times_that_of_each(predictor: Pr
 
 
 def test_a_pointwise_model_is_certain_under_flips_and_right_angles() -> None:
-    maps = replace(TTA, passes=20, views=RIGHT)([Pointwise()], picture(), CPU, ADDRESS).of(ClassMaps)
+    maps = replace(TTA, passes=20, views=RIGHT)([Pointwise()], picture(), CPU, [ADDRESS])[0].of(ClassMaps)
     assert torch.equal(maps.variance, torch.zeros_like(maps.variance))
-    assert torch.equal(maps.mean, SINGLE([Pointwise()], picture(), CPU, ADDRESS).of(ClassMaps).mean)
+    assert torch.equal(maps.mean, SINGLE([Pointwise()], picture(), CPU, [ADDRESS])[0].of(ClassMaps).mean)
 
 
 def test_a_pointwise_model_is_nearly_certain_at_any_angle_on_a_smooth_image() -> None:
     rows, columns = torch.meshgrid(torch.linspace(0, 1, 40), torch.linspace(0, 1, 60), indexing="ij")
     smooth = torch.stack([rows, columns, rows * columns])[None]
-    maps = replace(TTA, passes=20, views=replace(ANY, max_noise=0.0))([Pointwise()], smooth, CPU, ADDRESS).of(ClassMaps)
-    expected = SINGLE([Pointwise()], smooth, CPU, ADDRESS).of(ClassMaps).mean
+    maps = replace(TTA, passes=20, views=replace(ANY, max_noise=0.0))([Pointwise()], smooth, CPU, [ADDRESS])[0].of(
+        ClassMaps
+    )
+    expected = SINGLE([Pointwise()], smooth, CPU, [ADDRESS])[0].of(ClassMaps).mean
     assert float((maps.mean - expected).abs().max()) < 0.03
     assert 0 < float(maps.variance.max()) < 1e-3
 
 
 def test_noise_alone_makes_a_pointwise_model_disagree() -> None:
     noisy = replace(TTA, passes=5, views=Views(flips=False, rotation="none", max_noise=0.2))
-    assert float(noisy([Pointwise()], picture(), CPU, ADDRESS).of(ClassMaps).variance.mean()) > 1e-4
+    assert float(noisy([Pointwise()], picture(), CPU, [ADDRESS])[0].of(ClassMaps).variance.mean()) > 1e-4
 
 
 def test_a_network_that_sees_neighbours_disagrees_over_views() -> None:
-    maps = replace(TTA, views=RIGHT)([network()], picture(), CPU, ADDRESS).of(ClassMaps)
+    maps = replace(TTA, views=RIGHT)([network()], picture(), CPU, [ADDRESS])[0].of(ClassMaps)
     assert float(maps.variance.max()) > 1e-4
 
 
@@ -210,7 +212,9 @@ def test_views_are_mapped_back_before_they_are_joined() -> None:
     """Each pass is undone: the model's answer to a turned image, turned back, at the place that it is about."""
     image = picture()
     image[..., :5, :5] = 4.0  # a mark in the upper left corner
-    maps = replace(TTA, passes=8, views=replace(RIGHT, max_noise=0.0))([Pointwise()], image, CPU, ADDRESS).of(ClassMaps)
+    maps = replace(TTA, passes=8, views=replace(RIGHT, max_noise=0.0))([Pointwise()], image, CPU, [ADDRESS])[0].of(
+        ClassMaps
+    )
     marked = (maps.mean - maps.mean[:, :1, :1]).abs().amax(0) < 1e-6
     expected = torch.zeros(33, 46, dtype=torch.bool)
     expected[:5, :5] = True
@@ -223,9 +227,9 @@ def test_views_are_mapped_back_before_they_are_joined() -> None:
 @EVERY
 def test_class_maps_do_not_depend_on_the_chunk_size_or_on_being_drawn_again(predictor: Predictor) -> None:
     models = networks(predictor)
-    first = predictor(models, picture(), CPU, ADDRESS).of(ClassMaps)
+    first = predictor(models, picture(), CPU, [ADDRESS])[0].of(ClassMaps)
     for chunk in (1, 3, 64):
-        assert same(replace(predictor, chunk=chunk)(models, picture(), CPU, ADDRESS).of(ClassMaps), first)
+        assert same(replace(predictor, chunk=chunk)(models, picture(), CPU, [ADDRESS])[0].of(ClassMaps), first)
 
 
 @pytest.mark.parametrize("sites", ["all", "bottleneck"])
@@ -233,12 +237,14 @@ def test_class_maps_do_not_depend_on_the_chunk_size_or_on_being_drawn_again(pred
 def test_passes_decoded_together_as_on_a_gpu_give_the_same_maps(sites: UNetSites, chunk: int) -> None:
     model, image = network(sites=sites), picture()
     rows = [(*ADDRESS, 0, number) for number in range(5)]
-    sums = ClassMapSums(3, (33, 46), image.device)
+    sums = ClassMapSums(3, 1, (33, 46), image.device)
     with torch.inference_mode():
         state = model.encode(image)
         for start in range(0, 5, chunk):
-            sums.add(MC._decode(model, state, rows[start : start + chunk]))
-    assert same(sums.class_maps(), MC([model], image, CPU, ADDRESS).of(ClassMaps), atol=1e-5)
+            together = rows[start : start + chunk]
+            for one in MC._decode(model, state, together, len(together)):
+                sums.add(one[None])
+    assert same(sums.class_maps()[0], MC([model], image, CPU, [ADDRESS])[0].of(ClassMaps), atol=1e-5)
 
 
 @pytest.mark.parametrize("predictor", [MC, TTA, COMBINED], ids=["mc", "tta", "combined"])
@@ -247,7 +253,7 @@ def test_class_maps_do_not_depend_on_the_order_or_the_presence_of_other_images(p
     images = {name: picture(20 + 3 * number, 25, number) for number, name in enumerate("abc")}
 
     def predict(name: str) -> str:
-        return digest(predictor(models, images[name], CPU, (0, 1, name)).of(ClassMaps))
+        return digest(predictor(models, images[name], CPU, [(0, 1, name)])[0].of(ClassMaps))
 
     alone = {name: predict(name) for name in images}
     assert len(set(alone.values())) == 3
@@ -260,23 +266,23 @@ def test_class_maps_do_not_depend_on_the_order_or_the_presence_of_other_images(p
 @pytest.mark.parametrize("address", [(9, 2, "image_7"), (3, 9, "image_7"), (3, 2, "image_8")])
 def test_run_round_and_image_decide_the_draws(predictor: Predictor, address: tuple[int | str, ...]) -> None:
     model = network()
-    first, other = (predictor([model], picture(), CPU, one).of(ClassMaps) for one in (ADDRESS, address))
+    first, other = (predictor([model], picture(), CPU, [one])[0].of(ClassMaps) for one in (ADDRESS, address))
     assert float((first.mean - other.mean).abs().max()) > 1e-5
 
 
 def test_more_passes_begin_with_the_same_passes() -> None:
     """The mean of ten passes is that of the first five and the next five."""
     model, image = network(), picture()
-    five, ten = (replace(MC, passes=passes)([model], image, CPU, ADDRESS).of(ClassMaps) for passes in (5, 10))
+    five, ten = (replace(MC, passes=passes)([model], image, CPU, [ADDRESS])[0].of(ClassMaps) for passes in (5, 10))
     with torch.inference_mode():
-        state, rest = model.encode(image), ClassMapSums(3, (33, 46), image.device)
+        state, rest = model.encode(image), ClassMapSums(3, 1, (33, 46), image.device)
         for number in range(5, 10):
-            rest.add(MC._decode(model, state, [(*ADDRESS, 0, number)]))
-    torch.testing.assert_close(ten.mean, (five.mean + rest.class_maps().mean) / 2, rtol=0, atol=1e-6)
+            rest.add(MC._decode(model, state, [(*ADDRESS, 0, number)], 1))
+    torch.testing.assert_close(ten.mean, (five.mean + rest.class_maps()[0].mean) / 2, rtol=0, atol=1e-6)
 
 
 def digests_here() -> list[str]:
-    evidence = [predictor(networks(predictor), picture(), CPU, ADDRESS) for predictor in (MC, COMBINED)]
+    evidence = [predictor(networks(predictor), picture(), CPU, [ADDRESS])[0] for predictor in (MC, COMBINED)]
     return [digest(one.of(ClassMaps)) for one in evidence]
 
 
@@ -295,7 +301,7 @@ def test_weights_read_back_from_disk_give_the_same_maps(tmp_path: Path) -> None:
     torch.save([model.state_dict() for model in models], tmp_path / "weights.pt")
     read = load(UNet(width=2, dropout=0.2, sites="all", classes=3), torch.load(tmp_path / "weights.pt"))
     before, after = (
-        replace(MC, members=2)(some, picture(), CPU, ADDRESS).of(ClassMaps)
+        replace(MC, members=2)(some, picture(), CPU, [ADDRESS])[0].of(ClassMaps)
         for some in (models, [CPU.place(one) for one in read])
     )
     assert same(before, after)
@@ -332,24 +338,24 @@ def test_bfloat16_passes_are_summed_in_float32(predictor: Predictor) -> None:
     models = networks(predictor)
     types: set[torch.dtype] = set()
     models[0].steps[-1].classifier.register_forward_hook(lambda module, inputs, output: types.add(output.dtype))
-    maps = predictor(models, picture(), BFLOAT16, ADDRESS).of(ClassMaps)
+    maps = predictor(models, picture(), BFLOAT16, [ADDRESS])[0].of(ClassMaps)
     assert types == {torch.bfloat16}
     for name in ("mean", "variance", "expected_entropy"):
         assert getattr(maps, name).dtype == torch.float32, name
     assert float((maps.mean.sum(0) - 1).abs().max()) < 1e-3
-    exact = predictor(models, picture(), CPU, ADDRESS).of(ClassMaps)
+    exact = predictor(models, picture(), CPU, [ADDRESS])[0].of(ClassMaps)
     assert 0 < float((maps.mean - exact.mean).abs().max()) < 0.1
 
 
 def test_many_bfloat16_passes_lose_nothing_in_their_sum() -> None:
-    maps = replace(MC, passes=100)([network()], picture(16, 16), BFLOAT16, ADDRESS).of(ClassMaps)
+    maps = replace(MC, passes=100)([network()], picture(16, 16), BFLOAT16, [ADDRESS])[0].of(ClassMaps)
     assert float((maps.mean.sum(0) - 1).abs().max()) < 1e-5
 
 
 def test_features_are_the_first_models_in_float32_with_dropout_off() -> None:
     models, image = networks(COMBINED), picture()
     for compute in (CPU, BFLOAT16):
-        features = features_of(models, image, compute)
+        (features,) = features_of(models, image, compute)
         assert features.deepest.dtype == features.penultimate.dtype == torch.float32
         with torch.inference_mode():
             deepest, penultimate = models[0].embed(image)
@@ -359,7 +365,7 @@ def test_features_are_the_first_models_in_float32_with_dropout_off() -> None:
         torch.testing.assert_close(
             features.penultimate, penultimate[0], rtol=0, atol=tolerance * float(penultimate.abs().max())
         )
-    assert not MC(models[:1], image, CPU, ADDRESS).holds(Features)
+    assert not MC(models[:1], image, CPU, [ADDRESS])[0].holds(Features)
 
 
 # --- what goes wrong
@@ -378,7 +384,7 @@ def test_weights_that_are_not_finite_are_an_error_not_a_score(value: float) -> N
     for models in ([good, bad], [bad, good]):
         told = r"NaN or infinity, first in the output of layer steps\.\d+\.classifier \(Conv2d\)"
         with pytest.raises(NotFinite, match=told):
-            pair(models, picture(), CPU, ADDRESS)
+            pair(models, picture(), CPU, [ADDRESS])
         with pytest.raises(NotFinite, match=told):
             mean_probabilities(models, picture(), CPU)
 
@@ -387,7 +393,7 @@ def test_a_single_pixel_that_is_not_finite_is_enough() -> None:
     image = picture(300, 400)
     image[0, 0, 299, 399] = float("nan")
     with pytest.raises(NotFinite):
-        SINGLE([Pointwise()], image, CPU, ADDRESS)
+        SINGLE([Pointwise()], image, CPU, [ADDRESS])
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -399,9 +405,9 @@ def test_a_prediction_leaves_its_models_off_and_as_they_were(predictor: Predicto
     if fails:
         models[0].steps[-1].register_forward_hook(_fail)
         with pytest.raises(RuntimeError, match="planted"):
-            predictor(models, picture(), CPU, ADDRESS)
+            predictor(models, picture(), CPU, [ADDRESS])
     else:
-        predictor(models, picture(), CPU, ADDRESS)
+        predictor(models, picture(), CPU, [ADDRESS])
     assert torch.equal(torch.random.get_rng_state(), generator)
     for model, state in zip(models, before, strict=True):
         assert all(layer.seeds is None for layer in dropouts(model).values())
@@ -446,6 +452,6 @@ def test_a_gpu_that_is_not_there_is_an_error_and_auto_does_without() -> None:
 def test_on_a_gpu_the_chunk_size_does_not_change_class_maps(sites: UNetSites) -> None:
     compute = replace(CPU, device="cuda")
     model, image = compute.place(network(sites=sites)), picture().cuda()
-    evidence = [replace(MC, passes=9, chunk=chunk)([model], image, compute, ADDRESS) for chunk in (1, 2, 4, 9)]
+    evidence = [replace(MC, passes=9, chunk=chunk)([model], image, compute, [ADDRESS])[0] for chunk in (1, 2, 4, 9)]
     first, *others = (one.of(ClassMaps) for one in evidence)
     assert all(same(first, other, atol=1e-5) for other in others)

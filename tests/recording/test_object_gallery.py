@@ -275,7 +275,7 @@ def test_a_panel_has_the_objects_of_the_passes_with_the_scores_of_the_heuristic(
     asked, experiment, round_view = asked_by(data, *MASK_RCNN, "heuristic=maskal")
     (name,) = {query.image for query in asked.queries}
     shown = objects_panel(asked)
-    evidence = round_view.evidence(name, [ClassMaps, Objects])
+    (evidence,) = round_view.evidence([name], [ClassMaps, Objects])
     painted = round_view.task.paint(experiment.asking.heuristic, evidence)
     assert shown.seen is not None
     assert shown.seen.objects.passes == 2
@@ -292,7 +292,7 @@ def test_without_passes_a_panel_has_the_likely_objects_of_one_and_no_scores(data
     assert shown.score_map is None
     assert shown.seen.objects.passes == 1
     image = round_view.compute.tensor(asked.image)
-    found = experiment.task.detections(round_view.models(), image, round_view.compute)
+    (found,) = experiment.task.detections(round_view.models(), image, round_view.compute)
     kept = found.scores[found.scores >= 0.3]
     assert sorted(float(one.scores[0]) for one in shown.seen.objects.groups) == pytest.approx(sorted(kept))
 

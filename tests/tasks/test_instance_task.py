@@ -36,33 +36,33 @@ def test_evidence_is_the_moments_of_painted_passes_and_the_matched_objects() -> 
         found(((3, 2, 9, 8), [0.2, 0.7, 0.1])),
         found(),
     ]
-    sums = ObjectReading(BestMatch(), 0.0).sums(passes[0], SIZE, CPU)
+    sums = ObjectReading(BestMatch(), 0.0).sums(passes[:1], SIZE, CPU)
     assert isinstance(sums.moments, ClassMapSums)
     painted = torch.zeros(3, 3, *SIZE)
     painted[:, 0] = 1
     for number, one in enumerate(passes):
-        sums.add(one)
+        sums.add([one])
         for row, (x0, y0, x1, y1) in enumerate(one.boxes.astype(int).tolist()):
             painted[number, :, y0:y1, x0:x1] = torch.tensor(one.probabilities[row])[:, None, None].float()
-    maps, objects, wanted = sums.evidence().of(ClassMaps), sums.evidence().of(Objects), class_maps_of(painted)
+    maps, objects, wanted = sums.evidence()[0].of(ClassMaps), sums.evidence()[0].of(Objects), class_maps_of(painted)
     for name in ("mean", "squares", "expected_entropy", "votes"):
         torch.testing.assert_close(getattr(maps, name), getattr(wanted, name), rtol=0, atol=1e-5)
     assert [(len(group), group.passes.tolist()) for group in objects.groups] == [(2, [0, 1]), (1, [0])]
-    assert maps.passes == objects.passes == sums.evidence().passes == 3
+    assert maps.passes == objects.passes == sums.evidence()[0].passes == 3
 
 
 def test_evidence_after_fewer_passes_stay_as_they_were() -> None:
-    sums = ObjectReading(BestMatch(), 0.0).sums(found(), SIZE, CPU)
-    sums.add(found(((2, 2, 8, 8), [0.1, 0.9, 0.0])))
-    early = sums.evidence().of(Objects)
-    sums.add(found(((2, 2, 8, 8), [0.1, 0.9, 0.0])))
+    sums = ObjectReading(BestMatch(), 0.0).sums([found()], SIZE, CPU)
+    sums.add([found(((2, 2, 8, 8), [0.1, 0.9, 0.0]))])
+    early = sums.evidence()[0].of(Objects)
+    sums.add([found(((2, 2, 8, 8), [0.1, 0.9, 0.0]))])
     assert (early.passes, len(early.groups[0])) == (1, 1)
 
 
 def test_what_is_hardly_certain_is_painted_but_is_no_sighting_of_an_object() -> None:
-    sums = ObjectReading(BestMatch(), sighting=0.3).sums(found(), SIZE, CPU)
-    sums.add(found(((2, 2, 8, 8), [0.7, 0.3, 0.0]), ((20, 10, 26, 16), [0.71, 0.0, 0.29])))
-    evidence = sums.evidence()
+    sums = ObjectReading(BestMatch(), sighting=0.3).sums([found()], SIZE, CPU)
+    sums.add([found(((2, 2, 8, 8), [0.7, 0.3, 0.0]), ((20, 10, 26, 16), [0.71, 0.0, 0.29]))])
+    evidence = sums.evidence()[0]
     assert [group.scores.tolist() for group in evidence.of(Objects).groups] == [[0.3]]
     assert float(evidence.of(ClassMaps).mean[2, 12, 22]) == pytest.approx(0.29)
 
@@ -101,7 +101,7 @@ def test_a_pass_of_a_turned_view_comes_back_to_the_image() -> None:
         (shown.shape[0], shown.shape[1]), torch.tensor([[0.0, 2.0, 0.0]]), torch.tensor([box]).float(),
         torch.tensor([1]), torch.tensor([0.8]), torch.tensor([0]), torch.ones(1, 28, 28),
     )  # fmt: skip
-    (back,) = ObjectReading(BestMatch(), 0.0).passes([passed], turned, SIZE)
+    (back,) = ObjectReading(BestMatch(), 0.0).passes([passed], [turned], SIZE)
     np.testing.assert_allclose(back.boxes, [[20, 5, 32, 15]])
     (crop,) = back.masks
     assert crop.window == (20, 5, 32, 15)

@@ -248,10 +248,10 @@ def test_an_object_of_the_mirrored_corners_vanishes_with_all_its_columns() -> No
 
 
 def bald_of(passes: list[PlacedPass]) -> npt.NDArray[np.float32]:  # [H, W] nats
-    sums = ClassMapSums(CLASSES, SIZE, CPU)
+    sums = ClassMapSums(CLASSES, 1, SIZE, CPU)
     for found in passes:
         sums.add(painted(found, CLASSES, CPU).clamp_min(1e-30).log()[None])
-    return BALD()(sums.class_maps()).numpy()
+    return BALD()(sums.class_maps()[0]).numpy()
 
 
 def test_painted_is_the_softmax_of_the_most_certain_object_and_background_elsewhere() -> None:

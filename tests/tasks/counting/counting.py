@@ -98,23 +98,25 @@ class Counts:
 @dataclass
 class CountSums:
     size: tuple[int, int]
-    numbers: list[float] = field(default_factory=list)
+    numbers: list[Tensor] = field(default_factory=list)
+    """Of each pass [B]."""
 
     @property
     def passes(self) -> int:
         return len(self.numbers)
 
     def add(self, passed: Tensor) -> None:
-        self.numbers.append(float(passed))
+        self.numbers.append(passed.flatten())
 
-    def evidence(self) -> EvidenceSet:
-        mean, variance = float(np.mean(self.numbers)), float(np.var(self.numbers))
-        return EvidenceSet(self.size, (Counts(self.size, mean, variance, self.passes),))
+    def evidence(self) -> list[EvidenceSet]:
+        own = torch.stack(self.numbers).double().T.tolist()
+        counts = (Counts(self.size, float(np.mean(one)), float(np.var(one)), self.passes) for one in own)
+        return [EvidenceSet(self.size, (one,)) for one in counts]
 
 
 class ReadsNumbers:
-    def passes(self, decoded: Tensor, view: Viewing | None, size: tuple[int, int]) -> list[Tensor]:
-        return list(decoded.flatten())
+    def passes(self, decoded: Tensor, views: Sequence[Viewing] | None, size: tuple[int, int]) -> Tensor:  # [rows, 1]
+        return decoded
 
     def sums(self, first: Tensor, size: tuple[int, int], device: torch.device) -> CountSums:
         return CountSums(size)
@@ -165,8 +167,8 @@ class Counting:
         sums = CountSums((image.shape[2], image.shape[3]))
         with torch.inference_mode():
             for model in models:
-                sums.add(model(image)[0])
-        return sums.evidence()
+                sums.add(model(image))
+        return sums.evidence()[0]
 
     def draw(self, asked: Iterable[AskedImage[int]], gallery: Gallery, path: Path) -> None:
         rows = list(asked)
