@@ -16,7 +16,8 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 from seg_al.models.inputs import Statistics, normalization
 from seg_al.models.mask_rcnn import LEAST_IMAGE_SIDE
 from seg_al.models.partial_labels import Target, check_targets
-from seg_al.models.roi_heads import LEAST_BOX_SIDE, Detecting, Dropout, RegionDetections, Site
+from seg_al.models.region_layers import Dropout, Site
+from seg_al.models.roi_heads import LEAST_BOX_SIDE, Detecting, RegionDetections
 from seg_al.predictors.dropout import DropoutKind, by_row
 from seg_al.tasks.objects.passes import Passed
 

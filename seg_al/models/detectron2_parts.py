@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from seg_al.models.detectron2_weights import GivenWeights
 from seg_al.models.partial_labels import Target, share_unknown
-from seg_al.models.roi_heads import Dropout
+from seg_al.models.region_layers import Dropout
 from seg_al.predictors.dropout import CountedDropout
 
 CUT = {

@@ -14,7 +14,8 @@ from torchvision.models.detection.image_list import ImageList
 from seg_al.models.inputs import Statistics, normalization
 from seg_al.models.partial_labels import KnownProposals, Learning, Proposals, Target, check_targets
 from seg_al.models.pyramids import FIRST_STRIDE, LAST_STRIDE, LEVELS
-from seg_al.models.roi_heads import Detecting, Dropout, RegionHeads, Site, Widths
+from seg_al.models.region_layers import Dropout, Site
+from seg_al.models.roi_heads import Detecting, RegionHeads, Still, Widths
 from seg_al.models.weights import COUNTER, Tensors, fill, read, tell
 from seg_al.predictors.dropout import DropoutKind, by_row
 from seg_al.tasks.objects.passes import Passed
@@ -51,6 +52,8 @@ class ImageState(NamedTuple):
     levels: dict[str, Tensor]  # [1, D, h, w] each
     proposals: Tensor  # [R, 4]
     regions: Tensor  # [R, ...], see RegionHeads.regions
+    still: Still | None
+    """What passes share of the detections."""
 
 
 class MaskRCNN(nn.Module):
@@ -58,8 +61,10 @@ class MaskRCNN(nn.Module):
 
     Images keep their size; the mean colour is added right and below, until height and width are multiples of 32.
     Dropout of probability `dropout` stands at `sites` (see roi_heads.Dropout). Passes share the pyramid, its
-    proposals and what is pooled from them, and where the box head has no dropout, that head too; the boxes of masks
-    differ from pass to pass, so that masks are pooled anew. Regions in unlabelled pixels are no background.
+    proposals and what is pooled from them, and where the box head has no dropout, that head too. Where boxes differ
+    from pass to pass, their masks are made anew, which is most of the work with many objects; with `shared_masks`, a
+    mask whose box overlaps (IoU) by at least so much with one that is found with dropout off is made of that one's
+    features, in its place: passes then differ less. Regions in unlabelled pixels are no background.
     `weights`: None, a file of the encoder's alone, or a file of the whole network in torchvision's names, such as its
     COCO weights or what another training saved; then the layers that depend on the number of classes stay fresh where
     that number differs. Raises ValueError for weights of another network, with all names.
@@ -80,8 +85,11 @@ class MaskRCNN(nn.Module):
         learning: Learning,
         classes: int,
         dropout_kind: DropoutKind = "element",
+        shared_masks: float | None = None,
     ) -> None:
         super().__init__()
+        if shared_masks is not None and not 0 < shared_masks <= 1:
+            raise ValueError(f"model.shared_masks={shared_masks:g} is an overlap in (0, 1], or null for no sharing")
         if classes < 2:
             raise ValueError(f"the number of classes is at least 2, the background included, not {classes}")
         drops = Dropout(dropout, () if sites == "none" else tuple(sites), dropout_kind)
@@ -89,7 +97,7 @@ class MaskRCNN(nn.Module):
         self.backbone: Any = backbone(weights is None)
         channels = self.backbone.out_channels
         self.rpn = KnownProposals(channels, proposals, learning.anchors, learning.unknown)
-        self.roi_heads = RegionHeads(channels, classes, heads, detecting, learning, drops)
+        self.roi_heads = RegionHeads(channels, classes, heads, detecting, learning, drops, shared_masks)
         if weights is not None:
             self._load(backbone, weights)
 
@@ -152,15 +160,21 @@ class MaskRCNN(nn.Module):
         self, size: tuple[int, int], padded: tuple[int, int], levels: dict[str, Tensor], proposals: Tensor
     ) -> ImageState:
         levels = {name: one.contiguous(memory_format=torch.channels_last) for name, one in levels.items()}
-        return ImageState(size, padded, levels, proposals, self.roi_heads.regions(levels, proposals, padded))
+        regions = self.roi_heads.regions(levels, proposals, padded)
+        still = self.roi_heads.still(levels, proposals, regions, size, padded)
+        return ImageState(size, padded, levels, proposals, regions, still)
 
     def _passed(self, seen: ImageState) -> Passed:
         heads = self.roi_heads
-        logits, deltas = heads.boxes(seen.regions)
-        found = heads.detections(logits, deltas, seen.proposals, seen.size)
-        masks = heads.mask_logits(seen.levels, [found.boxes], seen.padded)
-        own = masks[torch.arange(len(masks), device=masks.device), found.classes].sigmoid()
-        return Passed(seen.size, logits, found.boxes, found.classes, found.scores, found.proposals, own)
+        if seen.still is not None and not heads.moved:
+            logits, found, features = seen.still
+            frames = found.boxes
+        else:
+            logits, deltas = heads.boxes(seen.regions)
+            found = heads.detections(logits, deltas, seen.proposals, seen.size)
+            frames, features = heads.shared(seen.still, seen.levels, found.boxes, seen.padded)
+        masks = heads.masks(features, found.classes)
+        return Passed(seen.size, logits, found.boxes, found.classes, found.scores, found.proposals, masks, frames)
 
     def _load(self, backbone: Backbone, source: str) -> None:
         tensors = read(source)

@@ -1,51 +1,31 @@
-"""The heads of Mask R-CNN on torchvision's parts, with counted dropout at the sites of the predecessors."""
+"""The heads of Mask R-CNN on torchvision's parts: what all passes of an image share, and what differs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
+from torch import Tensor
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.ops import batched_nms, clip_boxes_to_image, remove_small_boxes
+from torchvision.ops import batched_nms, box_iou, clip_boxes_to_image, remove_small_boxes
 
 from seg_al.models.partial_labels import Learning, Target, known_regions, mask_loss
-from seg_al.models.region_layers import RegionConvolutions, RegionPooling
-from seg_al.predictors.dropout import CountedDropout, DropoutKind
+from seg_al.models.region_layers import (
+    BoxHead,
+    BoxPredictor,
+    Dropout,
+    MaskHead,
+    MaskPredictor,
+    RegionPooling,
+)
+from seg_al.tasks.objects.rle import Size
 
-Site = Literal["box_head", "predictor", "deltas", "mask_head"]
 BOX_POINTS, MASK_POINTS = 7, 14
 """Points along each side of a region that its box and its mask are made from."""
 LEAST_BOX_SIDE = 1e-2
 """Pixels below which a box is empty, as in torchvision."""
-
-
-@dataclass(frozen=True)
-class Dropout:
-    """Dropout at some of the sites that predecessors have it at."""
-
-    p: float
-    sites: tuple[Site, ...]
-    """box_head: before both of its layers. predictor: before scores and box offsets. deltas: once more before the
-    offsets alone, which thus see two dropouts in series. mask_head: behind its convolutions, and before its last."""
-    kind: DropoutKind = "element"
-    """Of "channel", the mask head drops whole feature maps; the other sites have vectors, and drop single values."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.p < 1:
-            raise ValueError(f"model.dropout is a probability in [0, 1), not {self.p}")
-        if unknown := [site for site in self.sites if site not in get_args(Site)]:
-            raise ValueError(
-                f"model.sites names {', '.join(unknown)}, but dropout stands at none or any of "
-                f"{', '.join(get_args(Site))}"
-            )
-
-    def at(self, site: Site) -> CountedDropout:
-        return CountedDropout(self.p if site in self.sites else 0.0, self.kind == "channel", regions=True)
 
 
 @dataclass(frozen=True)
@@ -88,66 +68,6 @@ class Detecting:
             raise ValueError(f"model.detecting.most={self.most}: choose at least 1 detection")
 
 
-class BoxHead(TwoMLPHead):  # type: ignore[misc]  # torchvision has no types
-    """Two layers, each with dropout before it."""
-
-    def __init__(self, inputs: int, width: int, dropout: Dropout) -> None:
-        super().__init__(inputs, width)
-        self.dropout6, self.dropout7 = dropout.at("box_head"), dropout.at("box_head")
-
-    def forward(self, x: Tensor) -> Tensor:  # [R, D, 7, 7] -> [R, width]
-        x = self.fc6(self.dropout6(x.flatten(1))).relu()
-        hidden: Tensor = self.fc7(self.dropout7(x)).relu()
-        return hidden
-
-
-class BoxPredictor(FastRCNNPredictor):  # type: ignore[misc]  # torchvision has no types
-    """Class logits and box offsets in full precision."""
-
-    def __init__(self, inputs: int, classes: int, dropout: Dropout) -> None:
-        super().__init__(inputs, classes)
-        nn.init.normal_(self.cls_score.weight, std=0.01)
-        nn.init.normal_(self.bbox_pred.weight, std=0.001)
-        for layer in (self.cls_score, self.bbox_pred):
-            nn.init.zeros_(layer.bias)
-        self.dropout, self.again = dropout.at("predictor"), dropout.at("deltas")
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # [R, width] -> [R, C], [R, 4 C]
-        x = self.dropout(x)
-        return self.cls_score(x).float(), self.bbox_pred(self.again(x)).float()
-
-
-class MaskHead(RegionConvolutions):
-    """3x3 convolutions, with dropout behind the last."""
-
-    def __init__(self, inputs: int, widths: Sequence[int], dropout: Dropout) -> None:
-        super().__init__(inputs, widths)
-        self.add_module("dropout", dropout.at("mask_head"))
-
-    def forward(self, x: Tensor) -> Tensor:  # [N, D, 14, 14] -> [N, width, 14, 14]
-        dropped: Tensor = self.dropout(self.convolved(x))
-        return dropped
-
-
-EMPTY = -2.2
-"""The first logits of a fresh mask, a probability of 0.1. From 0, short trainings end with masks that fill their
-boxes: no feature is active outside an object, so that the bias alone would have to fall, and inside it rises."""
-
-
-class MaskPredictor(MaskRCNNPredictor):  # type: ignore[misc]  # torchvision has no types
-    """Doubles the resolution and gives the mask logits of each class, with dropout between, in full precision."""
-
-    def __init__(self, width: int, classes: int, dropout: Dropout) -> None:
-        super().__init__(width, width, classes)
-        nn.init.normal_(self.mask_fcn_logits.weight, std=0.001)  # torchvision's own makes the first loss 3 of 2 classes
-        nn.init.constant_(self.mask_fcn_logits.bias, EMPTY)
-        self.dropout = dropout.at("mask_head")
-
-    def forward(self, x: Tensor) -> Tensor:  # [N, width, 14, 14] -> [N, C, 28, 28]
-        logits: Tensor = self.mask_fcn_logits(self.dropout(self.relu(self.conv5_mask(x))))
-        return logits.float()
-
-
 class RegionDetections(NamedTuple):
     """Of one image, the most certain first."""
 
@@ -157,11 +77,26 @@ class RegionDetections(NamedTuple):
     proposals: Tensor  # [N], the row of the proposal
 
 
+class Still(NamedTuple):
+    """What is found in one image with dropout off."""
+
+    logits: Tensor  # [R, C]
+    found: RegionDetections
+    features: Tensor  # [N, width, 14, 14], of its masks before any dropout
+
+
 class RegionHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
     """torchvision's heads in two parts: what all passes share and what differs, with torchvision's names of weights."""
 
     def __init__(
-        self, channels: int, classes: int, widths: Widths, detecting: Detecting, learning: Learning, dropout: Dropout
+        self,
+        channels: int,
+        classes: int,
+        widths: Widths,
+        detecting: Detecting,
+        learning: Learning,
+        dropout: Dropout,
+        shared_masks: float | None = None,
     ) -> None:
         regions = learning.regions
         super().__init__(
@@ -184,9 +119,12 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
         self.learning = learning
         self.dropped = dropout.p > 0 and "box_head" in dropout.sites
         """Whether the box head differs from pass to pass."""
+        self.moved = dropout.p > 0 and not {"box_head", "predictor", "deltas"}.isdisjoint(dropout.sites)
+        """Whether boxes do."""
+        self.shared_masks = shared_masks
 
     def losses(
-        self, levels: dict[str, Tensor], proposals: Sequence[Tensor], padded: tuple[int, int], targets: list[Target]
+        self, levels: dict[str, Tensor], proposals: Sequence[Tensor], padded: Size, targets: list[Target]
     ) -> dict[str, Tensor]:
         """The three losses of the heads by torchvision's names; 0 where there is nothing to learn from."""
         known = known_regions(proposals, targets, self.learning)
@@ -207,18 +145,28 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
             "loss_mask": mask_loss(masks, boxes, targets, matched, self.learning.masks),
         }
 
-    def regions(self, levels: dict[str, Tensor], proposals: Tensor, padded: tuple[int, int]) -> Tensor:
+    def regions(self, levels: dict[str, Tensor], proposals: Tensor, padded: Size) -> Tensor:
         """What all passes of an image share of its proposals: pooled [R, D, 7, 7], or behind the box head [R, D]."""
         pooled: Tensor = self.box_roi_pool(levels, [proposals], [padded])
         return pooled if self.dropped else self.box_head(pooled)
 
-    def boxes(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Class logits [R, C] and box offsets [R, 4 C] of a pass."""
-        hidden = self.box_head(regions) if self.dropped else regions
-        logits, deltas = self.box_predictor(hidden)
+    def still(
+        self, levels: dict[str, Tensor], proposals: Tensor, regions: Tensor, size: Size, padded: Size
+    ) -> Still | None:
+        """What passes share of an image's detections; None: nothing."""
+        if self.moved and self.shared_masks is None:
+            return None
+        logits, deltas = self.boxes(regions, still=True)
+        found = self.detections(logits, deltas, proposals, size)
+        return Still(logits, found, self.mask_features(levels, found.boxes, padded))
+
+    def boxes(self, regions: Tensor, still: bool = False) -> tuple[Tensor, Tensor]:
+        """Class logits [R, C] and box offsets [R, 4 C] of a pass, or `still`, without dropout."""
+        hidden = self.box_head(regions, still) if self.dropped else regions
+        logits, deltas = self.box_predictor(hidden, still)
         return logits, deltas
 
-    def detections(self, logits: Tensor, deltas: Tensor, proposals: Tensor, size: tuple[int, int]) -> RegionDetections:
+    def detections(self, logits: Tensor, deltas: Tensor, proposals: Tensor, size: Size) -> RegionDetections:
         """As torchvision's postprocess_detections, which does not tell the proposals that they come from."""
         count = logits.shape[1]
         boxes = clip_boxes_to_image(self.box_coder.decode(deltas, [proposals]), size)[:, 1:].reshape(-1, 4)
@@ -231,8 +179,31 @@ class RegionHeads(RoIHeads):  # type: ignore[misc]  # torchvision has no types
         kept = kept[best]
         return RegionDetections(boxes[kept], classes[best], scores[kept], kept // (count - 1))
 
-    def mask_logits(self, levels: dict[str, Tensor], boxes: list[Tensor], padded: tuple[int, int]) -> Tensor:
+    def mask_logits(self, levels: dict[str, Tensor], boxes: list[Tensor], padded: Size) -> Tensor:
         """[N, C, 28, 28] of the boxes of all images."""
         pool: Any = self.mask_roi_pool
         logits: Tensor = self.mask_predictor(self.mask_head(pool(levels, boxes, [padded] * len(boxes))))
         return logits
+
+    def mask_features(self, levels: dict[str, Tensor], boxes: Tensor, padded: Size) -> Tensor:
+        """[N, width, 14, 14] of the boxes of an image, before any dropout."""
+        features: Tensor = self.mask_head.convolved(self.mask_roi_pool(levels, [boxes], [padded]))
+        return features
+
+    def masks(self, features: Tensor, classes: Tensor) -> Tensor:
+        """The probabilities [N, 28, 28] of a pass, of each one's class."""
+        logits = self.mask_predictor(self.mask_head.dropout(features))
+        own: Tensor = logits[torch.arange(len(logits), device=logits.device), classes].sigmoid()
+        return own
+
+    def shared(
+        self, still: Still | None, levels: dict[str, Tensor], boxes: Tensor, padded: Size
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes [N, 4] near those of a pass, and the features of masks in them: of `still` where a box is near one."""
+        if self.shared_masks is None or still is None or not len(still.features):
+            return boxes, self.mask_features(levels, boxes, padded)
+        overlaps, places = box_iou(boxes, still.found.boxes).max(1)
+        own = overlaps < self.shared_masks
+        features = still.features[places].contiguous(memory_format=torch.channels_last)
+        features[own] = self.mask_features(levels, boxes[own], padded)
+        return torch.where(own[:, None], boxes, still.found.boxes[places]), features

@@ -238,6 +238,57 @@ def test_regions_are_pooled_at_the_pyramids_strides_whatever_the_images_size() -
     assert theirs.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
 
 
+def test_where_boxes_have_no_dropout_all_passes_share_them_and_what_masks_are_made_of() -> None:
+    model = tiny(dropout=0.3, sites=("mask_head",))
+    with torch.inference_mode():
+        (seen,) = model.encode(IMAGE)
+        (own,) = tiny(dropout=0.3).encode(IMAGE)
+        heads = model.roi_heads
+        expected = heads.detections(*heads.boxes(seen.regions), seen.proposals, seen.size)
+    assert own.still is None
+    assert seen.still is not None
+    assert all(map(torch.equal, seen.still.found, expected))
+    for passed in drawn(model, (seen, seen), [0, 1]):
+        assert passed.logits is seen.still.logits
+        with torch.inference_mode(), drawing(model, [("run", "image", 0)]):
+            masks = heads.mask_logits(seen.levels, [expected.boxes], seen.padded)[:, 1].sigmoid()
+    torch.testing.assert_close(drawn(model, (seen,), [0])[0].masks, masks)
+
+
+def test_masks_near_one_that_is_found_without_dropout_are_made_of_its_features_in_its_place() -> None:
+    shared, anew = tiny(dropout=0.3, shared_masks=0.7), tiny(dropout=0.3)
+    compute = LocalCompute("cpu", "float32", 1, 0, 1)
+    audit(shared, IMAGE, compute, dropout=True)
+    with torch.inference_mode():
+        (seen,), (alone,) = shared.encode(IMAGE), anew.encode(IMAGE)
+        (still,) = anew.decode((alone,))
+        with drawing(shared, [("run", "image", 3)]):
+            (within,) = shared.encode(IMAGE)
+    assert seen.still is not None
+    assert within.still is not None
+    assert torch.equal(seen.still.features, within.still.features)
+    assert torch.equal(seen.still.found.boxes, still.boxes)
+    (one,), (other,) = drawn(shared, (seen,), [0]), drawn(anew, (alone,), [0])
+    assert one.frames is not None
+    assert all(map(torch.equal, values(one)[:5], values(other)[:5]))
+    overlaps, places = box_iou(one.boxes, still.boxes).max(1)
+    near = overlaps >= 0.7
+    assert 0 < int(near.sum()) < len(near)
+    assert torch.equal(one.frames[near], still.boxes[places[near]])
+    assert torch.equal(one.frames[~near], one.boxes[~near])
+    torch.testing.assert_close(one.masks[~near], other.masks[~near], atol=1e-5, rtol=0)
+    assert not torch.equal(one.masks[near], other.masks[near])
+    framed = placed(Passed(one.size, one.logits, one.frames, *values(one)[2:6]))
+    assert all(np.array_equal(a.mask, b.mask) for a, b in zip(placed(one).masks, framed.masks, strict=True))
+
+
+def test_only_the_same_box_shares_where_the_overlap_must_be_whole() -> None:
+    one, other = tiny(dropout=0.3, shared_masks=1.0), tiny(dropout=0.3)
+    with torch.inference_mode():
+        states = one.encode(IMAGE), other.encode(IMAGE)
+    assert same(drawn(one, states[0], [0])[0], drawn(other, states[1], [0])[0])
+
+
 def test_no_proposals_give_no_detections() -> None:
     model = tiny(detecting=Detecting(0.99, 0.5, False, 20), dropout=0.2)
     with torch.inference_mode():

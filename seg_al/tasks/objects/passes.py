@@ -32,7 +32,8 @@ class Passed:
     classes: Tensor  # [N], long, from 1
     scores: Tensor  # [N], probability of the class
     proposals: Tensor  # [N], long, the row of `logits` that each detection comes from
-    masks: Tensor  # [N, m, m], probability that a point of the box belongs to the object
+    masks: Tensor  # [N, m, m], probability that a point of the frame belongs to the object
+    frames: Tensor | None = None  # [N, 4], the box that each mask fills, near its own; None: its own
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,9 @@ def placed(passed: Passed, size: Size | None = None) -> PlacedPass:
     """
     size = passed.size if size is None else size
     probabilities = torch.softmax(_numbers(passed.logits, "class logits")[passed.proposals.cpu()], 1).numpy()
-    boxes = _numbers(passed.boxes, "boxes").numpy() * np.tile([size[1] / passed.size[1], size[0] / passed.size[0]], 2)
+    scale = np.tile([size[1] / passed.size[1], size[0] / passed.size[0]], 2)
+    boxes = _numbers(passed.boxes, "boxes").numpy() * scale
+    frames = boxes if passed.frames is None else _numbers(passed.frames, "boxes").numpy() * scale
     masks = _numbers(passed.masks, "masks").numpy()
     found = PlacedPass(
         size,
@@ -40,7 +42,7 @@ def placed(passed: Passed, size: Size | None = None) -> PlacedPass:
         passed.classes.cpu().numpy(),
         _numbers(passed.scores, "scores").numpy(),
         passed.proposals.cpu().numpy(),
-        tuple(_pasted(mask, tuple(box), size) for mask, box in zip(masks, boxes.tolist(), strict=True)),
+        tuple(_pasted(mask, tuple(box), size) for mask, box in zip(masks, frames.tolist(), strict=True)),
     )
     return selected(found, [place for place, crop in enumerate(found.masks) if crop.area])
 
