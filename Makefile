@@ -11,7 +11,7 @@ COVERED := -m slipcover --source seg_al --skip-covered -m pytest -W ignore::pyte
 
 .PHONY: demo test check docs clean
 
-$(ENV)/installed: pyproject.toml
+$(ENV)/installed: pyproject.toml seg_al/predictors/compiled_sums.c
 	$(PYTHON) -m venv $(ENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"

@@ -29,7 +29,7 @@ def code_digest() -> str:
     """A hash of the package's source, so that results of one version are not used by another."""
     root = Path(__file__).parent.parent
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted((*root.rglob("*.py"), *root.rglob("*.c"))):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
