@@ -9,7 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from seg_al.predictors.class_maps import ClassMaps, bands
+from seg_al.predictors.class_maps import ClassMaps
+from seg_al.predictors.moments import bands
 
 Of = TypeVar("Of")
 

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from seg_al.core import EvidenceSet
-
-BLOCK_BYTES = 2 << 20
-"""An image is worked on in bands of about this size on a CPU, so that temporaries stay small and in its cache."""
+from seg_al.predictors.moments import Accumulate, Moments, accumulator
 
 
 class NotFinite(ValueError):
@@ -57,22 +55,6 @@ class ClassMaps:
         return self.votes.to(torch.float32) / self.passes
 
 
-def bands(maps: Tensor) -> list[slice]:  # [C, H, W]
-    """Bands of rows of about BLOCK_BYTES each; all rows in one on a GPU."""
-    classes, height, width = maps.shape
-    step = height if maps.is_cuda else max(1, BLOCK_BYTES // (4 * max(1, classes * width)))
-    return [slice(start, start + step) for start in range(0, height, step)]
-
-
-def blocks(maps: Tensor) -> list[tuple[slice, slice]]:  # [C, B, H, W]
-    """Images and rows of blocks of about BLOCK_BYTES each: several small images, or a band of a large one."""
-    rows = bands(maps[:, 0])
-    one = 4 * max(1, maps[:, 0].numel())
-    step = maps.shape[1] if maps.is_cuda else max(1, BLOCK_BYTES // one)
-    starts = range(0, maps.shape[1], step)
-    return [(slice(start, start + step), band) for start in starts for band in rows]
-
-
 class ClassMapSums:
     """Takes passes over B images of one size, one pass of all of them at a time, and computes their moments.
 
@@ -80,39 +62,32 @@ class ClassMapSums:
     zero. Passes are taken in order, one at a time: how they were chunked cannot change the result.
     """
 
-    def __init__(self, classes: int, images: int, size: tuple[int, int], device: torch.device) -> None:
+    def __init__(
+        self,
+        classes: int,
+        images: int,
+        size: tuple[int, int],
+        device: torch.device,
+        accumulate: Accumulate | None = None,
+    ) -> None:
+        """`accumulate`: how a pass is added; None: in the fastest way of the device."""
+        self.classes = classes
         self.passes = 0
-        self.mean = torch.zeros(classes, images, *size, device=device)
-        self.squares = torch.zeros(classes, images, *size, device=device)
-        self.entropy = torch.zeros(images, *size, device=device)
-        self.votes = torch.zeros(classes, images, *size, device=device, dtype=torch.uint8)
+        self.accumulate = accumulate or accumulator(device)
+        self.moments = Moments(
+            torch.zeros(classes, images, *size, device=device),
+            torch.zeros(classes, images, *size, device=device),
+            torch.zeros(images, *size, device=device),
+            torch.zeros(classes, images, *size, device=device, dtype=torch.uint8),
+        )
         self.finite = torch.ones((), dtype=torch.bool, device=device)
 
     def add(self, logits: Tensor) -> None:  # [B, C, H, W], any floating type
         """One pass of each image."""
         self.passes += 1
         if self.passes == 256:  # more than a byte counts
-            self.votes = self.votes.to(torch.int16)
-        by_class = logits.transpose(0, 1)
-        for block in blocks(self.mean):
-            self._add_block(by_class[:, block[0], block[1]], block)
-
-    def _add_block(self, logits: Tensor, block: tuple[slice, slice]) -> None:  # [C, b, h, W]
-        """One exponential and no division per class: p = exp(z - max) / s, entropy = ln s - sum p (z - max)."""
-        shifted = logits.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
-        shifted -= shifted.amax(0)
-        _vote(shifted == 0, self.votes[:, block[0], block[1]])
-        p = shifted.exp()
-        total = p.sum(0)
-        shrink = total.reciprocal()
-        entropy = shifted.mul_(p).sum(0).mul_(shrink).neg_().add_(total.log_())
-        self.finite &= torch.isfinite(entropy.sum())  # NaN and infinite logits both end here
-        kept = self.entropy[block]
-        kept.add_(entropy.sub_(kept), alpha=1 / self.passes)
-        mean = self.mean[:, block[0], block[1]]
-        deviation = torch.sub(p.mul_(shrink), mean, out=shifted)
-        mean.add_(deviation, alpha=1 / self.passes)
-        self.squares[:, block[0], block[1]].addcmul_(deviation, p.sub_(mean))
+            self.moments = self.moments._replace(votes=self.moments.votes.to(torch.int16))
+        self.finite &= self.accumulate(self.moments, logits, self.passes)
 
     def evidence(self) -> list[EvidenceSet]:
         """Of each image. Raises as `class_maps` does."""
@@ -124,18 +99,12 @@ class ClassMapSums:
             raise ValueError("class maps need at least one pass")
         if not bool(self.finite):
             raise NotFinite("the model's logits hold NaN or infinity")
-        entropy = self.entropy.clamp_min(0)
+        mean, squares, expected_entropy, votes = self.moments
+        entropy = expected_entropy.clamp_min(0)
         return [
-            ClassMaps(self.passes, self.mean[:, one], self.squares[:, one], entropy[one], self.votes[:, one])
+            ClassMaps(self.passes, mean[:, one], squares[:, one], entropy[one], votes[:, one])
             for one in range(len(entropy))
         ]
-
-
-def _vote(best: Tensor, votes: Tensor) -> None:  # [C, ...] bool, [C, ...] counts, changed in place
-    """Counts each pixel's most probable class; in a tie the first."""
-    if best.is_cuda or int(best.sum()) > best[0].numel():  # asking a GPU would wait for it
-        best = best & (best.cumsum(0, dtype=torch.uint8) == 1)
-    votes += best
 
 
 def class_maps_of(probabilities: Tensor) -> ClassMaps:

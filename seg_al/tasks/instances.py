@@ -83,7 +83,7 @@ class ObjectSums:
         return self.moments.passes
 
     def add(self, found: Sequence[PlacedPass]) -> None:
-        classes = len(self.moments.mean)
+        classes = self.moments.classes
         maps = torch.stack([painted(one, classes, self.device) for one in found])
         self.moments.add(maps.clamp_min(LEAST_PROBABILITY).log())
         for matcher, one in zip(self.matchers, found, strict=True):

@@ -1,4 +1,4 @@
-"""The compiled sums against float64 numpy: layouts, extremes, ties, many passes, and any number of threads."""
+"""Both ways to add passes against float64 numpy: layouts, extremes, ties, many passes, and any number of threads."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ import torch
 from scipy.special import log_softmax
 from torch import Tensor
 
-from seg_al.predictors.tiles import BUILT, Moments, add_in_tiles
+from seg_al.predictors.moments import BUILT, Accumulate, Moments, accumulator, add_by_torch, add_in_tiles, blocks
 
-pytestmark = pytest.mark.skipif(not BUILT, reason="seg_al was installed without a C compiler")
+compiled = pytest.mark.skipif(not BUILT, reason="seg_al was installed without a C compiler")
+
+
+@pytest.fixture(params=[add_by_torch, pytest.param(add_in_tiles, marks=compiled)])
+def add(request: pytest.FixtureRequest) -> Accumulate:
+    way: Accumulate = request.param
+    return way
 
 
 def passes_of(passes: int, images: int, classes: int, size: tuple[int, int], spread: float = 3.0) -> Tensor:
@@ -29,10 +35,10 @@ def empty(images: int, classes: int, size: tuple[int, int], votes: torch.dtype =
     return Moments(torch.zeros(maps), torch.zeros(maps), torch.zeros(images, *size), torch.zeros(maps, dtype=votes))
 
 
-def summed(passes: Tensor, votes: torch.dtype = torch.uint8) -> Moments:
+def summed(add: Accumulate, passes: Tensor, votes: torch.dtype = torch.uint8) -> Moments:
     moments = empty(passes.shape[1], passes.shape[2], (passes.shape[3], passes.shape[4]), votes)
     for number, logits in enumerate(passes, 1):
-        assert add_in_tiles(moments, logits, number)
+        assert add(moments, logits, number)
     return moments
 
 
@@ -66,61 +72,75 @@ def mirrored(logits: Tensor) -> Tensor:
 @pytest.mark.parametrize("layout", [torch.clone, channels_last, mirrored])
 @pytest.mark.parametrize("classes", [1, 2, 3, 19, 40])
 @pytest.mark.parametrize(("images", "size"), [(1, (23, 61)), (3, (7, 5)), (2, (1, 1)), (1, (40, 41))])
-def test_moments_entropy_and_votes_agree_with_brute_force(layout, classes, images, size):
+def test_moments_entropy_and_votes_agree_with_brute_force(add, layout, classes, images, size):
     passes = passes_of(5, images, classes, size)
-    agrees(summed(torch.stack([layout(one) for one in passes])), passes)
+    agrees(summed(add, torch.stack([layout(one) for one in passes])), passes)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_logits_of_any_precision_are_summed_in_float32(dtype):
+def test_logits_of_any_precision_are_summed_in_float32(add, dtype):
     passes = passes_of(4, 2, 19, (9, 31)).to(dtype)
-    agrees(summed(passes), passes)
+    agrees(summed(add, passes), passes)
 
 
 @pytest.mark.parametrize("spread", [1e-3, 30.0, 1e4])
-def test_extreme_logits_agree_with_brute_force(spread):
+def test_extreme_logits_agree_with_brute_force(add, spread):
     passes = passes_of(6, 1, 7, (31, 17), spread)
-    agrees(summed(passes), passes)
+    agrees(summed(add, passes), passes)
 
 
-def test_more_than_255_passes_are_counted():
+def test_more_than_255_passes_are_counted(add):
     passes = passes_of(300, 1, 3, (4, 9))
-    moments = summed(passes, torch.int16)
+    moments = summed(add, passes, torch.int16)
     agrees(moments, passes)
     assert (moments.votes.sum(0) == 300).all()
 
 
-def test_equals_go_to_the_first_class():
+def test_equals_go_to_the_first_class(add):
     passes = passes_of(9, 1, 5, (40, 41)).round()  # many ties
-    agrees(summed(passes), passes)
+    agrees(summed(add, passes), passes)
 
 
-def test_equal_passes_have_squares_of_exactly_zero():
-    moments = summed(passes_of(1, 2, 19, (31, 23), 5.0).expand(20, -1, -1, -1, -1))
+def test_equal_passes_have_squares_of_exactly_zero(add):
+    moments = summed(add, passes_of(1, 2, 19, (31, 23), 5.0).expand(20, -1, -1, -1, -1))
     assert (moments.squares == 0).all()
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", [(0, 0, 0, 0), (1, 2, 10, 6), (1, 1, 5, 5)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_one_bad_logit_is_found(bad, place, dtype):
+def test_one_bad_logit_is_found(add, bad, place, dtype):
     logits = passes_of(1, 2, 3, (11, 7))[0].to(dtype)
-    assert add_in_tiles(empty(2, 3, (11, 7)), logits, 1)
+    assert add(empty(2, 3, (11, 7)), logits, 1)
     logits[place] = bad
-    assert not add_in_tiles(empty(2, 3, (11, 7)), logits, 1)
+    assert not add(empty(2, 3, (11, 7)), logits, 1)
 
 
-def test_one_class_that_is_bad_is_found():
-    assert not add_in_tiles(empty(1, 1, (1, 1)), torch.tensor([[[[math.nan]]]]), 1)
+def test_one_class_that_is_bad_is_found(add):
+    assert not add(empty(1, 1, (1, 1)), torch.tensor([[[[math.nan]]]]), 1)
 
 
+def test_pytorch_adds_a_large_image_and_many_small_ones_in_blocks():
+    for images, size, expected in ((1, (131, 512), 3), (40, (32, 32), 2)):
+        passes = passes_of(2, images, 19, size)
+        moments = summed(add_by_torch, passes)
+        assert len(blocks(moments.mean)) == expected
+        agrees(moments, passes)
+
+
+def test_an_installation_with_a_compiler_adds_in_tiles_on_a_cpu_only():
+    assert accumulator(torch.device("cpu")) is (add_in_tiles if BUILT else add_by_torch)
+    assert accumulator(torch.device("cuda")) is add_by_torch
+
+
+@compiled
 @pytest.mark.parametrize("threads", [2, 3, 16])
 def test_the_number_of_threads_changes_no_bit(threads):
     passes = passes_of(3, 2, 19, (50, 40))
-    alone, before = summed(passes), torch.get_num_threads()
+    alone, before = summed(add_in_tiles, passes), torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
-        together = summed(passes)
+        together = summed(add_in_tiles, passes)
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
@@ -131,10 +151,11 @@ def ulps(values: np.ndarray, exact: np.ndarray) -> float:
     return float((np.abs(values - exact) / np.spacing(exact.astype(np.float32))).max())
 
 
+@compiled
 def test_exponential_and_logarithm_are_exact_to_about_a_step_of_float32():
     """With two classes of which one has the logit 0 and the other x: p = e^x / (1 + e^x), and so on."""
     x = torch.linspace(-87, 0, 400_001)
-    moments = summed(torch.stack([torch.zeros_like(x), x])[None, None, :, None])
+    moments = summed(add_in_tiles, torch.stack([torch.zeros_like(x), x])[None, None, :, None])
     exact = x.double().numpy()
     power = np.exp(exact)
     assert ulps(moments.mean[1].flatten().numpy(), power / (1 + power)) < 3
@@ -143,6 +164,7 @@ def test_exponential_and_logarithm_are_exact_to_about_a_step_of_float32():
     assert np.abs(moments.entropy.flatten().numpy()[near] - entropy[near]).max() < 3e-7
 
 
+@compiled
 def test_moments_of_another_shape_type_or_layout_are_refused():
     good = empty(1, 2, (3, 3))
     wrong = [

@@ -1,0 +1,117 @@
+"""The running moments of class maps, and how a pass is added to them: by compiled_sums.c, or by PyTorch.
+
+The extension was chosen over numba, whose import takes longer than a small query, and over torch.compile, which needs a
+compiler when the run begins and seconds for each new shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+try:
+    from seg_al.predictors import compiled_sums
+except ImportError:  # there was no compiler when seg_al was installed
+    BUILT = False
+else:
+    BUILT = True
+
+BLOCK_BYTES = 2 << 20
+"""PyTorch works on an image in bands of about this size on a CPU, so that temporaries stay small and in its cache."""
+
+
+class Moments(NamedTuple):
+    """Running sums over passes of B images, changed in place; each tensor lies in memory in the order of its axes."""
+
+    mean: Tensor  # [C, B, H, W] float32
+    squares: Tensor  # [C, B, H, W] float32
+    entropy: Tensor  # [B, H, W] float32
+    votes: Tensor  # [C, B, H, W] uint8, or int16 from 256 passes
+
+
+Accumulate = Callable[[Moments, Tensor, int], "Tensor | bool"]
+"""Adds pass number n, counted from 1, whose logits are [B, C, H, W]; says whether all of them are finite."""
+
+
+def accumulator(device: torch.device) -> Accumulate:
+    """The fastest way to add passes there is on this device."""
+    return add_in_tiles if BUILT and device.type == "cpu" else add_by_torch
+
+
+def described(device: torch.device) -> str:
+    """Who adds the passes, in words."""
+    return "compiled code" if accumulator(device) is add_in_tiles else "PyTorch"
+
+
+def add_in_tiles(moments: Moments, logits: Tensor, passes: int) -> bool:  # [B, C, H, W], any floating type and strides
+    """Adds a pass on a CPU, in tiles that stay in its cache, without a copy of logits in float32 or bfloat16.
+
+    The result does not depend on the number of threads, which are PyTorch's own, nor on the processor.
+    """
+    pixels = logits.detach().flatten(2)
+    bits = pixels.view(torch.int16) if pixels.dtype == torch.bfloat16 else pixels.float()
+    mean, squares, votes = (one.flatten(1).numpy() for one in (moments.mean, moments.squares, moments.votes))
+    entropy = moments.entropy.flatten().numpy()
+    return compiled_sums.add(bits.numpy(), mean, squares, entropy, votes, passes, torch.get_num_threads())
+
+
+def add_by_torch(moments: Moments, logits: Tensor, passes: int) -> Tensor:  # [B, C, H, W], any floating type
+    """Adds a pass block by block, with several passes over the memory of each."""
+    by_class = logits.transpose(0, 1)
+    finite = [
+        _add_block(
+            Moments(
+                moments.mean[:, images, rows],
+                moments.squares[:, images, rows],
+                moments.entropy[images, rows],
+                moments.votes[:, images, rows],
+            ),
+            by_class[:, images, rows],
+            passes,
+        )
+        for images, rows in blocks(moments.mean)
+    ]
+    return torch.stack(finite).all()
+
+
+def _add_block(moments: Moments, logits: Tensor, passes: int) -> Tensor:  # [C, b, h, W]
+    """One exponential and no division per class: p = exp(z - max) / s, entropy = ln s - sum p (z - max)."""
+    shifted = logits.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+    shifted -= shifted.amax(0)
+    _vote(shifted == 0, moments.votes)
+    p = shifted.exp()
+    total = p.sum(0)
+    shrink = total.reciprocal()
+    entropy = shifted.mul_(p).sum(0).mul_(shrink).neg_().add_(total.log_())
+    finite = torch.isfinite(entropy.sum())  # NaN and infinite logits both end here
+    moments.entropy.add_(entropy.sub_(moments.entropy), alpha=1 / passes)
+    deviation = torch.sub(p.mul_(shrink), moments.mean, out=shifted)
+    moments.mean.add_(deviation, alpha=1 / passes)
+    moments.squares.addcmul_(deviation, p.sub_(moments.mean))
+    return finite
+
+
+def _vote(best: Tensor, votes: Tensor) -> None:  # [C, ...] bool, [C, ...] counts, changed in place
+    """Counts each pixel's most probable class; in a tie the first."""
+    if best.is_cuda or int(best.sum()) > best[0].numel():  # asking a GPU would wait for it
+        best = best & (best.cumsum(0, dtype=torch.uint8) == 1)
+    votes += best
+
+
+def bands(maps: Tensor) -> list[slice]:  # [C, H, W]
+    """Bands of rows of about BLOCK_BYTES each; all rows in one on a GPU."""
+    classes, height, width = maps.shape
+    step = height if maps.is_cuda else max(1, BLOCK_BYTES // (4 * max(1, classes * width)))
+    return [slice(start, start + step) for start in range(0, height, step)]
+
+
+def blocks(maps: Tensor) -> list[tuple[slice, slice]]:  # [C, B, H, W]
+    """Images and rows of blocks of about BLOCK_BYTES each: several small images, or a band of a large one."""
+    rows = bands(maps[:, 0])
+    one = 4 * max(1, maps[:, 0].numel())
+    step = maps.shape[1] if maps.is_cuda else max(1, BLOCK_BYTES // one)
+    starts = range(0, maps.shape[1], step)
+    return [(slice(start, start + step), band) for start in starts for band in rows]
