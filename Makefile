@@ -1,4 +1,4 @@
-# `make demo`, `make test` and `make docs`. Each makes its environment first.
+# `make demo`, `make test`, `make docs` and `make benchmark`. Each makes its environment first.
 PYTHON ?= python3
 # How to get PyTorch and torchvision, which belong together: any requirements and options of pip. The releases that the
 # tests pass with.
@@ -9,7 +9,7 @@ RUNS ?= runs/demo
 # Prints how many lines of seg_al the tests ran, in the processes of the tests but not in those that a test starts.
 COVERED := -m slipcover --source seg_al --skip-covered -m pytest -W ignore::pytest.PytestAssertRewriteWarning
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs benchmark clean
 
 $(ENV)/installed: pyproject.toml seg_al/predictors/compiled_sums.c
 	$(PYTHON) -m venv $(ENV)
@@ -35,6 +35,9 @@ $(ENV)/installed-docs: $(ENV)/installed
 
 docs: $(ENV)/installed-docs ## the documents, as pages in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+benchmark: $(ENV)/installed ## every benchmark anew, into the table of docs/speed.md; half an hour on two cores
+	$(BIN)/python scripts/benchmarks.py --page docs/speed.md
 
 clean: ## the environment and the demo's runs; not your data or other runs
 	rm -rf $(ENV) runs/demo

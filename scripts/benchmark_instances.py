@@ -294,12 +294,23 @@ SHORT = 5
 """Turns of each side with --short."""
 
 
+def row_of(found: Finding) -> dict[str, Any]:
+    """For scripts/benchmarks.py."""
+    what, _, alternative = found.case.partition(" against ")
+    return {
+        "what": what, "ours": found.ours_s, "alternative": alternative or "the same rule on whole masks",
+        "theirs": found.theirs_s, "ratio": found.faster, "ours_mib": found.ours_mib, "theirs_mib": found.theirs_mib,
+        "note": found.agree,
+    }  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all where none is given")
     parser.add_argument("--repeats", type=int, default=7, help="turns or processes of each side; medians are compared")
     parser.add_argument("--short", action="store_true", help="five turns, fewer cases and images")
     parser.add_argument("--out", type=Path, help="where to save the table: STEM.csv")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     parser.add_argument("--child", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if unknown := [part for part in options.parts if part not in PARTS]:
@@ -309,10 +320,12 @@ def main() -> None:
     if options.child:
         print(json.dumps(SIDES[options.child]()))
         return
-    table = pd.DataFrame(
-        [one for part in options.parts or PARTS for one in PARTS[part](SHORT if options.short else options.repeats)]
-    )
+    repeats = SHORT if options.short else options.repeats
+    found = [one for part in options.parts or PARTS for one in PARTS[part](repeats)]
+    table = pd.DataFrame(found)
     print(table.round(2).to_string(index=False))
+    if options.rows:
+        options.rows.write_text(json.dumps([row_of(one) for one in found]))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out.with_suffix(".csv"), index=False)

@@ -1,5 +1,7 @@
 """Measures the memory of queries, each case in a process of its own, where it must not grow. Linux only.
 
+Its alternative is not run: what the probabilities of all passes of one image, or of the pool, would take in float32.
+
 python scripts/benchmark_memory.py --out benchmarks/memory
 """
 
@@ -128,6 +130,13 @@ CASES: dict[str, Sequence[tuple[int, int]]] = {
     "street": ((20, 1),),
 }
 """(passes, images) of each case."""
+SHORT: dict[str, Sequence[tuple[int, int]]] = {
+    "small": ((20, 50), (50, 50), (20, 200)),
+    "pixels": ((2, 3), (2, 9)),
+    "street": ((4, 1),),
+}
+SHAPES = {"small": (5, 64, 96), "pixels": (5, *STREET), "street": (19, *STREET)}
+"""Classes, height and width."""
 STREET_LIMIT = 600  # MiB that scoring one street image may add
 GROWTH_LIMIT = 1.05  # of the peak, as passes, pool or images grow
 
@@ -141,9 +150,21 @@ def child(case: str, passes: int, images: int) -> dict[str, float]:
     return measured
 
 
-def table() -> pd.DataFrame:
+def row_of(found: dict[Any, Any]) -> dict[str, Any]:
+    """For scripts/benchmarks.py."""
+    classes, height, width = SHAPES[found["case"]]
+    stack = found["passes"] * found["images"] * classes * height * width * 4 / 2**20
+    return {
+        "what": f"memory that a query adds: {found['images']} images of {height} x {width}, {classes} classes, "
+        f"{found['passes']} passes, in {found['seconds']:.0f} s",
+        "ours": found["growth_mib"], "unit": "MiB", "alternative": "all passes of all images kept, computed",
+        "theirs": stack, "ratio": stack / max(found["growth_mib"], 0.1), "ours_mib": found["peak_mib"],
+    }  # fmt: skip
+
+
+def table(cases: dict[str, Sequence[tuple[int, int]]]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
-    for case, sizes in CASES.items():
+    for case, sizes in cases.items():
         for passes, images in sizes:
             measured = child(case, passes, images)
             first = next((row for row in rows if row["case"] == case), {**measured})
@@ -159,6 +180,8 @@ def table() -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="where to save the table: STEM.csv")
+    parser.add_argument("--short", action="store_true", help="fewer passes and images")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -166,7 +189,9 @@ def main() -> None:
         case, passes, images = options.child
         print(json.dumps(SIDES[case](int(passes), int(images))))
         return
-    found = table()
+    found = table(SHORT if options.short else CASES)
+    if options.rows:
+        options.rows.write_text(json.dumps([row_of(row) for row in found.to_dict("records")]))
     print(found.round(3).to_string(index=False))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,9 @@ import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -199,7 +201,8 @@ def child(*words: str) -> dict[str, float]:
 
 def table(runs: int, repeats: int) -> pd.DataFrame:
     rows = []
-    for case, sides in SIDES.items():
+    for case, every in SIDES.items():
+        sides = [side for side in every if "baal" not in side or find_spec("baal") is not None]
         found: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
         for run in range(runs):
             for side in sides:
@@ -213,11 +216,33 @@ def table(runs: int, repeats: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def rows_of(times: pd.DataFrame) -> list[dict[str, Any]]:
+    """For scripts/benchmarks.py: our side beside each other one, and alone where baal is missing."""
+    rows: list[dict[str, Any]] = []
+    for case, sides in times.groupby("case", sort=False):
+        by_side = sides.set_index("side")
+        ours, what = by_side.loc["ours"], f"query of an image, {case}, {CASES[str(case)][-1]} passes, wall"
+        for side, other in by_side.drop(index="ours").iterrows():
+            rows.append({
+                "what": what, "ours": ours["seconds"], "alternative": side, "theirs": other["seconds"],
+                "ratio": other["seconds"] / ours["seconds"], "ours_mib": ours["growth_mib"],
+                "theirs_mib": other["growth_mib"],
+            })  # fmt: skip
+        if len(by_side) == 1:
+            rows.append({
+                "what": what, "ours": ours["seconds"], "ours_mib": ours["growth_mib"],
+                "note": "baal is not installed (the extra `benchmark`)",
+            })  # fmt: skip
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3, help="processes per side and case; medians are compared")
     parser.add_argument("--repeats", type=int, default=3, help="timed images in each process")
     parser.add_argument("--out", type=Path, help="where to save the tables: STEM.csv and STEM.json")
+    parser.add_argument("--short", action="store_true", help="one process of each side with 5 images; no ranking")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(min(2, torch.get_num_threads()))
@@ -228,8 +253,12 @@ def main() -> None:
                 "ranking": lambda: same_ranking(words[0])}  # fmt: skip
         print(json.dumps(work[kind]()))
         return
-    times = table(options.runs, options.repeats)
+    times = table(1, 5) if options.short else table(options.runs, options.repeats)
     print(times.to_string(index=False))
+    if options.rows:
+        options.rows.write_text(json.dumps(rows_of(times)))
+    if options.short:
+        return
     ranking = {case: child("ranking", case) for case in CASES}
     print(pd.DataFrame(ranking).T.to_string())
     if options.out:

@@ -9,6 +9,7 @@ does not count. Each case states the ratio that it must reach.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import time
@@ -154,11 +155,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=7, help="turns of each side; medians are compared")
     parser.add_argument("--out", type=Path, help="where to save the table: STEM.csv")
+    parser.add_argument("--short", action="store_true", help="5 turns of each side")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()  # as runs do
-    table = pd.DataFrame([case(options.repeats) for case in CASES])
+    found = [case(5 if options.short else options.repeats) for case in CASES]
+    table = pd.DataFrame(found)
     print(table.to_string(index=False, formatters={"ratio": "{:.1f}".format}, float_format="{:.5f}".format))
+    if options.rows:
+        rows = [
+            {"what": one.case.rpartition(", ")[0], "ours": one.ours, "alternative": one.case.rpartition(", ")[2],
+             "theirs": one.theirs, "ratio": one.ratio, "note": one.agree}
+            for one in found
+        ]  # fmt: skip
+        options.rows.write_text(json.dumps(rows))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(options.out.with_suffix(".csv"), index=False)

@@ -143,12 +143,14 @@ def store(url: str, study: Study) -> None:
 
 
 @contextmanager
-def timed(what: str) -> Iterator[None]:
-    """Prints how long the block took."""
+def timed(what: str) -> Iterator[list[float]]:
+    """Prints how long the block took, and gives the wall seconds when it ends."""
     wall, processor = time.perf_counter(), time.process_time()
-    yield
+    seconds: list[float] = []
+    yield seconds
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     print(f"{what:40s} {wall:6.1f} s, of which processor {processor:6.1f} s", flush=True)
+    seconds.append(wall)
 
 
 def draw_all(study: Study, folder: Path) -> None:
@@ -162,17 +164,32 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000, help="run folders (%(default)s)")
     parser.add_argument("--rounds", type=int, default=15, help="of each run (%(default)s)")
     parser.add_argument("--keep", type=Path, help="a new folder for the runs (a temporary one)")
+    parser.add_argument("--short", action="store_true", help="100 runs, without MongoDB")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     given = parser.parse_args()
+    given.runs = 100 if given.short else given.runs
     with TemporaryDirectory() as temporary:
         runs = given.keep or Path(temporary) / "runs"
         with timed(f"making {given.runs} runs of {given.rounds} rounds"):
             write_folders(runs, given.runs, given.rounds)
         with timed("folders: everything"):
-            with timed("folders: table"):
+            with timed("folders: table") as reading:
                 study = folder_study([runs])
             with timed("folders: tables and figures"):
                 draw_all(study, Path(temporary) / "figures")
         print(f"{len(study.table):,} rows")
+        with timed("a loop that reads all JSON files") as loop:
+            for path in sorted(runs.rglob("*.json")):
+                json.loads(path.read_text())
+        if given.rows:
+            row = {
+                "what": f"the table of {given.runs} stored runs of {given.rounds} rounds, wall", "ours": reading[0],
+                "alternative": "a loop that reads all JSON files, and makes no table", "theirs": loop[0],
+                "ratio": loop[0] / reading[0],
+            }  # fmt: skip
+            given.rows.write_text(json.dumps([row]))
+        if given.short:
+            return
         with mongo(Path(temporary) / "mongo") as url:
             with timed("storing them in MongoDB"):
                 store(url, study)

@@ -6,9 +6,11 @@ python scripts/benchmark_selectors.py
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -65,8 +67,11 @@ def timed(work: Callable[[], list[int]], repeats: int) -> tuple[float, list[int]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3, help="timed repetitions; medians are compared")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--repeats", type=int, default=5, help="timed repetitions; medians are compared")
+    parser.add_argument("--short", action="store_true", help="the same, as it takes seconds")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
+    options = parser.parse_args()
+    repeats = options.repeats
     rng = np.random.default_rng(0)
     points = rng.standard_normal((20_000, 512), dtype=np.float32)
     known = rng.standard_normal((100, 512), dtype=np.float32)
@@ -94,6 +99,14 @@ def main() -> None:
             "same picks": picks == others,
         }
         rows.append(row)
+    if options.rows:
+        shown = [
+            {"what": row["case"], "ours": row["ours, s"], "alternative": "distances in pairs",
+             "theirs": row["pairwise, s"], "ratio": row["ratio"],
+             "note": "the same picks" if row["same picks"] else "OTHER PICKS"}
+            for row in rows
+        ]  # fmt: skip
+        options.rows.write_text(json.dumps(shown))
     print(pd.DataFrame(rows).round(4).to_string(index=False))
 
 

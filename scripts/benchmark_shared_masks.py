@@ -9,6 +9,7 @@ common share of the highest quarter stand beside those of exact passes of anothe
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -133,11 +134,22 @@ def agreement_of(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a shorter training, fewer images and passes")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     parser.add_argument("--out", type=Path, help="where to save the table: STEM.csv")
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()  # as runs do
-    table = pd.DataFrame(agreement(*((150, 16, 6) if options.short else (400, 40, 20))))
+    found = agreement(*((150, 16, 6) if options.short else (400, 40, 20)))
+    if options.rows:
+        rows = [
+            {"what": f"shared_masks={SHARED}, small network: {one['case']}", "ours": one["ours_s"],
+             "alternative": "masks anew", "theirs": one["theirs_s"], "ratio": one["ratio"],
+             "note": f"tau {one['tau']:.2f} and {one['top_quarter']:.2f} of the top quarter alike, of another draw of "
+                     f"exact passes {one['tau_of_another_draw']:.2f} and {one['top_quarter_of_another_draw']:.2f}"}
+            for one in found
+        ]  # fmt: skip
+        options.rows.write_text(json.dumps(rows))
+    table = pd.DataFrame(found)
     print(table.round(2).to_string(index=False))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ trains all of its runs; threads=auto gives a run of the basic launcher all cores
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import subprocess
 import sys
@@ -44,17 +45,27 @@ def main() -> None:
     parser.add_argument(
         "--repeats", type=int, default=1, help="sweeps by each launcher, in turns; medians are compared"
     )
+    parser.add_argument("--short", action="store_true", help="6 runs by each")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     options = parser.parse_args()
+    runs = 6 if options.short else options.runs
     launchers = {"basic": [], "joblib": ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={options.workers}"]}
     times: dict[str, list[float]] = {name: [] for name in launchers}
     with tempfile.TemporaryDirectory() as place:
         seconds(Path(place), "painted", 2, ["rounds=1", "trainer.pace.steps=1"])
         for repeat in range(options.repeats):
             for name, words in launchers.items():
-                times[name].append(seconds(Path(place), f"{name}{repeat}", options.runs, words))
-                print(f"{name}: {options.runs} runs in {times[name][-1]:.1f} s", flush=True)
+                times[name].append(seconds(Path(place), f"{name}{repeat}", runs, words))
+                print(f"{name}: {runs} runs in {times[name][-1]:.1f} s", flush=True)
     ratio = statistics.median(times["basic"]) / statistics.median(times["joblib"])
     print(f"joblib with {options.workers} workers is {ratio:.2f} times as fast as basic")
+    if options.rows:
+        row = {
+            "what": f"a sweep of {runs} small runs by joblib, {options.workers} workers, wall",
+            "ours": statistics.median(times["joblib"]), "alternative": "Hydra's basic launcher, threads=auto",
+            "theirs": statistics.median(times["basic"]), "ratio": ratio,
+        }  # fmt: skip
+        options.rows.write_text(json.dumps([row]))
 
 
 if __name__ == "__main__":
