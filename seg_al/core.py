@@ -614,6 +614,10 @@ class Gallery:
     """What a reader must know first, a line above all; empty: nothing."""
 
 
+Draw = Callable[[Path], None]
+"""Draws a picture into a PNG file."""
+
+
 class Task(Protocol[Truth]):
     """What a label is: how it is revealed and billed, how networks predict it, and how it is measured and drawn."""
 
@@ -665,8 +669,8 @@ class Task(Protocol[Truth]):
         """The evidence of the models for an image [1, 3, H, W] with dropout off, for pictures."""
         ...
 
-    def draw(self, asked: Iterable[AskedImage[Truth]], gallery: Gallery, path: Path) -> None:
-        """Draws the images that a round asked about as a PNG, a row for each, from an iterator."""
+    def draw(self, asked: Iterable[AskedImage[Truth]], gallery: Gallery) -> Draw:
+        """Draws the images that a round asked about, a row for each; the iterator is read at once, the models too."""
         ...
 
     def judge(

@@ -89,11 +89,12 @@ class Experiment:
         recorder = self._recorder(tracker, rounds)
         recorder.declare()
         models: Held | None = None
-        for number in range(self.rounds):
-            if number > 0 and not pool.open:
-                log.warning("round %d: nothing is left to ask; the run ends", number)
-                break
-            models = self.play(number, pool, models, rounds, recorder)
+        with recorder.drawing:
+            for number in range(self.rounds):
+                if number > 0 and not pool.open:
+                    log.warning("round %d: nothing is left to ask; the run ends", number)
+                    break
+                models = self.play(number, pool, models, rounds, recorder)
         write_json(folder / "finished.json", {"rounds": self.rounds})
         return recorder.last(f"test/{self.task.metrics[0].name}")
 
@@ -106,6 +107,7 @@ class Experiment:
         pool.reveal(answers)
         newer, metrics = rounds.trained(number, partial(self.train, number, pool.copy(), models))
         recorder.round(number, metrics)
+        rounds.release(number)  # by now the pictures that show the older models are there
         if models is not None:
             models.let_go()
         return newer

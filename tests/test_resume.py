@@ -36,19 +36,26 @@ def count_trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int | str, ..
 
 
 def watched(folder: Path, see: Callable[[Path], None]) -> pytest.MonkeyPatch:
-    """Calls `see` before each rename into and each removal from the folder."""
+    """Calls `see` before each rename into and each removal from the folder, also those of the process that draws.
+
+    They happen one after the other.
+    """
     patch = pytest.MonkeyPatch()
     replace, unlink = Path.replace, Path.unlink
 
     def seen_replace(self: Path, target: Path) -> Path:
-        if folder in self.parents:
+        if folder not in self.parents:
+            return replace(self, target)
+        with FileLock(f"{folder}.watched"):
             see(self)
-        return replace(self, target)
+            return replace(self, target)
 
     def seen_unlink(self: Path, missing_ok: bool = False) -> None:
-        if folder in self.parents and self.name != ".lock":
+        if folder not in self.parents or self.name == ".lock":
+            return unlink(self, missing_ok)
+        with FileLock(f"{folder}.watched"):
             see(self)
-        unlink(self, missing_ok)
+            unlink(self, missing_ok)
 
     patch.setattr(Path, "replace", seen_replace)
     patch.setattr(Path, "unlink", seen_unlink)
@@ -63,16 +70,18 @@ def test_a_run_killed_before_any_of_its_files_is_complete_ends_like_an_uninterru
     The file that was being written is cut to its half in every second of these folders, as a kill may also do.
     """
     whole = tmp_path / "whole"
-    killed: list[Path] = []
+
+    def copies() -> list[Path]:
+        return sorted(tmp_path.glob("killed*"))
 
     def keep(partial: Path) -> None:
         if partial.name.startswith(f".{Path(SUMS).stem}") and partial.parent.name == "00":
             return  # written as in round 1, and each of these copies is resumed
-        copy = tmp_path / f"killed{len(killed)}"
+        number = len(copies())
+        copy = tmp_path / f"killed{number}"
         shutil.copytree(whole, copy)
-        if len(killed) % 2 and partial.name.startswith("."):
+        if number % 2 and partial.name.startswith("."):
             os.truncate(copy / partial.relative_to(whole), partial.stat().st_size // 2)
-        killed.append(copy)
 
     patch = watched(whole, keep)
     try:
@@ -80,8 +89,8 @@ def test_a_run_killed_before_any_of_its_files_is_complete_ends_like_an_uninterru
     finally:
         patch.undo()
     names = {path.name for path in whole.rglob("*") if path.is_file() and not path.name.startswith(".")}
-    assert len(killed) >= len(names) > 10
-    for copy in killed:
+    assert len(copies()) >= len(names) > 10
+    for copy in copies():
         assert perform(data, copy, *TWO_ROUNDS) == dice
         assert record(copy) == record(whole), copy
         assert not list(copy.rglob("*partial*")), copy

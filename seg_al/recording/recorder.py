@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ from seg_al.measuring.declarations import EVERY
 from seg_al.measuring.learned import LEARNED, learned
 from seg_al.recording.agreement import agreement_scalars
 from seg_al.recording.agreement_figure import agreement_figure, nothing_to_compare
+from seg_al.recording.drawing import Drawing, Picture
 from seg_al.recording.files import (
     EFFORT,
     JSON,
@@ -54,7 +56,6 @@ from seg_al.recording.pictures.query_regions import by_image
 from seg_al.recording.query_statistics import query_scalars, query_statistics_figure, statistics
 from seg_al.recording.rounds import Metrics, Rounds
 from seg_al.recording.stages import effort_path
-from seg_al.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,10 @@ ROUND_FILES = ("queries.jsonl", "scores.parquet", "gallery.png", "contact_sheet.
 
 @dataclass
 class Recorder:
-    """Sends rounds to the tracker. A resumed run sends its finished rounds again, so that every view is complete."""
+    """Sends rounds to the tracker. A resumed run sends its finished rounds again, so that every view is complete.
+
+    Pictures are drawn while the next stage runs; the tracker gets a round's files once they are there.
+    """
 
     tracker: Tracker
     folders: Rounds
@@ -80,6 +84,7 @@ class Recorder:
     colours: Sequence[Colour] | None = None
     """The data set's own colours of its classes; None: it has none."""
     rounds: list[Metrics] = field(default_factory=list)
+    drawing: Drawing = field(default_factory=Drawing)
     told: bool = False
     """Whether it has said why a round has no picture of agreement, which is the same for all of them."""
 
@@ -94,24 +99,25 @@ class Recorder:
     def round(self, number: int, metrics: Metrics) -> None:
         """Sends metrics, effort, files and the curve so far; the step is the cost of labels so far."""
         folder = self.folders.of(number)
+        self.drawing.wait()  # those of the round before, and this round's gallery
         self.rounds.append(metrics)
         say_learning(number, metrics["metrics"], self.metrics[0], self.folders.of(0))
         step = metrics["cost"][self.unit]
         self.tracker.scalars(round_scalars(folder, metrics, self._name(number), self.unit), step)
         write_json(folder / "effort.json", _efforts(folder))
-        self._draw(number)
         curve = self.folders.folder / "learning_curve.png"
-        write_whole(
-            curve,
-            lambda path: learning_curve_figure(self.rounds, path, self.metrics[0]),
-        )
+        drawn = curve, partial(learning_curve_figure, [*self.rounds], metric=self.metrics[0])
+        self.drawing.begin([*self._pictures(number), drawn], partial(self._send, number, curve))
+
+    def _send(self, number: int, curve: Path) -> None:
+        folder = self.folders.of(number)
         self.tracker.artifact(curve, f"round_{number:02d}_learning_curve.png")
         for name in ROUND_FILES:
             if (folder / name).exists():
                 self.tracker.artifact(folder / name, f"round_{number:02d}_{name}")
 
-    def _draw(self, number: int) -> None:
-        """Pictures of how the heuristics agreed and of what the round asked about, from its files; drawn once."""
+    def _pictures(self, number: int) -> Iterator[Picture]:
+        """Of how the heuristics agreed and of what the round asked about, from its files; drawn once."""
         folder = self.folders.of(number)
         if not self.panels:
             return
@@ -121,11 +127,9 @@ class Recorder:
                     log.info("round %d: no picture of agreement, here and in rounds like it: %s", number, why)
                 self.told = True
             else:
-                write_whole(folder / "agreement.png", lambda whole: agreement_figure(found, self._name(number), whole))
+                yield folder / "agreement.png", partial(agreement_figure, found, self._name(number))
         if (counted := _read(folder / "asked.json", OBJECT)) and not (folder / "asked.png").exists():
-            write_whole(
-                folder / "asked.png", lambda whole: query_statistics_figure(counted, number, whole, self.colours)
-            )
+            yield folder / "asked.png", partial(query_statistics_figure, counted, number, own=self.colours)
 
     def _name(self, number: int) -> str:
         """The name of the heuristic that asks in the round."""
@@ -164,17 +168,18 @@ class Recorder:
             )
             write_record(folder / "asked.json", {**counted, "all_scores_equal": self._tied(folder, asking.name)}, JSON)
         by_name = [tuple(queries[position] for position in own) for own in by_image(queries).values()]
-        path = folder / "gallery.png"
+        path, pictures = folder / "gallery.png", list[Picture]()
         if self.panels and not path.exists():
             drawn = (asked_image(own, asking.heuristic, round_view, annotator) for own in by_name[: self.panels])
             last = self.rounds[-1]["metrics"] if self.rounds else {}
             why = not_learned(last, self.metrics[0], self.folders.of(0))
             warning = f"The models of round {round_view.round - 1}, which are shown here: {why}" if why else ""
             gallery = Gallery(round_view.classes, asking.name, len(by_name), self.colours, warning)
-            write_whole(path, lambda whole: round_view.task.draw(drawn, gallery, whole))
+            pictures.append((path, round_view.task.draw(drawn, gallery)))
         sheet = folder / "contact_sheet.png"
         if self.panels and len(by_name) > self.panels and not sheet.exists():
-            write_whole(sheet, lambda whole: _sheet(by_name, round_view, whole))
+            pictures.append((sheet, partial(_sheet, by_name, round_view)))
+        self.drawing.begin(pictures)
 
 
 def asked_image(

@@ -57,7 +57,9 @@ class Rounds:
         if number == 0 and self.shared is not None and not (folder / "metrics.json").exists():
             self.shared.fill(folder, training)
         models, metrics = training(folder)
-        found = metrics()
+        return models, metrics()
+
+    def release(self, number: int) -> None:
+        """Removes the weights that the round was asked with, once nothing needs them any more."""
         if number > 0 and self.keep_weights == "last":
             (self.of(number - 1) / "weights.pt").unlink(missing_ok=True)
-        return models, found

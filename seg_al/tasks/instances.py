@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from seg_al.core import (
     AskedImage,
     Compute,
     Dataset,
+    Draw,
     DrawsPasses,
     Evidence,
     EvidenceSet,
@@ -33,7 +33,7 @@ from seg_al.measuring.coco_ap import COCO_METRICS, coco_metrics, perfect_ap, pre
 from seg_al.measuring.objects import OBJECT_METRICS, instance_metrics
 from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, NotFinite, class_maps_of
 from seg_al.predictors.predictor import refuse_not_finite
-from seg_al.recording.pictures.gallery import query_gallery
+from seg_al.recording.pictures.gallery import gallery_of
 from seg_al.recording.pictures.objects import SeenObjects
 from seg_al.recording.pictures.panel import Panel
 from seg_al.tasks.evaluation import Predict, each_image, tests_of
@@ -207,10 +207,10 @@ class InstanceSegmentation:
         maps = class_maps_of(torch.stack([painted(one, classes, image.device) for one in found]))
         return EvidenceSet(maps.size, (maps, self._agreed(found)))
 
-    def draw(self, asked: Iterable[AskedImage[KnownObjects]], gallery: Gallery, path: Path) -> None:
+    def draw(self, asked: Iterable[AskedImage[KnownObjects]], gallery: Gallery) -> Draw:
         panels = (object_panel(one) for one in asked)
         texts = gallery.heuristic, gallery.images, gallery.colours, gallery.warning
-        query_gallery(panels, gallery.classes, path, *texts)
+        return gallery_of(panels, gallery.classes, *texts)
 
     def judge(
         self,

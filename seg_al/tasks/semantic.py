@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +17,7 @@ from seg_al.core import (
     ByteImage,
     Compute,
     Dataset,
+    Draw,
     DrawsPasses,
     Evidence,
     EvidenceSet,
@@ -33,7 +33,7 @@ from seg_al.measuring.class_maps import CLASS_MAP_METRICS, LEAST_OBJECT, Evaluat
 from seg_al.measuring.constants import constant_scores
 from seg_al.predictors.class_maps import ClassMaps, class_maps_of
 from seg_al.predictors.predictor import LOGITS, Logits, mean_probabilities
-from seg_al.recording.pictures.gallery import query_gallery
+from seg_al.recording.pictures.gallery import gallery_of
 from seg_al.recording.pictures.objects import SeenObjects
 from seg_al.recording.pictures.panel import Panel
 from seg_al.tasks.evaluation import each_image, tests_of
@@ -112,10 +112,10 @@ class SemanticSegmentation:
         maps = class_maps_of(mean_probabilities(models, image, compute))
         return EvidenceSet(maps.size, (maps,))
 
-    def draw(self, asked: Iterable[AskedImage[ByteImage]], gallery: Gallery, path: Path) -> None:
+    def draw(self, asked: Iterable[AskedImage[ByteImage]], gallery: Gallery) -> Draw:
         panels = (class_panel(one, one.truth) for one in asked)
         texts = gallery.heuristic, gallery.images, gallery.colours, gallery.warning
-        query_gallery(panels, gallery.classes, path, *texts)
+        return gallery_of(panels, gallery.classes, *texts)
 
     def constants(self, dataset: Dataset, names: Sequence[str], metric: str) -> dict[str, float]:
         pixels = labelled_pixels(dataset)

@@ -16,7 +16,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from seg_al.core import IGNORE, ByteImage, Colour, PixelSet
+from seg_al.core import IGNORE, ByteImage, Colour, Draw, PixelSet
 from seg_al.recording.pictures.objects import (
     Sketch,
     draw_division,
@@ -85,7 +85,19 @@ def query_gallery(
     own: Sequence[Colour] | None = None,
     warning: str = "",
 ) -> None:
-    """Draws the panels to a PNG; `unit` labels the colour bar, which all rows share.
+    """Draws the panels to a PNG, as `gallery_of` says."""
+    gallery_of(panels, classes, unit, images, own, warning)(path)
+
+
+def gallery_of(
+    panels: Iterable[Panel],
+    classes: Sequence[str],
+    unit: str = "score",
+    images: int | None = None,
+    own: Sequence[Colour] | None = None,
+    warning: str = "",
+) -> Draw:
+    """Draws the panels, which are read at once; `unit` labels the colour bar, which all rows share.
 
     An iterator of panels needs memory for one of them. `images`: how many images were asked about, if
     these are not all; `own`: the data set's own colours of its classes; `warning`: a line above all. Raises ValueError
@@ -94,6 +106,18 @@ def query_gallery(
     rows = [_laid(panel, len(classes)) for panel in panels]
     if not rows:
         raise ValueError("the gallery has no panel to draw")
+    return lambda path: _gallery(rows, classes, path, unit, images, own, warning)
+
+
+def _gallery(
+    rows: Sequence[_Row],
+    classes: Sequence[str],
+    path: Path,
+    unit: str,
+    images: int | None,
+    own: Sequence[Colour] | None,
+    warning: str,
+) -> None:
     colours, scale = palette(len(classes), own), _scale(rows)
     titles = TITLES if scale is not None else TITLES[:-1]
     ranked = scale is not None and scale.vmin != scale.vmax

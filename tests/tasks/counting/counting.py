@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from seg_al.core import (
     ByteImage,
     Compute,
     Dataset,
+    Draw,
     DrawsPasses,
     EvidenceSet,
     Gallery,
@@ -170,7 +170,7 @@ class Counting:
                 sums.add(model(image))
         return sums.evidence()[0]
 
-    def draw(self, asked: Iterable[AskedImage[int]], gallery: Gallery, path: Path) -> None:
+    def draw(self, asked: Iterable[AskedImage[int]], gallery: Gallery) -> Draw:
         rows = list(asked)
         figure = Figure(figsize=(3, 2 * len(rows)))
         FigureCanvasAgg(figure)
@@ -178,7 +178,7 @@ class Counting:
             axes = figure.add_subplot(len(rows), 1, place)
             axes.imshow(one.image)
             axes.set_title(f"{one.queries[0].image}: {one.evidence.of(Counts).mean:.1f} seen, {one.truth} there")
-        figure.savefig(path)
+        return figure.savefig
 
     def judge(
         self,
