@@ -22,6 +22,7 @@ from seg_al.running.kept_window import keep_window, with_kept_window
 from seg_al.running.launching import Launching
 from seg_al.running.sharing import require_gpu
 from seg_al.running.sweep import note_refusal
+from seg_al.running.threads import keep_threads, with_threads
 from seg_al.tracking.run_document import config_columns
 from seg_al.tracking.signals import job, listen, number_of, raised
 from seg_al.tracking.stopped import noted
@@ -89,11 +90,13 @@ def perform(
             tracking = make(settings["tracking"])
             if alone:
                 tracking.check()
-            experiment = build_experiment(with_kept_window(settings, folder), choices, make, conf)
-            keep_window(experiment.dataset, folder)
-            keep_freed_memory()
+            settings = with_threads(with_kept_window(settings, folder), folder)
             compute = compute_of(settings)
-            compute.claim_threads()
+            compute.claim_threads()  # the first round that runs share is named by how many there are
+            experiment = build_experiment(settings, choices, make, conf)
+            keep_window(experiment.dataset, folder)
+            keep_threads(settings, folder)
+            keep_freed_memory()
             log.info("%s on %s", folder, compute.describe())
             if settings["evaluate"] is not None:
                 return experiment.measure(Path(settings["evaluate"]), folder)
