@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, get_args, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -254,6 +254,25 @@ class HasEncoder(Protocol):
     """A model that names the weights which a pretrained file may give, so that they can learn at their own rate."""
 
     def encoder_parameters(self) -> Iterable[nn.Parameter]: ...
+
+
+class DroppedFeatures(NamedTuple):
+    """What goes through dropout and then, pixel by pixel, through a linear classifier, and nothing else behind it."""
+
+    features: Tensor  # [B, D, H, W], at the resolution of the images
+    layer: str
+    """The qualified name of the dropout layer."""
+    weight: Tensor  # [C, D]
+    bias: Tensor  # [C]
+
+
+@runtime_checkable
+class DropsLast(Protocol):
+    """A model whose only dropout may stand right before a 1x1 classifier: its passes need not be written out."""
+
+    def dropped_features(self, state: Any) -> DroppedFeatures | None:
+        """What remains to be done to decode the state; None: it is more than that."""
+        ...
 
 
 @runtime_checkable

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from seg_al.core import DroppedFeatures
 from seg_al.models.inputs import Statistics, normalization
 from seg_al.predictors.dropout import CountedDropout, DropoutKind
 from seg_al.ranges import ShareBelowOne, Width
@@ -163,6 +164,16 @@ class StepwiseUNet(nn.Module):
 
     def decode(self, state: UNetState) -> Tensor:  # -> [B, C, H, W] logits
         return self._run(state, self.cut, len(self.steps)).x
+
+    def dropped_features(self, state: UNetState) -> DroppedFeatures | None:
+        """The classifier's input, where dropout stands before it only, and at the resolution of the images."""
+        if self.cut != len(self.steps) - 2 or state.x.shape[-2:] != state.size:
+            return None
+        classify = self.steps[-1]
+        assert isinstance(classify, Classify)
+        classifier = classify.classifier
+        assert classifier.bias is not None
+        return DroppedFeatures(state.x, f"steps.{self.cut}.dropout", classifier.weight.flatten(1), classifier.bias)
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, H, W] -> [B, C, H, W]
         return self.decode(self.encode(images))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seg_al.core import EvidenceSet
+from seg_al.predictors.last_dropout import UnwrittenPasses
 from seg_al.predictors.moments import Accumulate, Moments, accumulator
 
 
@@ -82,12 +83,16 @@ class ClassMapSums:
         )
         self.finite = torch.ones((), dtype=torch.bool, device=device)
 
-    def add(self, logits: Tensor) -> None:  # [B, C, H, W], any floating type
-        """One pass of each image."""
-        self.passes += 1
-        if self.passes == 256:  # more than a byte counts
+    def add(self, one: Tensor | UnwrittenPasses) -> None:  # [B, C, H, W], any floating type
+        """One pass of each image; or several, which are drawn only now."""
+        count = one.passes if isinstance(one, UnwrittenPasses) else 1
+        if self.passes < 256 <= self.passes + count:  # more than a byte counts
             self.moments = self.moments._replace(votes=self.moments.votes.to(torch.int16))
-        self.finite &= self.accumulate(self.moments, logits, self.passes)
+        if isinstance(one, UnwrittenPasses):
+            self.finite &= one.add_to(self.moments, self.passes)
+        else:
+            self.finite &= self.accumulate(self.moments, one, self.passes + 1)
+        self.passes += count
 
     def evidence(self) -> list[EvidenceSet]:
         """Of each image. Raises as `class_maps` does."""

@@ -142,21 +142,46 @@ INLINE int add_tile(const Sums *sums, Py_ssize_t at, int count, int tile, float 
     return bad != 0;
 }
 
+/* The words of numpy's SFC64: the generator that CountedDropout draws masks from, four elements from each. */
 typedef struct {
+    uint64_t a, b, c, count;
+} Stream;
+
+INLINE uint64_t word(Stream *stream) {
+    uint64_t drawn = stream->a + stream->b + stream->count++;
+    stream->a = stream->b ^ (stream->b >> 11);
+    stream->b = stream->c + (stream->c << 3);
+    stream->c = ((stream->c << 24) | (stream->c >> 40)) + drawn;
+    return drawn;
+}
+
+typedef struct Job Job;
+struct Job {
     Sums sums;
-    const char *logits;
-    Py_ssize_t image, class, pixel; /* steps in elements from an image, a class and a pixel to the next */
-    Py_ssize_t size;                /* pixels of one image */
-    int half;                       /* whether the logits are bfloat16 */
-    int tile;                       /* pixels */
-    float *scratch;                 /* [threads, C, tile] */
-    int *bad;                       /* [threads], whether NaN or infinity was found */
+    const char *source;      /* logits, or features [B, pixels, D] before dropout, already divided by what is kept */
+    Py_ssize_t images, size; /* B, and the pixels of one image */
+    int tile;                /* pixels; a multiple of 16, so that each begins with a word of its own */
     int threads;
-} Job;
+    int (*add_tiles)(const Job *job, Py_ssize_t first, Py_ssize_t last, char *scratch);
+    Py_ssize_t bytes; /* of scratch, for each thread */
+    char *scratch;
+    int *bad; /* [threads], whether NaN or infinity was found */
+    /* of logits */
+    Py_ssize_t image, class, pixel; /* steps in elements from an image, a class and a pixel to the next */
+    int half;                       /* whether they are bfloat16 */
+    /* of features */
+    Py_ssize_t depth, drawn;   /* D, and K passes that are drawn */
+    const float *weight, *bias; /* [C, D] and [C] of the classifier */
+    const Stream *streams;      /* [B, K] */
+    uint32_t level;             /* of 65536, what is kept */
+    Py_ssize_t passes;          /* before these */
+};
+
+INLINE Py_ssize_t tiles_of_image(const Job *job) { return (job->size + job->tile - 1) / job->tile; }
 
 #define COPY(TYPE, VALUE)                                                                          \
     do {                                                                                           \
-        const TYPE *from = (const TYPE *)job->logits + image * job->image + pixel * job->pixel;    \
+        const TYPE *from = (const TYPE *)job->source + image * job->image + start * job->pixel;    \
         if (job->pixel == 1)                                                                       \
             for (Py_ssize_t c = 0; c < classes; c++)                                               \
                 for (int i = 0; i < count; i++) z[c * tile + i] = VALUE(from[c * job->class + i]); \
@@ -168,30 +193,71 @@ typedef struct {
 #define SAME(value) (value)
 #define FROM_HALF(value) of_bits((uint32_t)(value) << 16)
 
-/* Adds the pixels from `start` to `stop` of all images, which are numbered one image after the other. */
+/* Adds one pass to tiles, which are numbered image after image. */
 FOR_EACH_PROCESSOR
-static int add_range(const Job *job, Py_ssize_t start, Py_ssize_t stop, float *restrict z) {
-    const Py_ssize_t classes = job->sums.classes;
+static int add_logits(const Job *job, Py_ssize_t first, Py_ssize_t last, char *scratch) {
+    const Py_ssize_t classes = job->sums.classes, tiles = tiles_of_image(job);
     const int tile = job->tile;
+    float *restrict z = (float *)scratch;
     int bad = 0;
-    while (start < stop) {
-        Py_ssize_t image = start / job->size, pixel = start % job->size, left = job->size - pixel;
-        if (left > stop - start) left = stop - start;
-        int count = left < tile ? (int)left : tile;
+    for (Py_ssize_t number = first; number < last; number++) {
+        Py_ssize_t image = number / tiles, start = number % tiles * tile;
+        int count = job->size - start < tile ? (int)(job->size - start) : tile;
         if (job->half)
             COPY(uint16_t, FROM_HALF);
         else
             COPY(float, SAME);
-        bad |= add_tile(&job->sums, start, count, tile, z);
-        start += count;
+        bad |= add_tile(&job->sums, image * job->size + start, count, tile, z);
+    }
+    return bad;
+}
+
+/* Draws the passes over tiles and adds them: the features of a tile times each mask go through the classifier. */
+FOR_EACH_PROCESSOR
+static int add_features(const Job *job, Py_ssize_t first, Py_ssize_t last, char *scratch) {
+    const Py_ssize_t classes = job->sums.classes, depth = job->depth, drawn = job->drawn, tiles = tiles_of_image(job);
+    const int tile = job->tile;
+    Stream *streams = (Stream *)scratch;
+    uint64_t *restrict words = (uint64_t *)(streams + drawn);
+    float *restrict z = (float *)(words + depth * tile / 4), *restrict kept = z + classes * tile;
+    int bad = 0;
+    for (Py_ssize_t number = first; number < last; number++) {
+        Py_ssize_t image = number / tiles, start = number % tiles * tile;
+        int count = job->size - start < tile ? (int)(job->size - start) : tile;
+        const float *restrict features = (const float *)job->source + (image * job->size + start) * depth;
+        if (number == first || start == 0)
+            for (Py_ssize_t k = 0; k < drawn; k++) {
+                streams[k] = job->streams[image * drawn + k];
+                for (Py_ssize_t skipped = 0; skipped < start * depth / 4; skipped++) word(streams + k);
+            }
+        for (Py_ssize_t k = 0; k < drawn; k++) {
+            Stream stream = streams[k];
+            for (Py_ssize_t at = 0; at < (count * depth + 3) / 4; at++) words[at] = word(&stream);
+            streams[k] = stream;
+            const uint16_t *restrict draws = (const uint16_t *)words;
+            for (Py_ssize_t d = 0; d < depth; d++)
+                for (int i = 0; i < count; i++)
+                    kept[d * tile + i] = draws[i * depth + d] < job->level ? features[i * depth + d] : 0;
+            for (Py_ssize_t c = 0; c < classes; c++) {
+                float *restrict row = z + c * tile;
+                for (int i = 0; i < count; i++) row[i] = job->bias[c];
+                for (Py_ssize_t d = 0; d < depth; d++) {
+                    const float weight = job->weight[c * depth + d], *restrict feature = kept + d * tile;
+                    for (int i = 0; i < count; i++) row[i] += weight * feature[i];
+                }
+            }
+            Sums sums = job->sums;
+            sums.share = 1.0f / (float)(job->passes + k + 1);
+            bad |= add_tile(&sums, image * job->size + start, count, tile, z);
+        }
     }
     return bad;
 }
 
 static void add_share(Job *job, int thread) {
-    Py_ssize_t pixels = job->sums.pixels;
-    Py_ssize_t start = pixels * thread / job->threads, stop = pixels * (thread + 1) / job->threads;
-    job->bad[thread] = add_range(job, start, stop, job->scratch + thread * job->sums.classes * job->tile);
+    Py_ssize_t tiles = job->images * tiles_of_image(job);
+    Py_ssize_t first = tiles * thread / job->threads, last = tiles * (thread + 1) / job->threads;
+    job->bad[thread] = job->add_tiles(job, first, last, job->scratch + thread * job->bytes);
 }
 
 /* The threads of OpenMP that PyTorch has started already: threads of our own would wait for the processor while those
@@ -215,13 +281,13 @@ static void add_shares(void *given) { /* a team may be smaller than asked for */
 }
 
 static int run(Job *job) { /* without Python's lock; returns -1 where memory is short */
-    Py_ssize_t tile = SCRATCH / job->sums.classes / LEAST * LEAST;
+    Py_ssize_t floats = job->sums.classes + job->depth, tile = SCRATCH / floats / LEAST * LEAST;
     job->tile = (int)(tile < LEAST ? LEAST : tile > MOST ? MOST : tile);
-    Py_ssize_t most = (job->sums.pixels + job->tile - 1) / job->tile;
+    job->bytes = job->tile * (floats * 4 + job->depth * 2) + job->drawn * (Py_ssize_t)sizeof(Stream);
+    Py_ssize_t most = job->images * tiles_of_image(job);
     if (job->threads > most) job->threads = (int)most;
-    if (job->threads < 1) job->threads = 1;
-    if (!parallel) job->threads = 1;
-    job->scratch = malloc(sizeof(float) * job->threads * job->sums.classes * job->tile);
+    if (job->threads < 1 || !parallel) job->threads = 1;
+    job->scratch = malloc(job->threads * job->bytes);
     job->bad = calloc(job->threads, sizeof(int));
     int bad = -1;
     if (job->scratch && job->bad) {
@@ -237,61 +303,122 @@ static int run(Job *job) { /* without Python's lock; returns -1 where memory is 
     return bad;
 }
 
-/* Whether the array has these numbers of elements along its axes, is of one of these types, and lies in one piece. */
-static int view(PyObject *object, Py_buffer *found, const char *types, int axes, Py_ssize_t first, Py_ssize_t second) {
-    if (PyObject_GetBuffer(object, found, PyBUF_STRIDES | PyBUF_FORMAT | PyBUF_WRITABLE) < 0) return 0;
+/* Whether the array has these numbers of elements along its axes (-1: any), is of one of these types, and lies in one
+   piece. */
+static int view(PyObject *object, Py_buffer *found, const char *types, int axes, const Py_ssize_t *shape, int flags) {
+    if (PyObject_GetBuffer(object, found, PyBUF_STRIDES | PyBUF_FORMAT | flags) < 0) return 0;
     const char *type = found->format;
-    if (type && *type && !type[1] && strchr(types, *type) && found->ndim == axes && found->shape[0] == first &&
-        (axes == 1 || found->shape[1] == second) && PyBuffer_IsContiguous(found, 'C'))
-        return 1;
-    PyErr_SetString(PyExc_ValueError, "an array of the sums has another type, shape or layout than the logits ask for");
-    return 0;
+    int fits = type && *type && !type[1] && strchr(types, *type) && found->ndim == axes &&
+               PyBuffer_IsContiguous(found, 'C');
+    for (int axis = 0; fits && axis < axes; axis++) fits = shape[axis] < 0 || found->shape[axis] == shape[axis];
+    if (!fits) PyErr_SetString(PyExc_ValueError, "an array has another type, shape or layout than the first asks for");
+    return fits;
+}
+
+/* The moments, as they are handed over together: mean, squares, entropy, votes. */
+typedef struct {
+    Py_buffer mean, squares, entropy, votes;
+} Buffers;
+
+static void release(Buffers *buffers) {
+    PyBuffer_Release(&buffers->mean);
+    PyBuffer_Release(&buffers->squares);
+    PyBuffer_Release(&buffers->entropy);
+    PyBuffer_Release(&buffers->votes);
+}
+
+static int moments_of(PyObject *given, Py_ssize_t classes, Py_ssize_t pixels, Buffers *found, Sums *sums) {
+    PyObject *mean, *squares, *entropy, *votes;
+    if (!PyArg_ParseTuple(given, "OOOO", &mean, &squares, &entropy, &votes)) return 0;
+    Py_ssize_t maps[] = {classes, pixels};
+    if (!view(mean, &found->mean, "f", 2, maps, PyBUF_WRITABLE) ||
+        !view(squares, &found->squares, "f", 2, maps, PyBUF_WRITABLE) ||
+        !view(entropy, &found->entropy, "f", 1, maps + 1, PyBUF_WRITABLE) ||
+        !view(votes, &found->votes, "Bh", 2, maps, PyBUF_WRITABLE))
+        return 0;
+    *sums = (Sums){found->mean.buf,  found->squares.buf, found->entropy.buf,         found->votes.buf,
+                   classes, pixels, (int)found->votes.itemsize, 0};
+    return 1;
+}
+
+static PyObject *finished(Job *job) {
+    int bad;
+    Py_BEGIN_ALLOW_THREADS;
+    bad = run(job);
+    Py_END_ALLOW_THREADS;
+    return bad < 0 ? PyErr_NoMemory() : PyBool_FromLong(!bad);
 }
 
 static PyObject *add(PyObject *module, PyObject *args) {
-    PyObject *logits, *mean, *squares, *entropy, *votes;
+    PyObject *logits, *moments, *result = NULL;
     Py_ssize_t passes;
     int threads;
-    if (!PyArg_ParseTuple(args, "OOOOOni", &logits, &mean, &squares, &entropy, &votes, &passes, &threads)) return NULL;
-    Py_buffer z = {0}, m = {0}, s = {0}, e = {0}, v = {0};
-    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(args, "OOni", &logits, &moments, &passes, &threads)) return NULL;
+    Py_buffer z = {0};
+    Buffers buffers = {0};
+    Job job = {.add_tiles = add_logits, .threads = threads};
     if (PyObject_GetBuffer(logits, &z, PyBUF_STRIDED_RO | PyBUF_FORMAT) < 0) return NULL;
     if (z.ndim != 3 || z.shape[1] < 1 || z.shape[1] > INT32_MAX || !z.format || z.format[1] ||
-        !strchr("fh", *z.format)) {
+        !strchr("fh", *z.format))
         PyErr_SetString(PyExc_ValueError, "logits are [B, C, pixels], of float32 or the bits of bfloat16 as int16");
-        goto done;
+    else if (moments_of(moments, z.shape[1], z.shape[0] * z.shape[2], &buffers, &job.sums)) {
+        job.sums.share = 1.0f / (float)passes;
+        job.source = z.buf;
+        job.images = z.shape[0];
+        job.size = z.shape[2];
+        job.half = z.itemsize == 2;
+        job.image = z.strides[0] / z.itemsize;
+        job.class = z.strides[1] / z.itemsize;
+        job.pixel = z.strides[2] / z.itemsize;
+        result = finished(&job);
     }
-    Py_ssize_t classes = z.shape[1], pixels = z.shape[0] * z.shape[2];
-    if (!view(mean, &m, "f", 2, classes, pixels) || !view(squares, &s, "f", 2, classes, pixels) ||
-        !view(entropy, &e, "f", 1, pixels, 0) || !view(votes, &v, "Bh", 2, classes, pixels))
-        goto done;
-    Job job = {
-        .sums = {m.buf, s.buf, e.buf, v.buf, classes, pixels, (int)v.itemsize, 1.0f / (float)passes},
-        .logits = z.buf,
-        .image = z.strides[0] / z.itemsize,
-        .class = z.strides[1] / z.itemsize,
-        .pixel = z.strides[2] / z.itemsize,
-        .size = z.shape[2],
-        .half = z.itemsize == 2,
-        .threads = threads,
-    };
-    int bad;
-    Py_BEGIN_ALLOW_THREADS;
-    bad = run(&job);
-    Py_END_ALLOW_THREADS;
-    result = bad < 0 ? PyErr_NoMemory() : PyBool_FromLong(!bad);
-done:
     PyBuffer_Release(&z);
-    PyBuffer_Release(&m);
+    release(&buffers);
+    return result;
+}
+
+static PyObject *add_dropped(PyObject *module, PyObject *args) {
+    PyObject *features, *weight, *bias, *streams, *moments, *result = NULL;
+    unsigned level;
+    Py_ssize_t passes;
+    int threads;
+    if (!PyArg_ParseTuple(args, "OOOOIOni", &features, &weight, &bias, &streams, &level, &moments, &passes, &threads))
+        return NULL;
+    Py_buffer f = {0}, w = {0}, b = {0}, s = {0};
+    Buffers buffers = {0};
+    Job job = {.add_tiles = add_features, .threads = threads, .level = level, .passes = passes};
+    const Py_ssize_t any[] = {-1, -1, -1};
+    if (!view(features, &f, "f", 3, any, 0) || !view(bias, &b, "f", 1, any, 0)) goto done;
+    const Py_ssize_t images = f.shape[0], size = f.shape[1], depth = f.shape[2], classes = b.shape[0];
+    const Py_ssize_t matrix[] = {classes, depth}, states[] = {images, -1, 4};
+    if (classes < 1 || depth < 1)
+        PyErr_SetString(PyExc_ValueError, "there is no class or no feature");
+    else if (view(weight, &w, "f", 2, matrix, 0) && view(streams, &s, "LQ", 3, states, 0) &&
+             moments_of(moments, classes, images * size, &buffers, &job.sums)) {
+        job.source = f.buf;
+        job.images = images;
+        job.size = size;
+        job.depth = depth;
+        job.drawn = s.shape[1];
+        job.weight = w.buf;
+        job.bias = b.buf;
+        job.streams = s.buf;
+        result = finished(&job);
+    }
+done:
+    PyBuffer_Release(&f);
+    PyBuffer_Release(&w);
+    PyBuffer_Release(&b);
     PyBuffer_Release(&s);
-    PyBuffer_Release(&e);
-    PyBuffer_Release(&v);
+    release(&buffers);
     return result;
 }
 
 static PyMethodDef methods[] = {
     {"add", add, METH_VARARGS,
-     "Adds one pass of B images to their sums, in place; says whether all of its logits are finite."},
+     "Adds one pass of B images to their moments, in place; says whether all of its logits are finite."},
+    {"add_dropped", add_dropped, METH_VARARGS,
+     "Draws passes whose dropout stands before a 1x1 classifier, and adds them; says whether their logits are finite."},
     {NULL, NULL, 0, NULL},
 };
 

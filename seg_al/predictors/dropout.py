@@ -65,16 +65,22 @@ class CountedDropout(nn.Module):
         return f"p={self.p}, channels={self.channels}, regions={self.regions}"
 
 
+def kept_level(keep: float) -> tuple[int, float]:
+    """What is kept on a CPU of elements that are to be kept with this probability: of 65536, and the probability."""
+    level = max(1, round(keep * 65536))
+    return level, level / 65536
+
+
 def _masks_on_cpu(
     seeds: Sequence[int], shape: tuple[int, ...], keep: float, device: torch.device
 ) -> tuple[Tensor, float]:
-    level = max(1, round(keep * 65536))
+    level, probability = kept_level(keep)
     count = int(np.prod(shape))
     masks = np.empty((len(seeds), count), dtype=np.bool_)
     for row, seed in zip(masks, seeds, strict=True):
         draws = np.random.SFC64(seed).random_raw((count + 3) // 4).view(np.uint16)
         np.less(draws[:count], level, out=row)
-    return torch.from_numpy(masks.reshape(len(seeds), *shape)).to(device), level / 65536
+    return torch.from_numpy(masks.reshape(len(seeds), *shape)).to(device), probability
 
 
 def _masks_on_cuda(

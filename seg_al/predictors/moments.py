@@ -7,18 +7,15 @@ compiler when the run begins and seconds for each new shape.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-try:
-    from seg_al.predictors import compiled_sums
-except ImportError:  # there was no compiler when seg_al was installed
-    BUILT = False
-else:
-    BUILT = True
+from seg_al.predictors.built import BUILT, compiled_sums
 
+Array = npt.NDArray[Any]
 BLOCK_BYTES = 2 << 20
 """PyTorch works on an image in bands of about this size on a CPU, so that temporaries stay small and in its cache."""
 
@@ -53,9 +50,13 @@ def add_in_tiles(moments: Moments, logits: Tensor, passes: int) -> bool:  # [B, 
     """
     pixels = logits.detach().flatten(2)
     bits = pixels.view(torch.int16) if pixels.dtype == torch.bfloat16 else pixels.float()
+    return compiled_sums.add(bits.numpy(), arrays_of(moments), passes, torch.get_num_threads())
+
+
+def arrays_of(moments: Moments) -> tuple[Array, Array, Array, Array]:
+    """Mean and squares [C, B pixels], entropy [B pixels] and votes [C, B pixels], in the same memory."""
     mean, squares, votes = (one.flatten(1).numpy() for one in (moments.mean, moments.squares, moments.votes))
-    entropy = moments.entropy.flatten().numpy()
-    return compiled_sums.add(bits.numpy(), mean, squares, entropy, votes, passes, torch.get_num_threads())
+    return mean, squares, moments.entropy.flatten().numpy(), votes
 
 
 def add_by_torch(moments: Moments, logits: Tensor, passes: int) -> Tensor:  # [B, C, H, W], any floating type

@@ -12,6 +12,7 @@ from torch import Tensor
 from seg_al.core import Compute, Decoded, EvidenceSet, Model, ModelState, Reading, Sums, Viewing
 from seg_al.predictors.class_maps import ClassMapSums, NotFinite
 from seg_al.predictors.dropout import drawing
+from seg_al.predictors.last_dropout import UnwrittenPasses, dropped_last, unwritten
 from seg_al.predictors.layer_calls import where_not_finite
 from seg_al.predictors.views import Views
 from seg_al.randomness import Address, numpy_rng
@@ -25,7 +26,7 @@ class Logits:
             return decoded
         return torch.cat([view.undo(row[None], size) for view, row in zip(views, decoded, strict=True)])
 
-    def sums(self, first: Tensor, size: tuple[int, int], device: torch.device) -> ClassMapSums:
+    def sums(self, first: Tensor | UnwrittenPasses, size: tuple[int, int], device: torch.device) -> ClassMapSums:
         return ClassMapSums(first.shape[1], len(first), size, device)
 
 
@@ -99,7 +100,8 @@ class Predictor:
         sums: Sums | None = None
         for number, model in enumerate(models):
             with compute.autocast():
-                for held in self._passes(model, images, [(*address, number) for address in addresses], reading):
+                own = [(*address, number) for address in addresses]
+                for held in self._passes(model, images, own, reading, number * self.passes, compute):
                     rows = held.pop()
                     for one in _of_each(rows, len(images)):
                         sums = sums or reading.sums(one, _size(images), images.device)
@@ -116,6 +118,8 @@ class Predictor:
         images: Tensor,
         addresses: Sequence[tuple[Address, ...]],
         reading: Reading,
+        before: int,
+        compute: Compute,
     ) -> Iterator[list[Any]]:
         """Passes in order, of the first image, then of the second, ...; each time alone in a list, to be taken out."""
         if self.views is not None:
@@ -123,6 +127,9 @@ class Predictor:
                 yield [self._seen_by(self.views, model, images, [(*one, number) for one in addresses], reading)]
             return
         state = model.encode(scaled(images))
+        if self.dropout and isinstance(reading, Logits) and (dropped := dropped_last(model, state, compute)):
+            yield from ([one] for one in unwritten(model, dropped, addresses, self.passes, before))
+            return
         done, size = 0, 1
         while done < self.passes:
             before = _bytes_asked_for(images)
@@ -180,6 +187,8 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 def _of_each(rows: Any, images: int) -> Iterator[Any]:
     """One pass of each image after the other, of rows in which all passes of an image follow each other."""
+    if isinstance(rows, UnwrittenPasses):
+        return iter([rows])
     times = len(rows) // images
     return (rows[number::times] for number in range(times))
 
