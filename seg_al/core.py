@@ -294,7 +294,7 @@ class Compute(Protocol):
     @property
     def number_type(self) -> Precision: ...  # of the passes and of the training
     @property
-    def scoring(self) -> Precision | Literal["same"]: ...  # what queries may take if it ranks alike; "same": as trained
+    def scoring(self) -> Precision | Literal["same"]: ...  # what queries may take if it ranks alike, faster; "same"
     @property
     def devices(self) -> int: ...  # GPUs, or processes on a CPU, that share each training batch
     @property

@@ -33,7 +33,7 @@ class LocalCompute:
     threads: int | Literal["auto"]
     """CPU threads of this process; "auto": as many as PyTorch takes."""
     scoring: Literal["same", "bfloat16"] = "same"
-    """The precision that queries may take if it ranks alike (seg_al.asking.precision); "same": that of the training."""
+    """The precision queries may take if it ranks alike and is faster (asking.precision); "same": as trained."""
     images_at_once: int | Literal["auto"] = "auto"
     """Images of one size that networks get together in queries and evaluation; "auto": as many as hold `pixels`."""
     pixels: int = 1

@@ -1,7 +1,9 @@
-"""Query passes take bfloat16 where it ranks tiles alike, and only there."""
+"""Query passes take bfloat16 where it ranks tiles alike and is faster, and only there."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -64,14 +66,22 @@ def round_view(model: nn.Module, scoring: str) -> RoundView:
     return RoundView(Pool(["a"], Ramp()), lambda: [model.eval()], predictor, compute, ("a", "b"), 0, 1, task)
 
 
-def test_bfloat16_is_taken_where_it_ranks_alike() -> None:
+def clock(usual: float, other: float) -> Callable[[], float]:
+    """Reads such that the usual format takes `usual` seconds and then the other one `other`."""
+    return iter([10.0, 10.0 + usual, 30.0, 30.0 + other]).__next__
+
+
+@pytest.mark.parametrize(("usual", "other", "taken"), [(7.5, 5.0, "bfloat16"), (7.5, 12.0, "float32")])
+def test_the_faster_is_taken_where_both_rank_alike_and_both_times_are_said(usual, other, taken, caplog) -> None:
+    caplog.set_level(logging.INFO)
     wished = round_view(Pointwise(4.0, 0.0), "bfloat16")
-    assert ranks_alike(wished, Entropy()).compute.number_type == "bfloat16"
+    assert ranks_alike(wished, Entropy(), clock(usual, other)).compute.number_type == taken
+    assert f"queries run in {taken}: an image takes {usual:g} s in float32 and {other:g} s in bfloat16" in caplog.text
 
 
 def test_bfloat16_is_refused_and_said_where_rounding_hides_the_ranking(caplog: pytest.LogCaptureFixture) -> None:
     wished = round_view(Pointwise(0.5, 1000.0), "bfloat16")  # one step of bfloat16 at 1000 is 4
-    assert ranks_alike(wished, Entropy()).compute.number_type == "float32"
+    assert ranks_alike(wished, Entropy(), clock(7.5, 5.0)).compute.number_type == "float32"
     assert "not in bfloat16 as wished" in caplog.text
 
 
