@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.append({
                 "what": f"finding, pairing and checking {files:,} files, {what}", "ours": seconds,
                 "alternative": "a loop that opens all", "theirs": loop, "ratio": loop / seconds,
+                "note": "the loop checks less",
             })  # fmt: skip
     if options.rows:
         options.rows.write_text(json.dumps(rows))

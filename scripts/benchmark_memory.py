@@ -132,8 +132,8 @@ CASES: dict[str, Sequence[tuple[int, int]]] = {
 """(passes, images) of each case."""
 SHORT: dict[str, Sequence[tuple[int, int]]] = {
     "small": ((20, 50), (50, 50), (20, 200)),
-    "pixels": ((2, 3), (2, 9)),
-    "street": ((4, 1),),
+    "pixels": ((6, 2), (6, 4)),
+    "street": ((8, 1),),
 }
 SHAPES = {"small": (5, 64, 96), "pixels": (5, *STREET), "street": (19, *STREET)}
 """Classes, height and width."""

@@ -12,6 +12,7 @@ Each way has processes of its own, which rest while others are measured; nothing
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -146,7 +147,8 @@ def seconds(runs: Sequence[Run]) -> list[float]:
     return found
 
 
-def table(besides: Sequence[str], ways: Sequence[str], repeats: int, root: str) -> None:
+def table(besides: Sequence[str], ways: Sequence[str], repeats: int, root: str) -> dict[tuple[str, str], list[float]]:
+    """Prints the medians, and gives them by what stands beside and by way, in the order of KINDS."""
     runs = {way: [Run(way, root) for _ in range(max(BESIDE[beside][0] for beside in besides))] for way in ways}
     found: dict[tuple[str, str], list[list[float]]] = {}
     try:
@@ -159,11 +161,27 @@ def table(besides: Sequence[str], ways: Sequence[str], repeats: int, root: str) 
     finally:
         for run in (one for every in runs.values() for one in every):
             run.end()
+    medians = {key: [statistics.median(of_kind) for of_kind in zip(*one, strict=True)] for key, one in found.items()}
     print("".join(f"{head:>20}" for head in ("beside", *ways)))
     for beside in besides:
-        medians = [map(statistics.median, zip(*found[beside, way], strict=True)) for way in ways]
-        cells = (" / ".join(f"{one:.2f}" for one in of_kinds) for of_kinds in medians)
+        cells = (" / ".join(f"{one:.2f}" for one in medians[beside, way]) for way in ways)
         print("".join(f"{cell:>20}" for cell in (beside, *cells)), flush=True)
+    return medians
+
+
+def rows_of(medians: dict[tuple[str, str], list[float]]) -> list[dict[str, object]]:
+    """For scripts/benchmarks.py: threads=auto beside one thread, and beside threads that spin."""
+    return [
+        {
+            "what": f"a {kind} with threads=auto beside {beside}, wall", "ours": medians[beside, "threads=auto"][place],
+            "alternative": other, "theirs": medians[beside, other][place],
+            "ratio": medians[beside, other][place] / medians[beside, "threads=auto"][place],
+        }
+        for beside in BESIDE
+        for place, kind in enumerate(KINDS)
+        for other in WAYS
+        if other != f"threads={CORES}" and other != "threads=auto"
+    ]  # fmt: skip
 
 
 def main() -> None:
@@ -171,6 +189,8 @@ def main() -> None:
     parser.add_argument("--beside", choices=BESIDE, nargs="+", default=[*BESIDE], help="rows of the table")
     parser.add_argument("--ways", choices=WAYS, nargs="+", default=[*WAYS], help="columns of the table")
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each figure")
+    parser.add_argument("--short", action="store_true", help="the same, as it takes three minutes")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     wait_shortly()  # in the processes that are begun here
@@ -178,7 +198,11 @@ def main() -> None:
         return work(*options.work)
     print(f"wall seconds of a query / of a training on {CORES} cores")
     with tempfile.TemporaryDirectory() as root:
-        table(options.beside, options.ways, options.repeats, root)
+        if options.rows:
+            options.beside, options.ways = [*BESIDE], [*WAYS]
+        medians = table(options.beside, options.ways, options.repeats, root)
+    if options.rows:
+        options.rows.write_text(json.dumps(rows_of(medians)))
 
 
 if __name__ == "__main__":
