@@ -155,6 +155,34 @@ INLINE uint64_t word(Stream *stream) {
     return drawn;
 }
 
+/* The numbers of 16 bits that decide over `count` elements, and up to 3 more. */
+INLINE void draw(Stream *given, uint16_t *restrict draws, Py_ssize_t count) {
+    Stream stream = *given;
+    for (Py_ssize_t at = 0; at < count; at += 4) {
+        uint64_t drawn = word(&stream);
+        draws[at] = (uint16_t)drawn;
+        draws[at + 1] = (uint16_t)(drawn >> 16);
+        draws[at + 2] = (uint16_t)(drawn >> 32);
+        draws[at + 3] = (uint16_t)(drawn >> 48);
+    }
+    *given = stream;
+}
+
+/* The threads of OpenMP that PyTorch has started already: threads of our own would wait for the processor while those
+   spin. Found by name in the process, so that nothing is linked; without them the calling thread does all. */
+static void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
+static int (*thread_number)(void);
+static int (*thread_count)(void);
+
+static void find_threads(void) {
+#if !defined(_WIN32)
+    *(void **)&parallel = dlsym(RTLD_DEFAULT, "GOMP_parallel");
+    *(void **)&thread_number = dlsym(RTLD_DEFAULT, "omp_get_thread_num");
+    *(void **)&thread_count = dlsym(RTLD_DEFAULT, "omp_get_num_threads");
+    if (!thread_number || !thread_count) parallel = NULL;
+#endif
+}
+
 typedef struct Job Job;
 struct Job {
     Sums sums;
@@ -218,8 +246,8 @@ static int add_features(const Job *job, Py_ssize_t first, Py_ssize_t last, char 
     const Py_ssize_t classes = job->sums.classes, depth = job->depth, drawn = job->drawn, tiles = tiles_of_image(job);
     const int tile = job->tile;
     Stream *streams = (Stream *)scratch;
-    uint64_t *restrict words = (uint64_t *)(streams + drawn);
-    float *restrict z = (float *)(words + depth * tile / 4), *restrict kept = z + classes * tile;
+    float *restrict z = (float *)(streams + drawn), *restrict kept = z + classes * tile;
+    uint16_t *restrict draws = (uint16_t *)(kept + depth * tile);
     int bad = 0;
     for (Py_ssize_t number = first; number < last; number++) {
         Py_ssize_t image = number / tiles, start = number % tiles * tile;
@@ -231,10 +259,7 @@ static int add_features(const Job *job, Py_ssize_t first, Py_ssize_t last, char 
                 for (Py_ssize_t skipped = 0; skipped < start * depth / 4; skipped++) word(streams + k);
             }
         for (Py_ssize_t k = 0; k < drawn; k++) {
-            Stream stream = streams[k];
-            for (Py_ssize_t at = 0; at < (count * depth + 3) / 4; at++) words[at] = word(&stream);
-            streams[k] = stream;
-            const uint16_t *restrict draws = (const uint16_t *)words;
+            draw(streams + k, draws, count * depth);
             for (Py_ssize_t d = 0; d < depth; d++)
                 for (int i = 0; i < count; i++)
                     kept[d * tile + i] = draws[i * depth + d] < job->level ? features[i * depth + d] : 0;
@@ -258,21 +283,6 @@ static void add_share(Job *job, int thread) {
     Py_ssize_t tiles = job->images * tiles_of_image(job);
     Py_ssize_t first = tiles * thread / job->threads, last = tiles * (thread + 1) / job->threads;
     job->bad[thread] = job->add_tiles(job, first, last, job->scratch + thread * job->bytes);
-}
-
-/* The threads of OpenMP that PyTorch has started already: threads of our own would wait for the processor while those
-   spin. Found by name in the process, so that nothing is linked; without them the calling thread does all. */
-static void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
-static int (*thread_number)(void);
-static int (*thread_count)(void);
-
-static void find_threads(void) {
-#if !defined(_WIN32)
-    *(void **)&parallel = dlsym(RTLD_DEFAULT, "GOMP_parallel");
-    *(void **)&thread_number = dlsym(RTLD_DEFAULT, "omp_get_thread_num");
-    *(void **)&thread_count = dlsym(RTLD_DEFAULT, "omp_get_num_threads");
-    if (!thread_number || !thread_count) parallel = NULL;
-#endif
 }
 
 static void add_shares(void *given) { /* a team may be smaller than asked for */
@@ -414,11 +424,75 @@ done:
     return result;
 }
 
+#define DRAWS 4096 /* 8 KiB */
+
+typedef struct {
+    const float *values;
+    float *out;
+    const Stream *streams;
+    Py_ssize_t rows, size;
+    uint32_t level;
+    float factor;
+    int threads;
+} Drop;
+
+FOR_EACH_PROCESSOR
+static void drop_rows(const Drop *job, Py_ssize_t first, Py_ssize_t step) {
+    uint16_t draws[DRAWS];
+    for (Py_ssize_t row = first; row < job->rows; row += step) {
+        Stream stream = job->streams[row];
+        for (Py_ssize_t start = 0; start < job->size; start += DRAWS) {
+            const float *restrict values = job->values + row * job->size + start;
+            float *restrict out = job->out + row * job->size + start;
+            int count = job->size - start < DRAWS ? (int)(job->size - start) : DRAWS;
+            draw(&stream, draws, count);
+            for (int i = 0; i < count; i++) out[i] = (draws[i] < job->level ? values[i] : 0.0f) * job->factor;
+        }
+    }
+}
+
+static void drop_shares(void *given) {
+    const Drop *job = given;
+    drop_rows(job, thread_number(), thread_count());
+}
+
+static PyObject *drop(PyObject *module, PyObject *args) {
+    PyObject *values, *streams, *out;
+    Drop job;
+    if (!PyArg_ParseTuple(args, "OOIfOi", &values, &streams, &job.level, &job.factor, &out, &job.threads)) return NULL;
+    Py_buffer x = {0}, s = {0}, y = {0};
+    const Py_ssize_t any[] = {-1, -1};
+    int fits = view(values, &x, "f", 2, any, 0);
+    if (fits) {
+        const Py_ssize_t states[] = {x.shape[0], 4};
+        fits = view(out, &y, "f", 2, x.shape, PyBUF_WRITABLE) && view(streams, &s, "LQ", 2, states, 0);
+    }
+    if (fits) {
+        job.values = x.buf;
+        job.out = y.buf;
+        job.streams = s.buf;
+        job.rows = x.shape[0];
+        job.size = x.shape[1];
+        Py_BEGIN_ALLOW_THREADS;
+        if (parallel && job.threads > 1 && job.rows > 1)
+            parallel(drop_shares, &job, job.threads < job.rows ? (unsigned)job.threads : (unsigned)job.rows, 0);
+        else
+            drop_rows(&job, 0, 1);
+        Py_END_ALLOW_THREADS;
+    }
+    PyBuffer_Release(&x);
+    PyBuffer_Release(&s);
+    PyBuffer_Release(&y);
+    if (!fits) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"add", add, METH_VARARGS,
      "Adds one pass of B images to their moments, in place; says whether all of its logits are finite."},
     {"add_dropped", add_dropped, METH_VARARGS,
      "Draws passes whose dropout stands before a 1x1 classifier, and adds them; says whether their logits are finite."},
+    {"drop", drop, METH_VARARGS, "Writes the elements that the masks of each row keep, times a factor, and 0 for others."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -427,5 +501,7 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit_compiled_sums(void) {
     find_threads();
-    return PyModule_Create(&definition);
+    PyObject *module = PyModule_Create(&definition);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", 2) < 0) Py_CLEAR(module);
+    return module;
 }

@@ -6,6 +6,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+INTERFACE: int  # the number that extension.py has when it calls what this source makes
+
 def add(
     logits: Array,  # [B, C, pixels], float32, or int16 that holds the bits of bfloat16; any strides
     moments: tuple[Array, Array, Array, Array],  # [C, B pixels] twice, [B pixels], [C, B pixels] uint8 or int16
@@ -24,3 +26,12 @@ def add_dropped(
     threads: int,
     /,
 ) -> bool: ...
+def drop(
+    values: Array,  # [B, n] float32, the elements of each row of a batch in the order in which masks are drawn
+    streams: Array,  # [B, 4] uint64, the state of SFC64 of each row
+    level: int,  # what is kept, of 65536
+    factor: float,  # by which it is multiplied
+    out: Array,  # [B, n] float32
+    threads: int,
+    /,
+) -> None: ...

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from seg_al.core import Compute, DroppedFeatures, DropsLast, Model
-from seg_al.predictors.built import BUILT, compiled_sums
-from seg_al.predictors.dropout import CountedDropout, dropouts, kept_level
+from seg_al.predictors.dropout import CountedDropout, dropouts, kept_level, stream_of
+from seg_al.predictors.extension import BUILT, compiled_sums
 from seg_al.predictors.moments import Moments, arrays_of
 from seg_al.randomness import Address, seed_of
 
@@ -43,7 +42,7 @@ class UnwrittenPasses:
         dropped = self.dropped
         level, probability = kept_level(1 - self.dropout.p)
         features = dropped.features.detach().permute(0, 2, 3, 1).flatten(1, 2)  # [B, H W, D]
-        streams = np.array([[_stream(seed_of(*row, dropped.layer)) for row in image] for image in self.rows])
+        streams = np.array([[stream_of(seed_of(*row, dropped.layer)) for row in image] for image in self.rows])
         return compiled_sums.add_dropped(
             features.mul(1 / probability).contiguous().numpy(),
             dropped.weight.detach().contiguous().numpy(),
@@ -54,12 +53,6 @@ class UnwrittenPasses:
             before,
             torch.get_num_threads(),
         )
-
-
-def _stream(seed: int) -> npt.NDArray[np.uint64]:  # [4]
-    """The state of the generator of a mask before its first draw."""
-    words: npt.NDArray[np.uint64] = np.random.SFC64(seed).state["state"]["state"]
-    return words
 
 
 def dropped_last(model: Model, state: Any, compute: Compute) -> DroppedFeatures | None:

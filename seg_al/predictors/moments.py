@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.predictors.built import BUILT, compiled_sums
+from seg_al.predictors.extension import BUILT, compiled_sums
 
 Array = npt.NDArray[Any]
 BLOCK_BYTES = 2 << 20
@@ -38,7 +38,7 @@ def accumulator(device: torch.device) -> Accumulate:
     return add_in_tiles if BUILT and device.type == "cpu" else add_by_torch
 
 
-def described(device: torch.device) -> str:
+def who_adds(device: torch.device) -> str:
     """Who adds the passes, in words."""
     return "compiled code" if accumulator(device) is add_in_tiles else "PyTorch"
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seg_al.core import AnyNetwork, ByteImage, Precision
-from seg_al.predictors.moments import described
+from seg_al.predictors.moments import who_adds
 from seg_al.predictors.predictor import scaled
 
 if TYPE_CHECKING:
@@ -135,4 +135,4 @@ class LocalCompute:
 
     def describe(self) -> str:
         name = torch.cuda.get_device_name() if self.kind == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-        return f"{self.devices} x {name}, {self.number_type}, passes added by {described(self.torch_device)}"
+        return f"{self.devices} x {name}, {self.number_type}, passes added by {who_adds(self.torch_device)}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from seg_al.predictors.dropout import CountedDropout, drawing, dropouts
-from seg_al.randomness import Address
+from seg_al.randomness import Address, seed_of
 
 SHAPE = (3, 5, 7)
 ROWS: list[tuple[Address, ...]] = [(0, 1, name, 0, number) for name in ("a", "b") for number in range(3)]
@@ -140,6 +141,20 @@ def test_features_of_any_number_of_axes_are_masked(shape: tuple[int, ...], chann
     early, _ = masks(TwoLayers(channels=channels), ROWS, shape)
     assert early.shape == (len(ROWS), *shape)
     assert set(early.unique().tolist()) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (64, 9, 11), (130, 33)])
+def test_four_elements_are_decided_by_the_16_bits_of_a_word_of_numpys_generator(shape: tuple[int, ...]) -> None:
+    layer, count = CountedDropout(0.3), math.prod(shape)
+    x = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    with drawing(layer, ROWS[:3]):
+        dropped = layer(x)
+    level = round(0.7 * 65536)
+    for row, values, found in zip(ROWS, x, dropped, strict=False):
+        draws = np.random.SFC64(seed_of(*row, "")).random_raw((count + 3) // 4).view(np.uint16)[:count]
+        last = values.movedim(0, -1)
+        kept = torch.from_numpy(draws < level).reshape(last.shape)
+        assert torch.equal(found, (torch.where(kept, last, 0) * (65536 / level)).movedim(-1, 0))
 
 
 def test_half_precision_keeps_its_type() -> None:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from seg_al.core import EvidenceSet, Viewing
 from seg_al.models.unet import UNet, UNetSites
-from seg_al.predictors.built import BUILT
 from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, NotFinite
 from seg_al.predictors.dropout import DropoutKind
+from seg_al.predictors.extension import BUILT
 from seg_al.predictors.last_dropout import dropped_last, unwritten
 from seg_al.predictors.predictor import LOGITS, Predictor
 from seg_al.predictors.views import Views
