@@ -11,16 +11,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 from typing_extensions import TypeVar  # that of Python 3.13, with defaults, so that Model stands for Model[Any, Any]
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 IGNORE = 255
 """The class id of a pixel without a label: unknown, void, or outside the image."""
@@ -286,6 +285,28 @@ class MadeForTask(Protocol):
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
+class Fabric(Protocol):
+    """What a training needs of Lightning Fabric: the processes that share it, their device, and their precision."""
+
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def world_size(self) -> int: ...
+    @property
+    def global_rank(self) -> int: ...
+    @property
+    def is_global_zero(self) -> bool: ...
+    def launch(self, function: Callable[[Any], Any], /) -> Any: ...  # the function's result in the first process
+    def setup(self, module: nn.Module, optimizer: Optimizer, /) -> Any: ...  # both, on the device and in the precision
+    def setup_dataloaders(self, loader: DataLoader[Any], /, *, use_distributed_sampler: bool) -> Any: ...
+    def backward(self, loss: Tensor, /) -> None: ...
+    def clip_gradients(
+        self, module: nn.Module, optimizer: Optimizer, *, max_norm: float, error_if_nonfinite: bool
+    ) -> Any: ...
+    def all_reduce(self, data: Tensor, *, reduce_op: str) -> Any: ...
+    def broadcast(self, value: Any, /) -> Any: ...
+
+
 class Compute(Protocol):
     """Where tensors live, and in which precision networks run."""
 
@@ -305,7 +326,7 @@ class Compute(Protocol):
     def batch(self, size: tuple[int, int]) -> int: ...  # images of H by W that networks get together
     def together(self, pixels: int) -> Compute: ...  # the same with so many pixels together, if no number is stated
     def claim_threads(self, processes: int = 1) -> None: ...  # its share of the processor, which `processes` divide
-    def fabric(self) -> Fabric: ...  # Lightning Fabric for one training
+    def fabric(self) -> Fabric: ...  # for one training
     def autocast(self) -> AbstractContextManager[None]: ...
     def tensor(self, *images: ByteImage) -> Tensor: ...  # B times [H, W, 3] -> [B, 3, H, W] in 0..1
     def picture(self, *images: ByteImage) -> Tensor: ...  # B times [H, W, 3] -> [B, 3, H, W] bytes

@@ -6,18 +6,16 @@ import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seg_al.core import AnyNetwork, ByteImage, Precision
+from seg_al.core import AnyNetwork, ByteImage, Fabric, Precision
 from seg_al.predictors.moments import who_adds
 from seg_al.predictors.predictor import scaled
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from seg_al.running.one_process import OneProcess
 
 
 @dataclass(frozen=True)
@@ -100,17 +98,19 @@ class LocalCompute:
             torch.set_num_threads(max(1, self.threads // processes))
 
     def fabric(self) -> Fabric:
-        """Lightning Fabric for one training; imported here, because it takes seconds that a refused config need not.
+        """For one training: this process, or Lightning Fabric, imported only where it is needed.
 
         It gets its environment stated: by its own guess, it would take the processes of a Slurm job, and warn of srun.
         """
-        from lightning_fabric import Fabric
+        if self.kind == "cpu" and self.devices == 1 and self.number_type == "float32":
+            return OneProcess()
+        from lightning_fabric import Fabric as Lightning
 
         from seg_al.running.own_processes import OwnProcesses
 
         precision = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}[self.number_type]
         strategy = "auto" if self.devices == 1 else "ddp_spawn"
-        return Fabric(
+        return Lightning(
             accelerator=self.kind,
             devices=self.devices,
             strategy=strategy,

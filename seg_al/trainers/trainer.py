@@ -11,7 +11,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from seg_al.core import Compute, Model
+from seg_al.core import Compute, Fabric, Model
 from seg_al.randomness import Address, torch_seeded
 from seg_al.ranges import BatchSize, Count
 from seg_al.training.examples import Labelled, MakeExample, PlannedExamples, plan
@@ -29,9 +29,6 @@ from seg_al.training.optimizers import MakeOptimizer, optimizer_of
 from seg_al.training.pace import Schedule, Steps
 from seg_al.training.sampling import Sampling
 from seg_al.training.trained import Trained, end_of
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
 
@@ -212,7 +209,7 @@ class _Session:
             collate_fn=self.trainer.loss.collate,
         )
         prepared = fabric.setup_dataloaders(loader, use_distributed_sampler=False)
-        return prepared  # type: ignore[return-value]
+        return prepared  # type: ignore[no-any-return]
 
     def _judged(self, fabric: Fabric, model: nn.Module) -> float:
         """The first process judges, and the others wait for the result."""

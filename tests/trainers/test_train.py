@@ -16,11 +16,13 @@ import pytest
 import torch
 from bare_dataset import BareDataset
 from joblib import Parallel, delayed  # type: ignore[import-untyped]
+from lightning_fabric import Fabric as Lightning
 from torch import nn
 
-from seg_al.core import IGNORE
+from seg_al.core import IGNORE, Fabric
 from seg_al.models.unet import UNet
 from seg_al.running.compute import LocalCompute
+from seg_al.running.own_processes import OwnProcesses
 from seg_al.tasks.judge import Judge
 from seg_al.tasks.pixels.class_labels import pixels_of_classes
 from seg_al.tasks.semantic import SemanticSegmentation
@@ -566,11 +568,30 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_training_is_the_same_on_a_cluster(request: pytest.FixtureRequest) -> None:
-    """Fabric would warn of srun, which is an error here, and take the job's processes for its own."""
-    (here,) = trained()
+    """Fabric, which trains in bfloat16, would warn of srun, an error here, and take the job's processes for its own."""
+    compute = replace(CPU, precision="bfloat16")
+    (here,) = trained(compute=compute)
     request.getfixturevalue("cluster")
-    (there,) = trained()
+    (there,) = trained(compute=compute)
     assert same(here, there)
+
+
+class WithLightning(LocalCompute):
+    def fabric(self) -> Fabric:
+        return Lightning(accelerator="cpu", devices=1, precision="32-true", plugins=OwnProcesses())
+
+
+def test_one_process_trains_as_lightning_fabric_does_bit_for_bit() -> None:
+    trainer = replace(TRAINER, clip=0.05, encoder_lr=0.5, validation=Validation("val", 2))
+    scores = iter((0.4, 0.6, 0.5, 0.3) * 2)
+    judge = lambda model: next(scores)  # noqa: E731
+    one, other = (
+        trained(trainer, compute, 2, model=build(lambda classes: Halved(), 2, 0), judge=judge)
+        for compute in (CPU, WithLightning("cpu", "float32", 1, 0, 1))
+    )
+    assert len(one) == 2
+    assert not same(one[0], one[1])
+    assert all(map(same, one, other))
 
 
 @pytest.mark.usefixtures("cluster")
