@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, TransformedPatchPath
 
 from seg_al.recording.pictures.plain_text import without_formulas
 from seg_al.recording.pictures.print_style import COLOURS
@@ -101,10 +101,14 @@ def _heat_map(axes: Axes, shares: Shares, chosen: str, colours: str, low: float)
     norm = Normalize(low, 1.0)
     values = np.array([np.nan if value is None else value for value in _cells(shares)]).reshape(len(names), -1)
     axes.imshow(values, cmap=colour_map, norm=norm, aspect="auto")
+    inside = TransformedPatchPath(axes.patch)  # one for all cells: each would make its own
     for (row, column), value in np.ndenumerate(values):
         dark = float(np.dot(colour_map(norm(value))[:3], (0.299, 0.587, 0.114))) < 0.5
         text = "–" if np.isnan(value) else f"{value:.2f}".replace("-", "−")
-        axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "black")
+        axes.text(
+            column, row, text, ha="center", va="center", fontsize=7.5, color="white" if dark else "black",
+            clip_path=inside, in_layout=False,
+        )  # fmt: skip
     labels = [_readable(name) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_yticks(range(len(names)), labels, fontsize=8)

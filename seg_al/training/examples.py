@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol
 
 import numpy as np
@@ -14,6 +14,9 @@ from typing_extensions import TypeVar
 
 from seg_al.core import Annotator, ByteImage, Images, Region, Truth
 from seg_al.randomness import Address, numpy_rng, seed_of
+
+KEPT = 256 * 2**20
+"""Most bytes of truths that are kept during a training; one has at most three bytes for each pixel of its image."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Labelled(Generic[Truth]):
     """Names of the classes in the order of their ids."""
     amounts_of: Callable[[Truth, int], npt.NDArray[np.int64]]
     """How much of each of so many classes a truth holds [C], as the task counts it."""
+    _truths: dict[str, Truth] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was told last, the oldest first, so that an image that is shown often is revealed once."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -37,8 +42,14 @@ class Labelled(Generic[Truth]):
         return self.images.image(name), self.truth(name)
 
     def truth(self, name: str) -> Truth:
-        """What is known of the image."""
-        return self.annotator.reveal(name, self.known[name])
+        """What is known of the image. It is kept, and nobody writes into it."""
+        kept = self._truths
+        told = kept.pop(name) if name in kept else self.annotator.reveal(name, self.known[name])
+        kept[name] = told
+        height, width = self.images.size(name)
+        while len(kept) > max(1, KEPT // (3 * height * width)):
+            del kept[next(iter(kept))]
+        return told
 
     def amounts(self, name: str) -> npt.NDArray[np.int64]:  # [C]
         """How much of each class is known of the image."""

@@ -26,6 +26,9 @@ class Drawn:
     def __init__(self, classes: Sequence[Sequence[int]]) -> None:
         self.classes = classes
 
+    def size(self, name: str) -> tuple[int, int]:
+        return SIZE
+
     def reveal(self, name: str, regions: Sequence[Region]) -> np.ndarray:
         labels = np.full(SIZE, IGNORE, np.uint8)
         truth = np.zeros(SIZE, np.uint8)
