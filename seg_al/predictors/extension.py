@@ -10,6 +10,7 @@ try:
     from seg_al.predictors.compiled_sums import INTERFACE as FOUND
 except ImportError:
     BUILT = False
+    compiled_sums = None  # type: ignore[assignment]
 else:
     BUILT = FOUND == INTERFACE
 
