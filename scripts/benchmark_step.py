@@ -14,6 +14,7 @@ fresh. "val" is one judgement on val, whatever the study's own training does, an
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -165,7 +166,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5, help="default: 5")
     parser.add_argument("--steps", type=int, default=60, help="steps of one training (default: 60)")
     parser.add_argument("--only", choices=list(WAYS), nargs="+", default=list(WAYS), help="ways (default: all)")
+    parser.add_argument("--short", action="store_true", help="constructed glands alone, 40 steps")
+    parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     options = parser.parse_args(arguments)
+    if options.short:
+        options.steps, options.glas, options.camvid, options.dsb2018 = 40, None, None, None
     torch.set_num_threads(1)
     studies: dict[str, tuple[str, ...]] = {"glands": (*GLANDS, "objects=false", "initial=8")}
     for name, folder, words in (
@@ -176,14 +181,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if folder:
             studies[name] = (*words, f"dataset.root={folder}")
     print("processor milliseconds per step\n" + " " * 28 + "".join(f"{part:>10}" for part in (*PARTS, "sum", "val")))
+    rows = []
     for study, words in studies.items():
         trainings = {way: Training((*words, *WAYS[way]), options.steps) for way in options.only}
         for training in trainings.values():
             training()  # what happens once does not count
         found = [{way: training() for way, training in trainings.items()} for _ in range(options.repeats)]
+        sums = {way: statistics.median(one[way]["sum"] for one in found) for way in trainings}
         for way in trainings:
             cells = (statistics.median(one[way][part] for one in found) for part in (*PARTS, "sum", "val"))
             print(f"{study:8} {way:19}" + "".join(f"{cell:10.2f}" for cell in cells), flush=True)
+        now = sums.pop(options.only[0])
+        rows += [
+            {
+                "what": f"a training step of {study}", "ours": now / 1000, "unit": "s", "alternative": way,
+                "theirs": theirs / 1000, "ratio": theirs / now,
+            }
+            for way, theirs in sums.items()
+        ]  # fmt: skip
+    if options.rows:
+        options.rows.write_text(json.dumps(rows))
     return 0
 
 
