@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from seg_al.running.waiting import POLICY, SPINS, wait_shortly
+from seg_al.running.cores import POLICY, SPINS, wait_shortly
 
 CORES = os.cpu_count() or 1
 WORDS = (
@@ -69,9 +69,11 @@ def work(threads: str, root: str) -> None:
     import torch
 
     from seg_al.asking.memory import keep_freed_memory
+    from seg_al.running.cores import first_look
     from seg_al.running.threads import free_threads
 
     def begin() -> None:
+        first_look.cache_clear()
         free_threads.cache_clear()
         torch.set_num_threads(free_threads() if threads == "auto" else int(threads))
 

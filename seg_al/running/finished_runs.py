@@ -7,10 +7,10 @@ import logging
 from pathlib import Path
 
 from seg_al.asking.memory import keep_imports
+from seg_al.running.cores import first_look, wait_shortly
 from seg_al.running.groups import Composition, Make
 from seg_al.running.identity import folder_of_run, identity_in, kept_config
 from seg_al.running.launching import Launching
-from seg_al.running.waiting import wait_shortly
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ def run_unless_finished(composition: Composition, make: Make, conf: Path, launch
     if is_finished(composition):
         return None
     wait_shortly()
+    first_look()
     from seg_al.running.one_run import run_job  # takes seconds
 
     keep_imports()

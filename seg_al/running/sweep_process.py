@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from seg_al.asking.memory import keep_imports
 from seg_al.running.command_line import importable, study_of
+from seg_al.running.cores import first_look, wait_shortly
 from seg_al.running.groups import Composition, Make
 from seg_al.running.launching import Launching, Word
-from seg_al.running.waiting import wait_shortly
 from seg_al.tracking.signals import WORKER, end_workers, listen, raised, work_for
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class SweepProcess:
         `words`: none where the sweeper chooses the jobs as it goes.
         """
         wait_shortly()
+        first_look()
         from seg_al.running.sharing import share_threads
         from seg_al.running.sweep_start import SweepStart, jobs_of
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -12,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from seg_al.recording.files import read_json, write_json
+from seg_al.running.cores import first_look, look
 
 log = logging.getLogger(__name__)
 
 THREADS_FILE = "threads.json"
 SAMPLE = 0.2
-"""Seconds over which the load of the cores is taken."""
-SLACK = 0.25
-"""Part of a core that small work of others may use without a thread less: a thread that waits for it delays all."""
+"""Least seconds over which the load of the cores is taken; in a run these are those of its imports, and more."""
 
 
 def with_threads(settings: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
@@ -54,20 +52,13 @@ def _kept(path: Path) -> int:
 def free_threads() -> int:
     """One for each core that nobody uses, at least one; OMP_NUM_THREADS wins, as a person or a sweep has set it."""
     most = _allowed()
-    if most == 1 or "OMP_NUM_THREADS" in os.environ or (before := _idle_seconds()) is None:
+    if most == 1 or "OMP_NUM_THREADS" in os.environ or (begun := first_look()) is None:
         return most
-    begun = time.perf_counter()
-    time.sleep(SAMPLE)
-    threads = min(most, threads_left(before, _idle_seconds() or {}, time.perf_counter() - begun))
+    time.sleep(max(0.0, begun.seconds + SAMPLE - time.perf_counter()))
+    threads = most if (now := look()) is None else min(most, begun.free_until(now))
     if threads < most:
         log.info("%d of %d CPU threads, as other programs use cores; threads=N says otherwise", threads, most)
     return threads
-
-
-def threads_left(before: Mapping[int, float], after: Mapping[int, float], passed: float) -> int:
-    """One for each core that was idle, of those whose idle seconds were read twice, `passed` seconds apart."""
-    idle = sum(min(1.0, (after[core] - before[core]) / passed) for core in before.keys() & after.keys())
-    return max(1, int(idle + SLACK))
 
 
 def _allowed() -> int:
@@ -78,16 +69,3 @@ def _allowed() -> int:
     from joblib import cpu_count  # type: ignore[import-untyped]  # imported late: a number of threads needs it not
 
     return int(cpu_count())
-
-
-def _idle_seconds() -> Mapping[int, float] | None:
-    """For how long each core that this process may use has been idle since the machine started; None: unknown."""
-    if sys.platform != "linux":
-        return None
-    ours, ticks, found = os.sched_getaffinity(0), os.sysconf("SC_CLK_TCK"), dict[int, float]()
-    for line in Path("/proc/stat").read_text().splitlines():
-        name, *counts = line.split()
-        core = name.removeprefix("cpu")
-        if core.isdigit() and int(core) in ours:
-            found[int(core)] = (int(counts[3]) + int(counts[4])) / ticks  # idle, and waiting for a disk
-    return found

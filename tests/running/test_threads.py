@@ -9,19 +9,24 @@ from pathlib import Path
 import pytest
 
 from experiments import perform
-from seg_al.running.threads import THREADS_FILE, free_threads, threads_left, with_threads
-from seg_al.running.waiting import FEW, POLICY, SPINS, wait_shortly
+from seg_al.running.cores import FEW, POLICY, SPINS, Look, wait_shortly
+from seg_al.running.threads import THREADS_FILE, free_threads, with_threads
 
 
-def test_a_thread_for_each_idle_core_and_small_work_of_others_takes_none() -> None:
-    before = {0: 100.0, 1: 50.0, 2: 7.0, 5: 0.0}
-    idle = {core: seconds + 0.2 for core, seconds in before.items()}
-    assert threads_left(before, idle, 0.2) == 4
-    assert threads_left(before, {**idle, 2: 7.16}, 0.2) == 4  # a fifth of one core
-    assert threads_left(before, {**idle, 2: 7.1}, 0.2) == 3  # half of one
-    assert threads_left(before, {**idle, 0: 100.0}, 0.2) == 3
-    assert threads_left(before, before, 0.2) == 1
-    assert threads_left({}, {}, 0.2) == 1
+def test_a_thread_for_each_core_that_others_leave_free() -> None:
+    idle = {0: 100.0, 1: 50.0, 2: 7.0, 5: 0.0}
+    begun = Look(10.0, 3.0, idle)
+
+    def free(own: float, *seconds: float) -> int:
+        now = {core: idle[core] + more for core, more in zip(idle, seconds, strict=True)}
+        return begun.free_until(Look(12.0, 3.0 + own, now))
+
+    assert free(0.0, 2.0, 2.0, 2.0, 2.0) == 4
+    assert free(2.0, 2.0, 0.0, 2.0, 2.0) == 4, "what this process used itself is free for it"
+    assert free(2.0, 2.0, 0.0, 2.0, 1.6) == 4, "others used a fifth of a core"
+    assert free(2.0, 2.0, 0.0, 2.0, 1.0) == 3
+    assert free(2.0, 0.0, 0.0, 0.0, 0.0) == 1
+    assert free(0.5, 0.0, 0.0, 0.0, 0.0) == 1
 
 
 def test_omp_num_threads_wins_over_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
