@@ -282,7 +282,7 @@ def heads(repeats: int) -> list[Finding]:
             ("whole ones by our layers", ours, seconds["whole"], 2.0),
             (f"those, with shared_masks={SHARED}", shared, seconds["whole"], 2.5),
         ):
-            agree = f"scores and masks differ by at most {apart:.1g}" if mine == ours else "another estimate"
+            agree = f"scores and masks differ by at most {apart:.1g}" if mine == ours else "see shared_masks"
             passed = theirs / mine >= least and apart < 1e-5
             case = f"{PASSES} passes of {count} objects through the heads against {name}"
             findings.append(Finding(case, mine, theirs, theirs / mine, least, agree, passed))

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from experiments import perform, tiny
-from seg_al.models import roi_heads
+from seg_al.models import region_layers
 from seg_al.recording.files import QUERIES
 
 SMALL = (
@@ -27,7 +27,7 @@ SMALL = (
 def full_masks() -> Iterator[None]:
     """Fresh masks are empty, so that short trainings end well; ours are too short to end at all, so begin full."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roi_heads, "EMPTY", 2.0)
+        patch.setattr(region_layers, "EMPTY", 2.0)
         yield
 
 

@@ -18,7 +18,7 @@ from seg_al.asking.pool import Pool
 from seg_al.asking.start import RandomStart, whole_images
 from seg_al.core import Answer
 from seg_al.loop import Experiment
-from seg_al.models import roi_heads
+from seg_al.models import region_layers
 from seg_al.running.option_files import option_of
 
 GROUPS = ("heuristic", "selector", "granularity", "predictor", "task")
@@ -220,7 +220,7 @@ def by_default(data: Path, group: str, *words: str) -> list[Any]:
 def full_masks() -> Iterator[None]:
     """Fresh masks are empty, so that short trainings end well; untrained, they would be no objects."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roi_heads, "EMPTY", 2.0)
+        patch.setattr(region_layers, "EMPTY", 2.0)
         yield
 
 
