@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +50,9 @@ SIDES = {
     "small UNet, dropout before the classifier": ("ours", "baal", "baal loop"),
     "predecessor's UNet, 522x775": ("ours", "ours bfloat16", "plain loop"),
 }
+
+SHORT = {case: (1, 3) if case.startswith("predecessor") else (5, 1) for case in CASES}
+"""Processes of each side and timed images in each, with --short."""
 
 
 def network(case: str) -> UNet:
@@ -204,9 +207,10 @@ def child(*words: str) -> dict[str, float]:
     return json.loads(found.stdout.splitlines()[-1])  # type: ignore[no-any-return]
 
 
-def table(runs: int, repeats: int) -> pd.DataFrame:
+def table(sizes: Mapping[str, tuple[int, int]]) -> pd.DataFrame:
     rows = []
     for case, every in SIDES.items():
+        runs, repeats = sizes[case]
         sides = [side for side in every if "baal" not in side or find_spec("baal") is not None]
         found: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
         for run in range(runs):
@@ -247,7 +251,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="processes per side and case; medians are compared")
     parser.add_argument("--repeats", type=int, default=3, help="timed images in each process")
     parser.add_argument("--out", type=Path, help="where to save the tables: STEM.csv and STEM.json")
-    parser.add_argument("--short", action="store_true", help="one process of each side with 5 images; no ranking")
+    parser.add_argument("--short", action="store_true", help="fewer images of the large case; no ranking")
     parser.add_argument("--rows", type=Path, help="where scripts/benchmarks.py reads the figures")
     parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -259,7 +263,7 @@ def main() -> None:
                 "ranking": lambda: same_ranking(words[0])}  # fmt: skip
         print(json.dumps(work[kind]()))
         return
-    times = table(1, 5) if options.short else table(options.runs, options.repeats)
+    times = table(SHORT if options.short else dict.fromkeys(CASES, (options.runs, options.repeats)))
     print(times.to_string(index=False))
     if options.rows:
         options.rows.write_text(json.dumps(rows_of(times)))
