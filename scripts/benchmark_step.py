@@ -151,11 +151,11 @@ class Training:
         start = time.process_time()
         trainer.fit(model, self.labelled, made.judge, made.compute, (0, 0, 0))
         whole = time.process_time() - start
-        clock.seconds["rest"] = whole - sum(clock.seconds.values())
+        parts = {**clock.seconds, "rest": whole - sum(clock.seconds.values()), "sum": whole}
         start = time.process_time()
         made.judge(model.eval())
-        clock.seconds |= {"sum": whole, "val": (time.process_time() - start) * self.steps}
-        return {part: 1000 * seconds / self.steps for part, seconds in clock.seconds.items()}
+        parts["val"] = (time.process_time() - start) * self.steps
+        return {part: 1000 * seconds / self.steps for part, seconds in parts.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

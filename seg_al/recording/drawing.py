@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 import traceback
@@ -28,14 +29,15 @@ _DIES_WITH_PARENT = 1
 class Drawing:
     """Pictures that are drawn while the run goes on. Each is written whole; leaving the block waits for all of them.
 
-    A copy of the process is free on Linux, where it shares the memory; elsewhere pictures are drawn at once.
+    A copy of the process costs little on Linux, where it shares the memory; elsewhere, and where the process may use
+    one core only, pictures are drawn at once.
     """
 
     _begun: list[tuple[Callable[[], None], Callable[[], None]]] = field(default_factory=list)
 
     def begin(self, pictures: Sequence[Picture], then: Callable[[], None] = lambda: None) -> None:
         """Begins to draw pictures, in their order; `then` is called when they are waited for and are there."""
-        if sys.platform == "linux" and pictures:
+        if pictures and sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1:
             self._begun.append((_copy_that_draws(pictures), then))
         else:
             _draw(pictures)
