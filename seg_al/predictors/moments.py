@@ -6,7 +6,9 @@ compiler when the run begins and seconds for each new shape.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -14,6 +16,8 @@ import torch
 from torch import Tensor
 
 from seg_al.predictors.extension import BUILT, compiled_sums
+
+log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 BLOCK_BYTES = 2 << 20
@@ -35,12 +39,55 @@ Accumulate = Callable[[Moments, Tensor, int], "Tensor | bool"]
 
 def accumulator(device: torch.device) -> Accumulate:
     """The fastest way to add passes there is on this device."""
+    if device.type == "cuda":
+        return _on_cuda(device)
     return add_in_tiles if BUILT and device.type == "cpu" else add_by_torch
 
 
 def who_adds(device: torch.device) -> str:
     """Who adds the passes, in words."""
-    return "compiled code" if accumulator(device) is add_in_tiles else "PyTorch"
+    return "PyTorch" if accumulator(device) is add_by_torch else "compiled code"
+
+
+@cache
+def _on_cuda(device: torch.device) -> Accumulate:
+    """The compiled update, where it can be compiled: triton comes with PyTorch for Linux."""
+    compiled = compiled_update()
+    maps, pixels = (2, 1, 4, 4), (1, 4, 4)
+    moments = Moments(*(torch.zeros(shape, device=device) for shape in (maps, maps, pixels, maps)))
+    try:
+        compiled(moments._replace(votes=moments.votes.to(torch.uint8)), torch.zeros(1, 2, 4, 4, device=device), 1)
+    except (ImportError, RuntimeError) as error:  # those of torch.compile are RuntimeErrors
+        log.warning("passes are added by PyTorch, because torch.compile makes no kernel here: %s", error)
+        return add_by_torch
+    return compiled
+
+
+def compiled_update() -> Accumulate:
+    """The update as one function of torch.compile, for images of any size."""
+    update = torch.compile(_update, dynamic=True)
+
+    def add(moments: Moments, logits: Tensor, passes: int) -> Tensor:
+        share = torch.full((), 1 / passes, device=logits.device)  # a number would be compiled in
+        return update(*moments, logits, share)
+
+    return add
+
+
+def _update(mean: Tensor, squares: Tensor, entropy: Tensor, votes: Tensor, logits: Tensor, share: Tensor) -> Tensor:
+    """What `add_by_torch` does, in plain steps that a compiler fuses."""
+    by_class = logits.transpose(0, 1).float()  # [C, B, H, W]
+    shifted = by_class - by_class.amax(0)
+    p = shifted.exp()
+    total = p.sum(0)
+    one = total.log() - (shifted * p).sum(0) / total
+    deviation = p / total - mean
+    mean.add_(deviation * share)
+    squares.add_(deviation * (p / total - mean))
+    entropy.add_((one - entropy) * share)
+    order = torch.arange(len(mean), device=mean.device)[:, None, None, None]
+    votes.add_(torch.where(shifted == 0, order, len(mean)).amin(0) == order)  # the first in a tie
+    return torch.isfinite(one).all()
 
 
 def add_in_tiles(moments: Moments, logits: Tensor, passes: int) -> bool:  # [B, C, H, W], any floating type and strides

@@ -14,7 +14,16 @@ import torch
 from scipy.special import log_softmax
 from torch import Tensor
 
-from seg_al.predictors.moments import BUILT, Accumulate, Moments, accumulator, add_by_torch, add_in_tiles, blocks
+from seg_al.predictors.moments import (
+    BUILT,
+    Accumulate,
+    Moments,
+    accumulator,
+    add_by_torch,
+    add_in_tiles,
+    blocks,
+    compiled_update,
+)
 
 compiled = pytest.mark.skipif(not BUILT, reason="seg_al was installed without a C compiler")
 
@@ -128,9 +137,32 @@ def test_pytorch_adds_a_large_image_and_many_small_ones_in_blocks():
         agrees(moments, passes)
 
 
-def test_an_installation_with_a_compiler_adds_in_tiles_on_a_cpu_only():
+def test_an_installation_with_a_compiler_adds_in_tiles_on_a_cpu():
     assert accumulator(torch.device("cpu")) is (add_in_tiles if BUILT else add_by_torch)
-    assert accumulator(torch.device("cuda")) is add_by_torch
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")  # PyTorch's own
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ for a CPU")
+def test_the_update_that_is_compiled_for_gpus_agrees_with_brute_force_when_compiled_for_a_cpu():
+    with torch.inference_mode():
+        add = compiled_update()
+        for images, classes, size in ((1, 19, (23, 61)), (3, 4, (8, 9))):
+            passes = passes_of(4, images, classes, size).round(decimals=1)  # some ties
+            agrees(summed(add, torch.stack([channels_last(one) for one in passes])), passes)
+        bad = passes[0].clone()
+        bad[0, 1, 2, 3] = math.nan
+        assert not add(empty(3, 4, (8, 9)), bad, 1)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_passes_on_a_gpu_agree_with_brute_force():
+    device, passes = torch.device("cuda"), passes_of(5, 2, 19, (23, 61))
+    moments = Moments(*(one.to(device) for one in empty(2, 19, (23, 61))))
+    for number, logits in enumerate(passes, 1):
+        assert accumulator(device)(moments, channels_last(logits).to(device), number)
+    agrees(Moments(*(one.cpu() for one in moments)), passes)
 
 
 @compiled
