@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
@@ -45,13 +46,17 @@ def accumulator(device: torch.device) -> Accumulate:
 
 
 def who_adds(device: torch.device) -> str:
-    """Who adds the passes, in words."""
-    return "PyTorch" if accumulator(device) is add_by_torch else "compiled code"
+    """Who adds the passes, in words; nothing is compiled to find out."""
+    if device.type == "cuda":
+        return "a kernel of torch.compile" if find_spec("triton") else "PyTorch"
+    return "compiled code" if accumulator(device) is add_in_tiles else "PyTorch"
 
 
 @cache
 def _on_cuda(device: torch.device) -> Accumulate:
-    """The compiled update, where it can be compiled: triton comes with PyTorch for Linux."""
+    """The compiled update, where it can be compiled: by triton, which comes with PyTorch for Linux."""
+    if not find_spec("triton"):
+        return add_by_torch
     compiled = compiled_update()
     maps, pixels = (2, 1, 4, 4), (1, 4, 4)
     moments = Moments(*(torch.zeros(shape, device=device) for shape in (maps, maps, pixels, maps)))
