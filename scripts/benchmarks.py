@@ -54,11 +54,15 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         memory = " / ".join(f"{one:,.0f} MiB" for one in (self.ours_mib, self.theirs_mib) if one is not None)
         words = f"{self.what}: {self.note}" if self.note else self.what
-        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        ratio = "" if self.ratio is None else f"{self.ratio:.3g}"
         return words, self._number(self.ours), self._number(self.theirs), self.alternative, ratio, memory
 
     def _number(self, value: float | None) -> str:
-        return "" if value is None else f"{value:.3g} {self.unit}" if abs(value) < 1000 else f"{value:,.0f} {self.unit}"
+        if value is None:
+            return ""
+        if self.unit == "s" and value < 0.1:
+            return f"{1000 * value:.3g} ms"
+        return f"{value:.3g} {self.unit}".strip() if abs(value) < 1000 else f"{value:,.0f} {self.unit}".strip()
 
 
 def processor() -> str:

@@ -29,7 +29,7 @@ def test_every_benchmark_has_a_short_form_with_rows_and_stands_in_the_page(scrip
 
 def test_rows_become_a_table_between_the_marks_of_a_page(program: Any, tmp_path: Path) -> None:
     rows = [
-        program.Row("a query", 1.5, "s", "a loop", 3.456, 2.304, 99.2, 1514.0, "the same picks"),
+        program.Row("a query", 0.05, "s", "a loop", 3.456, 69.12, 99.2, 1514.0, "the same picks"),
         program.Row("what | failed", note="stopped after 600 s"),
     ]
     page = tmp_path / "page.md"
@@ -38,7 +38,7 @@ def test_rows_become_a_table_between_the_marks_of_a_page(program: Any, tmp_path:
     lines = page.read_text().splitlines()
     assert lines[:3] == ["before", program.BEGIN, ""]
     assert lines[-3:] == ["", program.END, "after"]
-    assert "| a query: the same picks | 1.5 s | 3.46 s | a loop | 2.30 | 99 MiB / 1,514 MiB |" in lines
+    assert "| a query: the same picks | 50 ms | 3.46 s | a loop | 69.1 | 99 MiB / 1,514 MiB |" in lines
     assert "| what \\| failed: stopped after 600 s |  |  |  |  |  |" in lines
     assert "old" not in lines
     page.write_text("no marks")
