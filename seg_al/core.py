@@ -415,10 +415,11 @@ class Heuristic(Protocol[Read]):
 
 
 @runtime_checkable
-class LooksAtPixels(Protocol):
-    """A heuristic whose score of a pixel depends on that pixel alone, so that it may paint several images at once."""
+class TellsItsReach(Protocol):
+    """A heuristic that says how far it looks."""
 
-    single_pixels: ClassVar[Literal[True]]
+    @property
+    def single_pixels(self) -> bool: ...  # whether a pixel's score depends on it alone; then images go together
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -28,11 +28,13 @@ from seg_al.core import (
     Tracker,
 )
 from seg_al.measuring.learned import CONSTANT
+from seg_al.predictors.batches import pixels_together
 from seg_al.recording.agreement import agreement
 from seg_al.recording.files import (
     BASELINES,
     JSON,
     METRICS,
+    NAMED_NUMBERS,
     OBJECT,
     QUERIES,
     SCORES,
@@ -84,6 +86,13 @@ class Experiment:
 
     def __call__(self, tracker: Tracker, folder: Path) -> float | None:
         """Runs or resumes the experiment in its folder; returns the task's first metric of the last round's test."""
+        path = folder / "images_at_once.json"
+        if not path.exists():
+            write_json(path, {"pixels": self._pixels_together()})
+        pixels = loaded(path, NAMED_NUMBERS)["pixels"]
+        return replace(self, compute=self.compute.together(int(pixels)))._rounds(tracker, folder)
+
+    def _rounds(self, tracker: Tracker, folder: Path) -> float | None:
         pool = Pool(self.dataset.pool, self.dataset)
         rounds = Rounds(folder, self.first_round, self.keep_weights)
         recorder = self._recorder(tracker, rounds)
@@ -158,7 +167,8 @@ class Experiment:
         Writes folder/evaluation.json and returns the task's first metric of test. Raises ValueError for other files.
         """
         models = self._given(path)
-        metrics = self._measured(models, self.baselines())
+        compute = self.compute.together(self._pixels_together())
+        metrics = replace(self, compute=compute)._measured(models, self.baselines())
         write_json(folder / "evaluation.json", {"weights": str(path), "models": len(models), "metrics": metrics})
         width = max(map(len, metrics))
         log.info("%s:\n%s", path, "\n".join(f"  {key:{width}}  {value:.4f}" for key, value in metrics.items()))
@@ -256,6 +266,13 @@ class Experiment:
         """Judges by the metric of val that chooses checkpoints."""
         metric = next(one for one in self.task.metrics if one.name == self.trainer.validation.metric)
         return Judge(self.task, self.dataset, self.compute, metric)
+
+    def _pixels_together(self) -> int:
+        """How many pixels networks get at once in queries and evaluation, where no number of images is stated."""
+        image = self.dataset.image(self.dataset.pool[0])
+        pixels = pixels_together(lambda: self._load([weights_of(self.fresh_model(0))])[0], image, self.compute)
+        log.info("networks see images of one size together, up to %d pixels", pixels)
+        return pixels
 
     def fresh_model(self, member: int) -> Model:
         return build(self.model, len(self.dataset.classes), self.run, member)

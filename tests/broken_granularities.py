@@ -117,6 +117,14 @@ class ScalesByTheImage(Right):
         return scores / scores.sum()
 
 
+class WeighsTheMiddle(Right):
+    """Written for maps of one size."""
+
+    def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:
+        rows = torch.linspace(-1, 1, len(ids)).abs()[:, None]
+        return join(painted.map + (1 - rows), ids, count, "mean", 0.1)
+
+
 class CountsTheKnown(Right):
     def reduce(self, painted: Painted, ids: Tensor, count: int) -> Tensor:
         return super().reduce(painted, ids, count) + painted.map.mean()
@@ -166,6 +174,7 @@ BROKEN: dict[str, tuple[Callable[[], Right], str]] = {
     "one score too many": (OneTooMany, "gives each unit a score"),
     "sorts": (Sorts, "joins each unit by itself"),
     "scales by the image": (ScalesByTheImage, "joins each unit by itself"),
+    "weighs the middle": (WeighsTheMiddle, "joins images one above the other"),
     "counts the known": (CountsTheKnown, "leaves out what is in no unit"),
     "reverses": (Reverses, "keeps the direction"),
     "ignores the map": (IgnoresTheMap, "keeps the direction"),

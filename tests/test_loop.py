@@ -119,10 +119,13 @@ def test_random_draws_no_pass_and_loads_no_weights_while_bald_decodes_every_pass
     counted("load_state_dict")
     perform(data, tmp_path / "random", "heuristic=random", "rounds=2")
     assert not +count
-    perform(data, tmp_path / "bald", "heuristic=bald", "rounds=2", "mc_iters=3")
     audit, images, passes = (3, 4), 4, 3  # the audit of a network costs three encodes and four decodes
-    assert count["encode"] == audit[0] + images
-    assert count["decode"] == audit[1] + images * passes
+    for at_once, batches in ((1, images), (3, 2), ("auto", 1)):
+        count.clear()
+        words = ("heuristic=bald", "rounds=2", "mc_iters=3", f"images_at_once={at_once}", "share=false")
+        perform(data, tmp_path / f"bald {at_once}", *words)
+        assert count["encode"] == audit[0] + batches
+        assert count["decode"] == audit[1] + batches * passes
 
 
 def test_costs_add_up_in_every_unit(data: Path, played: Callable[..., Path]) -> None:
@@ -190,7 +193,7 @@ def test_a_half_known_image_is_scored_asked_and_priced_on_the_rest(heuristic: st
     with pytest.raises(ValueError, match=r"budget=0\.2 images buys none of the 1 units: the cheapest costs 0\.25"):
         experiment.asking(round_view, experiment.annotator, Budget(0.2, "images", "pool"))
     if heuristic == "entropy":
-        maps = round_view.evidence(name, [ClassMaps]).of(ClassMaps)
+        maps = round_view.evidence([name], [ClassMaps])[0].of(ClassMaps)
         expected = experiment.asking.heuristic(maps).numpy()[~half].mean(dtype=np.float64)
         assert query.score == pytest.approx(expected, rel=1e-6)
 

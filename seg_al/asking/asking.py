@@ -16,7 +16,7 @@ from seg_al.asking.given import nothing_cut
 from seg_al.asking.memory import thrifty, trimmed
 from seg_al.asking.phase import Phase
 from seg_al.asking.round_view import RoundView
-from seg_al.asking.scorer import Described, Scorer
+from seg_al.asking.scorer import Described, Scored, Scorer
 from seg_al.asking.spending import ROUNDING, Purchase, purchase
 from seg_al.asking.unit_table import IdMap, Place, UnitTable, candidates_of, regions_of, score_table, table_after
 from seg_al.core import Annotator, Budget, Granularity, Heuristic, Nothing, Query, Selector
@@ -145,13 +145,10 @@ class Asking:
     ) -> Spent:
         """Spends the budget of each image: the selector sees all units of one image at a time."""
         round_view = scorer.round_view
-        queries: list[Query] = []
-        places: list[Place] = []
-        blocks: list[UnitTable] = []
+        done: dict[str, tuple[list[Query], list[int], UnitTable, Purchase]] = {}
         poor: list[str] = []
-        bills: list[Purchase] = []
-        for name in _shown(names):
-            block, ids = scorer(name)
+        for scored in _each(scorer, round_view.batches(names)):
+            block, ids, name = scored.table, scored.ids, scored.table.image
             if not len(block):  # the prediction holds nothing to ask about
                 poor.append(name)
                 continue
@@ -161,14 +158,17 @@ class Asking:
             if budget.amount * ROUNDING < candidates.costs.min() or budget.amount > left * ROUNDING:
                 poor.append(name)
             bought = purchase(self.selector, candidates, min(budget.amount, left), round_view.rng("select", name))
-            bills.append(bought)
-            rows = bought.positions
-            regions = regions_of(ids, rows)
-            for rank, row in enumerate(rows, start=1):
+            regions = regions_of(ids, bought.positions)
+            queries = []
+            for rank, row in enumerate(bought.positions, start=1):
                 why = f"choice {rank} of {len(block)} in its image {self._by(bought, rank, candidates.scores[row])}"
                 queries.append(Query(name, regions[row], why, float(candidates.scores[row])))
-            places += [(name, int(block.units[row])) for row in rows]
-            blocks.append(block.kept(self.name, self.shortlist, rows, round_view.rng("shortlist", name)))
+            kept = block.kept(self.name, self.shortlist, bought.positions, round_view.rng("shortlist", name))
+            done[name] = queries, block.units[bought.positions].tolist(), kept, bought
+        own = [done[name] for name in names if name in done]
+        queries = [query for asked, _, _, _ in own for query in asked]
+        places = [(block.image, unit) for _, units, block, _ in own for unit in units]
+        blocks, bills = [block for _, _, block, _ in own], [bill for _, _, _, bill in own]
         if not blocks and self.granularity.reads == "image":
             raise ValueError(nothing_cut(self.granularity))
         if not queries:
@@ -177,7 +177,7 @@ class Asking:
                 "a finer granularity"
             )
         if poor:
-            some = ", ".join(poor[:3]) + (", ..." if len(poor) > 3 else "")
+            some = ", ".join(sorted(poor)[:3]) + (", ..." if len(poor) > 3 else "")
             log.warning("%g %s per image is not what can be bought in %d images: %s",
                         budget.amount, budget.unit, len(poor), some)  # fmt: skip
         self._tell_of_the_rest(bills, round_view.round)
@@ -188,11 +188,13 @@ class Asking:
     ) -> Spent:
         """Spends one budget for all images: the selector sees the kept units of each."""
         round_view = scorer.round_view
-        blocks: list[UnitTable] = []
-        for name in _shown(names):
-            block, ids = scorer(name)
+        batches, found = round_view.batches(names), {}
+        for scored in _each(scorer, batches):
+            block, name = scored.table, scored.table.image
             kept = block.kept(self.name, self.shortlist, (), round_view.rng("shortlist", name))
-            blocks.append(self._told(kept, np.searchsorted(block.units, kept.units).tolist(), ids, annotator))
+            rows = np.searchsorted(block.units, kept.units).tolist()
+            found[name] = self._told(kept, rows, scored.ids, annotator)
+        blocks = [found[name] for name in names]
         candidates = candidates_of(blocks, self.name, budget.unit, known, round_view.round)
         if not len(candidates):
             if self.granularity.reads == "image":
@@ -213,7 +215,7 @@ class Asking:
         bill = purchase(self.selector, candidates, min(budget.amount, left), round_view.rng("select"))
         self._tell_of_the_rest([bill], round_view.round)
         places = [(candidates.images[position], int(candidates.units[position])) for position in bill.positions]
-        regions = scorer.regions_at(places)
+        regions = scorer.regions_at(places, batches)
         scores = candidates.scores[bill.positions].tolist()
         queries = [
             Query(place[0], regions[place], f"choice {rank} of {len(candidates)} {self._by(bill, rank, score)}", score)
@@ -257,12 +259,19 @@ class Asking:
 
     def _known(self, scorer: Scorer) -> Described | None:
         """Descriptors of the labelled set, made like those of the candidates, for a selector that reads them."""
-        pool = scorer.round_view.pool
-        if self.selector.descriptor is None or not self.selector.reads_known or not pool.labelled:
+        labelled = scorer.round_view.pool.labelled
+        if self.selector.descriptor is None or not self.selector.reads_known or not labelled:
             return None
-        vectors = [scorer.known(name) for name in pool.labelled]
-        return np.concatenate([one for one in vectors if one is not None])
+        vectors: dict[str, Described | None] = {}
+        for batch in scorer.round_view.batches(labelled):
+            vectors |= zip(batch, scorer.known(batch), strict=True)
+        return np.concatenate([own for name in labelled if (own := vectors[name]) is not None])
 
 
-def _shown(names: Sequence[str]) -> Iterator[str]:
-    return trimmed(tqdm(names, desc="query", unit="image", leave=False, disable=None, delay=1))
+def _each(scorer: Scorer, batches: Sequence[Sequence[str]]) -> Iterator[Scored]:
+    """The units of each image, batch by batch, under a progress bar."""
+    images = sum(map(len, batches))
+    with tqdm(total=images, desc="query", unit="image", leave=False, disable=None, delay=1) as bar:
+        for batch in trimmed(batches):
+            yield from scorer(batch)
+            bar.update(len(batch))

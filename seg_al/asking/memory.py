@@ -6,7 +6,7 @@ import atexit
 import ctypes
 import gc
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -59,12 +59,15 @@ def give_freed_memory_back() -> None:
         libc.malloc_trim(0)
 
 
-def trimmed(names: Iterable[str]) -> Iterator[str]:
-    """The names of images that are looked at one by one; now and then freed memory goes back between two of them."""
-    for number, name in enumerate(names):
-        if number % TRIM_EVERY == TRIM_EVERY - 1:
+def trimmed(batches: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """Names of images that are looked at in batches; now and then freed memory goes back between two of them."""
+    images = 0
+    for batch in batches:
+        if images >= TRIM_EVERY:
             give_freed_memory_back()
-        yield name
+            images = 0
+        images += len(batch)
+        yield batch
 
 
 @cache

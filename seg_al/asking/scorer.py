@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.asking.given import painted_by, unit_ids
+from seg_al.asking.canvas import Canvas, Scores, canvases
+from seg_al.asking.given import unit_ids
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.unit_table import IdMap, Place, UnitTable, regions_of
 from seg_al.core import (
@@ -32,8 +33,33 @@ from seg_al.core import (
 from seg_al.granularities.joining import cut
 
 Described = npt.NDArray[np.float32]  # [U, D]
-Join = Callable[[Tensor, int], npt.NDArray[np.float64]]
-"""Gives scores [U] for the map of the units' places [H, W] and their count."""
+Units = tuple[Tensor, Tensor]
+"""The ids of an image's units [U], and the map of their places among them [H, W], -1: in none."""
+Join = Callable[[Sequence[Units]], list[Scores]]
+"""Gives the scores [U] of each image of a batch for its units."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """All units of an image, and the map of their places."""
+
+    table: UnitTable
+    ids: IdMap
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A batch of images with what the models saw of them."""
+
+    scenes: list[Scene]
+    canvases: Sequence[Canvas]
+    painted: Sequence[Painted]
+    """What the chosen heuristic says, for each canvas; empty where it uses no image."""
+
+    @property
+    def evidence(self) -> EvidenceSet:
+        """Of the first image; that of the others is of the same kinds and passes."""
+        return self.scenes[0].evidence
 
 
 @dataclass(frozen=True)
@@ -50,56 +76,81 @@ class Scorer:
     descriptor: Descriptor | None
     """What the selector must know of a unit beyond its score."""
 
-    def __call__(self, name: str) -> tuple[UnitTable, IdMap]:
-        """All units of the image, and the map of their places. Raises ValueError where a score is not finite."""
-        within = self.round_view.pool.unknown(name)
-        early = self._small_cut(name, within) if self.granularity.reads == "image" else None
+    def __call__(self, names: Sequence[str]) -> list[Scored]:
+        """The units of images of one size. Raises ValueError where a score is not finite."""
+        within = [self.round_view.pool.unknown(name) for name in names]
+        early = [self._small_cut(*pair) for pair in zip(names, within, strict=True)] if self._cuts_pictures else None
         after: dict[int, Join] = {}
-        scene, painted = self._scene(name, within, partial(self._watch, name, after, early))
-        found, ids = (early[0], early[1].long()) if early else self._cut(scene)
-        areas = torch.bincount(ids[ids >= 0], minlength=len(found))
+        seen = self._seen(names, within, partial(self._watch, names, after, early))
+        units = [(found, ids.long()) for found, ids in early] if early else [self._cut(scene) for scene in seen.scenes]
         scores = {
-            key: self._unit_scores(key, heuristic, scene, painted if key == self.name else None, ids, len(found))
+            key: self._unit_scores(key, heuristic, seen, units)
             for key, heuristic in self._heuristics.items()
-            if heuristic.min_passes <= scene.evidence.passes and scene.evidence.holds(heuristic.reads)
+            if heuristic.min_passes <= seen.evidence.passes and seen.evidence.holds(heuristic.reads)
         }
-        block = UnitTable(
-            image=name,
-            whole=self.round_view.pool.askable_area(name),
+        later = {passes: join(units) for passes, join in after.items()}
+        return [
+            self._scored(
+                scene,
+                units[place],
+                {key: values[place] for key, values in scores.items()},
+                {passes: values[place] for passes, values in later.items()},
+            )
+            for place, scene in enumerate(seen.scenes)
+        ]
+
+    def _scored(self, scene: Scene, units: Units, scores: dict[str, Scores], after: dict[int, Scores]) -> Scored:
+        found, ids = units
+        areas = torch.bincount(ids[ids >= 0], minlength=len(found))
+        table = UnitTable(
+            image=scene.name,
+            whole=self.round_view.pool.askable_area(scene.name),
             units=found.cpu().numpy(),
             areas=areas.cpu().numpy(),
             scores=scores,
-            after={passes: joined(ids, len(found)) for passes, joined in after.items()},
+            after=after,
             descriptors=self._described(scene, ids, len(found)),
             drawn=np.ones(len(found), dtype=np.bool_),
         )
-        return block, ids.cpu().numpy()
+        return Scored(table, ids.cpu().numpy())
 
-    def known(self, name: str) -> Described | None:
-        """Descriptors of the labelled part of the image, cut and described like its candidates."""
-        scene, _ = self._scene(name, self.round_view.pool.known(name))
-        found, ids = self._cut(scene)
-        return self._described(scene, ids, len(found))
+    def known(self, names: Sequence[str]) -> list[Described | None]:
+        """Descriptors of the labelled parts of images of one size, cut and described like their candidates."""
+        seen = self._seen(names, [self.round_view.pool.known(name) for name in names])
+        cuts = [(scene, *self._cut(scene)) for scene in seen.scenes]
+        return [self._described(scene, ids, len(found)) for scene, found, ids in cuts]
 
-    def regions(self, name: str, units: Sequence[int]) -> dict[int, Region]:
-        """The region of each unit; the image is cut once more, which needs no model where the picture decides."""
-        within = self.round_view.pool.unknown(name)
-        scene = self._unseen(name, within) if self.granularity.reads == "image" else self._scene(name, within)[0]
-        found, ids = self._cut(scene)
-        rows = np.searchsorted(found.cpu().numpy(), units).tolist()
-        by_row = regions_of(ids.cpu().numpy(), rows)
-        return {unit: by_row[row] for unit, row in zip(units, rows, strict=True)}
+    def regions(self, wanted: Mapping[str, Sequence[int]], batch: Sequence[str]) -> dict[Place, Region]:
+        """The regions of units in images of a batch; they are cut once more.
 
-    def regions_at(self, places: Sequence[Place]) -> dict[Place, Region]:
-        """The region of each unit of any image."""
+        Where the picture decides, no model is needed; else the whole batch is seen again, as evidence may differ in the
+        last bit beside other images.
+        """
+        own = [name for name in batch if name in wanted] if self._cuts_pictures else list(batch)
+        within = [self.round_view.pool.unknown(name) for name in own]
+        unseen = [self._unseen(*pair) for pair in zip(own, within, strict=True)]
+        scenes = unseen if self._cuts_pictures else self._seen(own, within).scenes
+        regions: dict[Place, Region] = {}
+        for scene in scenes:
+            if scene.name in wanted:
+                found, ids = self._cut(scene)
+                rows = np.searchsorted(found.cpu().numpy(), wanted[scene.name]).tolist()
+                by_row = regions_of(ids.cpu().numpy(), rows)
+                units = zip(wanted[scene.name], rows, strict=True)
+                regions |= {(scene.name, unit): by_row[row] for unit, row in units}
+        return regions
+
+    def regions_at(self, places: Sequence[Place], batches: Sequence[Sequence[str]]) -> dict[Place, Region]:
+        """The region of each unit of any image that was scored in these batches."""
         units: dict[str, list[int]] = {}
         for name, unit in places:
             units.setdefault(name, []).append(unit)
-        return {(name, unit): region for name, own in units.items() for unit, region in self.regions(name, own).items()}
+        parts = [self.regions(units, batch) for batch in batches if not units.keys().isdisjoint(batch)]
+        return {place: region for part in parts for place, region in part.items()}
 
     def cheapest(self, name: str, unit: BudgetUnit) -> float | None:
         """The cost of the image's cheapest unit; None where evidence decides the units, or there are none."""
-        if self.granularity.reads != "image":
+        if not self._cuts_pictures:
             return None
         found, ids = self._small_cut(name, self.round_view.pool.unknown(name))
         areas = torch.bincount(ids[ids >= 0], minlength=len(found)).tolist()
@@ -126,19 +177,33 @@ class Scorer:
         """Whether the heuristic scores images; otherwise all units have one score."""
         return self.heuristic.min_passes > 0 or self.heuristic.reads is not Nothing
 
-    def _scene(
-        self, name: str, within: PixelSet, watch: Callable[[list[EvidenceSet]], None] | None = None
-    ) -> tuple[Scene, Painted | None]:
-        """The image with its evidence and the scores of the heuristic."""
-        unseen = self._unseen(name, within)
-        if not self.kinds:
-            return unseen, None
-        (evidence,) = self.round_view.evidence([name], self.kinds, watch)
-        painted = self._painted(self.heuristic, evidence, name) if self._paints else None
-        return replace(unseen, evidence=evidence, score_map=None if painted is None else painted.map), painted
+    @property
+    def _cuts_pictures(self) -> bool:
+        """Whether the picture decides the units, or what models saw of it."""
+        return self.granularity.reads == "image"
 
-    def _painted(self, heuristic: Heuristic[Any], evidence: EvidenceSet, image: str) -> Painted:
-        return painted_by(self.round_view.task, heuristic, evidence, image)
+    def _seen(
+        self,
+        names: Sequence[str],
+        within: Sequence[PixelSet],
+        watch: Callable[[list[EvidenceSet]], None] | None = None,
+    ) -> _Seen:
+        """Images of one size with their evidence and the scores of the heuristic."""
+        unseen = [self._unseen(*pair) for pair in zip(names, within, strict=True)]
+        if not self.kinds:
+            return _Seen(unseen, self._canvases(names, [scene.evidence for scene in unseen]), [])
+        evidence = self.round_view.evidence(names, self.kinds, watch)
+        laid = self._canvases(names, evidence)
+        painted = [canvas.painted(self.heuristic) for canvas in laid] if self._paints else []
+        maps = [one for canvas, own in zip(laid, painted, strict=True) for one in canvas.maps(own)] if painted else []
+        scenes = [
+            replace(scene, evidence=evidence[place], score_map=maps[place] if maps else None)
+            for place, scene in enumerate(unseen)
+        ]
+        return _Seen(scenes, laid, painted)
+
+    def _canvases(self, names: Sequence[str], evidence: Sequence[EvidenceSet]) -> list[Canvas]:
+        return canvases(self.round_view.task, self.granularity, names, evidence)
 
     def _unseen(self, name: str, within: PixelSet) -> Scene:
         inside = torch.from_numpy(within).to(self.round_view.compute.torch_device)
@@ -146,42 +211,48 @@ class Scorer:
         image = partial(self.round_view.pool.images.image, name)
         return Scene(name, image, inside, evidence, None, self.round_view.rng("units", name))
 
-    def _cut(self, scene: Scene) -> tuple[Tensor, Tensor]:
-        """The ids of the units that there are, and the map of their places."""
+    def _cut(self, scene: Scene) -> Units:
         ids = unit_ids(self.granularity, self.granularity.units(scene), scene.size, scene.name)
         return cut(ids.to(scene.within.device), scene.within)
 
-    def _small_cut(self, name: str, within: PixelSet) -> tuple[Tensor, Tensor]:
+    def _small_cut(self, name: str, within: PixelSet) -> Units:
         """Cuts the image without evidence; the map takes half the bytes, as it is kept while passes are drawn."""
         found, ids = self._cut(self._unseen(name, within))
         return found, ids.int()
 
     def _watch(
-        self, name: str, after: dict[int, Join], early: tuple[Tensor, Tensor] | None, found: list[EvidenceSet]
+        self, names: Sequence[str], after: dict[int, Join], early: Sequence[Units] | None, found: list[EvidenceSet]
     ) -> None:
-        """Notes the chosen heuristic's scores after so many passes; as a map only where units are not known yet."""
+        """Notes the chosen heuristic's scores after so many passes; as maps only where units are not known yet."""
         if self._paints:
-            (evidence,) = found
-            painted = self._painted(self.heuristic, evidence, name)
+            laid = self._canvases(names, found)
+            painted = [canvas.painted(self.heuristic) for canvas in laid]
             if early is None:
-                after[evidence.passes] = partial(self._joined, replace(painted, map=painted.map.clone()))
+                kept = [replace(one, map=one.map.clone()) for one in painted]
+                after[found[0].passes] = partial(self._joined, laid, kept)
             else:
-                scores = self._joined(painted, early[1].long(), len(early[0]))
-                after[evidence.passes] = lambda ids, count: scores
+                scores = self._joined(laid, painted, [(own, ids.long()) for own, ids in early])
+                after[found[0].passes] = lambda units: scores
 
-    def _unit_scores(
-        self, key: str, heuristic: Heuristic[Any], scene: Scene, painted: Painted | None, ids: Tensor, count: int
-    ) -> npt.NDArray[np.float64]:  # [U]
+    def _unit_scores(self, key: str, heuristic: Heuristic[Any], seen: _Seen, units: Sequence[Units]) -> list[Scores]:
+        """[U] of each image."""
         if heuristic.reads is Nothing:  # all units are alike, whatever their area does to a sum
-            return np.ones(count)
-        scores = self._joined(painted or self._painted(heuristic, scene.evidence, scene.name), ids, count)
-        if not np.isfinite(scores).all():
-            raise ValueError(f"image {scene.name}: the heuristic {key} scores NaN or infinity")
+            return [np.ones(len(found)) for found, _ in units]
+        painted = seen.painted if key == self.name else [canvas.painted(heuristic) for canvas in seen.canvases]
+        scores = self._joined(seen.canvases, painted, units)
+        for scene, own in zip(seen.scenes, scores, strict=True):
+            if not np.isfinite(own).all():
+                raise ValueError(f"image {scene.name}: the heuristic {key} scores NaN or infinity")
         return scores
 
-    def _joined(self, painted: Painted, ids: Tensor, count: int) -> npt.NDArray[np.float64]:  # [U]
-        joined: npt.NDArray[np.float64] = self.granularity.reduce(painted, ids, count).double().cpu().numpy()
-        return joined
+    def _joined(
+        self, laid: Sequence[Canvas], painted: Sequence[Painted], units: Sequence[Units]
+    ) -> list[Scores]:  # [U] of each image
+        scores: list[Scores] = []
+        for canvas, own in zip(laid, painted, strict=True):
+            here = units[len(scores) : len(scores) + len(canvas.names)]
+            scores += canvas.joined(self.granularity, own, [ids for _, ids in here], [len(found) for found, _ in here])
+        return scores
 
     def _described(self, scene: Scene, ids: Tensor, count: int) -> Described | None:
         return None if self.descriptor is None else self.descriptor(scene, ids, count).float().cpu().numpy()

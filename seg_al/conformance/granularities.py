@@ -19,7 +19,7 @@ from torch import Tensor
 from seg_al.asking import given
 from seg_al.conformance.laws import Suite, require, require_laws
 from seg_al.conformance.synthetic_passes import random_passes
-from seg_al.core import ByteImage, EvidenceSet, Granularity, Painted, Scene
+from seg_al.core import ByteImage, EvidenceSet, Granularity, Nothing, Painted, Scene
 from seg_al.granularities.joining import cut
 from seg_al.predictors.class_maps import class_maps_of
 
@@ -146,6 +146,20 @@ def joins_each_unit_by_itself(case: GranularityCase) -> None:
         require(same, f"unit {unit} has the score {scores[unit]:.6g} among others, and {score:.6g} alone")
 
 
+def joins_images_one_above_the_other(case: GranularityCase) -> None:
+    """Images of one size are joined together where `joins` is Nothing: each unit has the score that it has apart."""
+    if case.granularity.joins is not Nothing:
+        return
+    scene = case.scene()
+    places, count = case.units(scene)
+    maps = [map_of(1), map_of(2)]
+    apart = torch.cat([case.joined(scene, one, places, count) for one in maps])
+    tall = torch.cat([places, torch.where(places >= 0, places + count, -1)])
+    together = case.joined(scene, torch.cat(maps), tall, 2 * count)
+    same = apart.shape == together.shape and torch.allclose(apart, together, rtol=1e-5, atol=1e-7)
+    require(same, "two images of one size, joined one above the other, have other scores than apart")
+
+
 def leaves_out_what_is_in_no_unit(case: GranularityCase) -> None:
     """What is known already, or never asked about, does not count."""
     scene = case.scene()
@@ -192,6 +206,7 @@ LAWS = (
     cuts_by_what_it_reads,
     gives_each_unit_a_score,
     joins_each_unit_by_itself,
+    joins_images_one_above_the_other,
     leaves_out_what_is_in_no_unit,
     keeps_the_direction,
     serves_images_without_units,

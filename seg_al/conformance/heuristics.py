@@ -34,7 +34,7 @@ from seg_al.conformance.synthetic_passes import (
     passes_with_zeros,
     random_passes,
 )
-from seg_al.core import Heuristic, Nothing
+from seg_al.core import Heuristic, Nothing, TellsItsReach
 from seg_al.predictors.class_maps import ClassMaps, class_maps_of
 from seg_al.predictors.features import Features
 
@@ -128,7 +128,7 @@ class HeuristicCase:
             OfPasses(self.heuristic),
             self.reference,
             min_passes=self.heuristic.min_passes,
-            local=self.local,
+            local=self.local or (isinstance(self.heuristic, TellsItsReach) and self.heuristic.single_pixels),
             special_class=self.special_class,
         )
 

@@ -35,12 +35,21 @@ def box_sums(values: Tensor, radius: int) -> Tensor:  # [H, W] -> [H, W]
     return values
 
 
+def square_areas(size: tuple[int, int], radius: int, device: torch.device) -> Tensor:  # [H, W], int32
+    """How many pixels of the image the square around each pixel holds."""
+    sides = []
+    for length in size:
+        places = torch.arange(length, dtype=torch.int32, device=device)
+        sides.append((places + radius + 1).clamp_max(length) - (places - radius).clamp_min(0))
+    return sides[0][:, None] * sides[1]
+
+
 def impurity(maps: ClassMaps, radius: int) -> Tensor:  # [H, W], 0 to 1
     predicted = maps.mean.max(0).indices
-    areas = box_sums(torch.ones_like(predicted), radius)
     total = torch.zeros(maps.size, device=predicted.device)
+    whole = square_areas(maps.size, radius, predicted.device)
     for label in torch.unique(predicted):  # a class that is predicted nowhere adds nothing
-        total += torch.special.entr(box_sums(predicted == label, radius) / areas)
+        total += torch.special.entr(box_sums(predicted == label, radius) / whole)
     return total / _unit(maps)
 
 
@@ -68,8 +77,8 @@ class RIPU:
 
     def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
         uncertainty = Entropy()(maps)
-        areas = box_sums(torch.ones_like(uncertainty, dtype=torch.int32), self.radius)
-        mean = (box_sums(uncertainty, self.radius) / areas).float()
+        whole = square_areas(maps.size, self.radius, uncertainty.device)
+        mean = (box_sums(uncertainty, self.radius) / whole).float()
         return impurity(maps, self.radius) * mean / _unit(maps)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ class VoteEntropy:
 
     min_passes: ClassVar[int] = 2
     reads: ClassVar[type[ClassMaps]] = ClassMaps
-    single_pixels: ClassVar[Literal[True]] = True
+    single_pixels: ClassVar[bool] = True
 
     @pixelwise
     def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from scipy.ndimage import distance_transform_edt
@@ -28,7 +28,10 @@ class VoteVariance:
     background: int
     min_passes: ClassVar[int] = 2
     reads: ClassVar[type[ClassMaps]] = ClassMaps
-    single_pixels: ClassVar[Literal[True]] = True
+
+    @property
+    def single_pixels(self) -> bool:
+        return not self.distance_weight
 
     def __call__(self, maps: ClassMaps) -> Tensor:  # [H, W]
         variance = self._variance(maps)

@@ -15,6 +15,11 @@ from seg_al.predictors.dropout import CountedDropout, DropoutKind
 from seg_al.ranges import ShareBelowOne, Width
 
 DEPTH = 5
+FEW_CHANNELS = 4
+"""Channels below which maps are resized without channels last: a CPU then has too few neighbours to work on at once.
+
+Two channels of 87 x 129 pixels take 0.04 ms, not 0.14, with equal numbers; 19 take 0.35, not 0.12.
+"""
 UNetSites = Literal["all", "encoder", "decoder", "bottleneck", "head", "none"]
 
 
@@ -119,6 +124,8 @@ class Classify(nn.Module):
     def forward(self, state: UNetState) -> UNetState:
         logits = self.classifier(state.x)
         if logits.shape[-2:] != state.size:
+            if logits.shape[1] < FEW_CHANNELS:
+                logits = logits.contiguous()
             logits = nn.functional.interpolate(logits, size=state.size, mode="bilinear")
         return state._replace(x=logits)
 

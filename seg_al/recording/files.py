@@ -95,6 +95,13 @@ def _load_object(path: Path) -> dict[str, Any]:
     return found
 
 
+def _load_numbers(path: Path) -> dict[str, float]:
+    found = _load_object(path)
+    if not found or not all(isinstance(value, int | float) for value in found.values()):
+        raise ValueError("it holds no numbers by name")
+    return found
+
+
 def _load_number(path: Path) -> float:
     return float(json.loads(path.read_text()))
 
@@ -110,6 +117,7 @@ METRICS: Format[dict[str, dict[str, float]]] = Format(_save_json, lambda path: _
 BASELINES: Format[dict[str, dict[str, Any]]] = Format(_save_json, lambda path: _load_parts(path, "scores", "constants"))
 EFFORT: Format[dict[str, float]] = Format(_save_json, _load_effort)
 OBJECT: Format[dict[str, Any]] = Format(_save_json, _load_object)
+NAMED_NUMBERS: Format[dict[str, float]] = Format(_save_json, _load_numbers)
 NUMBER: Format[float] = Format(_save_json, _load_number)
 SCORES: Format[pd.DataFrame] = Format(lambda table, path: table.to_parquet(path, index=False), _table)
 QUERIES: Format[list[Query]] = Format(_save_queries, _load_queries)

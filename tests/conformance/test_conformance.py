@@ -44,6 +44,7 @@ from seg_al.conformance.heuristics import HeuristicCase, HeuristicSuite, check_h
 from seg_al.conformance.laws import Finding
 from seg_al.conformance.synthetic_passes import Array, passes_with_zeros, random_passes
 from seg_al.core import Heuristic, Nothing
+from seg_al.heuristics.ripu import RIPU
 from seg_al.predictors.class_maps import ClassMaps, ClassMapSums, class_maps_of
 from seg_al.predictors.features import Features
 
@@ -182,6 +183,14 @@ def test_all_that_a_heuristic_breaks_is_said_at_once():
         check_heuristic(OPTIONS["ripu"])
     with pytest.raises(ValueError, match=r"reads objects; this suite makes class maps and features only"):
         check_heuristic(OPTIONS["maskal"])
+
+
+def test_a_heuristic_that_says_that_it_looks_at_single_pixels_is_held_to_it():
+    class Wrong(RIPU):
+        single_pixels = True
+
+    found = {finding.check for finding in HeuristicCase(Wrong(1), local=False).findings() if not finding.passed}
+    assert found == {"one pixel", "splitting the image"}
 
 
 class TestFromOutside(HeuristicSuite):
