@@ -46,16 +46,27 @@ class Canvas:
     def maps(self, painted: Painted) -> list[Tensor]:  # [H, W] each
         return list(torch.split(painted.map, self.each[0].size[0]))
 
-    def joined(
-        self, granularity: Granularity, painted: Painted, ids: Sequence[Tensor], counts: Sequence[int]
-    ) -> list[Scores]:
-        """The scores of the units of each image, of ids [H, W] each and their counts."""
+    def placed(self, units: Sequence[tuple[Tensor, Tensor]]) -> Placed:
+        """The units of each image, as ids [U] and places [H, W], laid out like the maps."""
+        counts = [len(found) for found, _ in units]
         starts = np.cumsum([0, *counts[:-1]]).tolist()
-        pairs = zip(ids, starts, strict=True)
-        places = [torch.where(own >= 0, own + start, own) if start else own for own, start in pairs]
-        tall = places[0] if len(places) == 1 else torch.cat(places)
-        scores: Scores = granularity.reduce(painted, tall, sum(counts)).double().cpu().numpy()
-        return np.split(scores, starts[1:])
+        pairs = zip(units, starts, strict=True)
+        places = [torch.where(own >= 0, own + start, own) if start else own for (_, own), start in pairs]
+        return Placed(places[0] if len(places) == 1 else torch.cat(places), tuple(counts))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where the units of a canvas lie."""
+
+    ids: Tensor  # [B H, W], places among all units of the canvas; -1: in none
+    counts: tuple[int, ...]
+    """Units of each image."""
+
+    def joined(self, granularity: Granularity, painted: Painted) -> list[Scores]:
+        """The scores of the units of each image."""
+        scores: Scores = granularity.reduce(painted, self.ids, sum(self.counts)).double().cpu().numpy()
+        return np.split(scores, np.cumsum(self.counts)[:-1])
 
 
 def canvases(

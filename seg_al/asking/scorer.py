@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.asking.canvas import Canvas, Scores, canvases
+from seg_al.asking.canvas import Canvas, Placed, Scores, canvases
 from seg_al.asking.given import unit_ids
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.unit_table import IdMap, Place, UnitTable, regions_of
@@ -35,8 +36,8 @@ from seg_al.granularities.joining import cut
 Described = npt.NDArray[np.float32]  # [U, D]
 Units = tuple[Tensor, Tensor]
 """The ids of an image's units [U], and the map of their places among them [H, W], -1: in none."""
-Join = Callable[[Sequence[Units]], list[Scores]]
-"""Gives the scores [U] of each image of a batch for its units."""
+Join = Callable[[Sequence[Placed]], list[Scores]]
+"""Gives the scores [U] of each image of a batch for the places of its units."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,13 @@ class Scorer:
         after: dict[int, Join] = {}
         seen = self._seen(names, within, partial(self._watch, names, after, early))
         units = [(found, ids.long()) for found, ids in early] if early else [self._cut(scene) for scene in seen.scenes]
+        places = _places(seen.canvases, units)
         scores = {
-            key: self._unit_scores(key, heuristic, seen, units)
+            key: self._unit_scores(key, heuristic, seen, places)
             for key, heuristic in self._heuristics.items()
             if heuristic.min_passes <= seen.evidence.passes and seen.evidence.holds(heuristic.reads)
         }
-        later = {passes: join(units) for passes, join in after.items()}
+        later = {passes: join(places) for passes, join in after.items()}
         return [
             self._scored(
                 scene,
@@ -229,30 +231,33 @@ class Scorer:
             painted = [canvas.painted(self.heuristic) for canvas in laid]
             if early is None:
                 kept = [replace(one, map=one.map.clone()) for one in painted]
-                after[found[0].passes] = partial(self._joined, laid, kept)
+                after[found[0].passes] = partial(self._joined, kept)
             else:
-                scores = self._joined(laid, painted, [(own, ids.long()) for own, ids in early])
-                after[found[0].passes] = lambda units: scores
+                places = _places(laid, [(own, ids.long()) for own, ids in early])
+                scores = self._joined(painted, places)
+                after[found[0].passes] = lambda places: scores
 
-    def _unit_scores(self, key: str, heuristic: Heuristic[Any], seen: _Seen, units: Sequence[Units]) -> list[Scores]:
-        """[U] of each image."""
+    def _unit_scores(
+        self, key: str, heuristic: Heuristic[Any], seen: _Seen, places: Sequence[Placed]
+    ) -> list[Scores]:  # [U] of each image
         if heuristic.reads is Nothing:  # all units are alike, whatever their area does to a sum
-            return [np.ones(len(found)) for found, _ in units]
+            return [np.ones(count) for own in places for count in own.counts]
         painted = seen.painted if key == self.name else [canvas.painted(heuristic) for canvas in seen.canvases]
-        scores = self._joined(seen.canvases, painted, units)
+        scores = self._joined(painted, places)
         for scene, own in zip(seen.scenes, scores, strict=True):
             if not np.isfinite(own).all():
                 raise ValueError(f"image {scene.name}: the heuristic {key} scores NaN or infinity")
         return scores
 
-    def _joined(
-        self, laid: Sequence[Canvas], painted: Sequence[Painted], units: Sequence[Units]
-    ) -> list[Scores]:  # [U] of each image
-        scores: list[Scores] = []
-        for canvas, own in zip(laid, painted, strict=True):
-            here = units[len(scores) : len(scores) + len(canvas.names)]
-            scores += canvas.joined(self.granularity, own, [ids for _, ids in here], [len(found) for found, _ in here])
-        return scores
+    def _joined(self, painted: Sequence[Painted], places: Sequence[Placed]) -> list[Scores]:  # [U] of each image
+        pairs = zip(painted, places, strict=True)
+        return [scores for one, own in pairs for scores in own.joined(self.granularity, one)]
 
     def _described(self, scene: Scene, ids: Tensor, count: int) -> Described | None:
         return None if self.descriptor is None else self.descriptor(scene, ids, count).float().cpu().numpy()
+
+
+def _places(laid: Sequence[Canvas], units: Sequence[Units]) -> list[Placed]:
+    """The units of the images of each canvas."""
+    left = iter(units)
+    return [canvas.placed(list(islice(left, len(canvas.names)))) for canvas in laid]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -35,6 +36,7 @@ def box_sums(values: Tensor, radius: int) -> Tensor:  # [H, W] -> [H, W]
     return values
 
 
+@lru_cache(maxsize=8)
 def square_areas(size: tuple[int, int], radius: int, device: torch.device) -> Tensor:  # [H, W], int32
     """How many pixels of the image the square around each pixel holds."""
     sides = []

@@ -17,7 +17,7 @@ from seg_al.asking.pool import Pool
 from seg_al.asking.round_view import RoundView
 from seg_al.core import Answer, Budget, Region
 from seg_al.loop import Experiment
-from seg_al.models import roi_heads
+from seg_al.models import region_layers
 from seg_al.predictors import batches as module
 from seg_al.predictors.batches import batches, pixels_together
 
@@ -44,7 +44,7 @@ CASES = {
 def full_masks() -> Iterator[None]:
     """Fresh masks are empty, so that short trainings end well; these are not trained at all, so begin full."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roi_heads, "EMPTY", 2.0)
+        patch.setattr(region_layers, "EMPTY", 2.0)
         yield
 
 
