@@ -46,17 +46,17 @@ class Canvas:
     def maps(self, painted: Painted) -> list[Tensor]:  # [H, W] each
         return list(torch.split(painted.map, self.each[0].size[0]))
 
-    def placed(self, units: Sequence[tuple[Tensor, Tensor]]) -> Placed:
+    def placed(self, units: Sequence[tuple[Tensor, Tensor]]) -> LaidUnits:
         """The units of each image, as ids [U] and places [H, W], laid out like the maps."""
         counts = [len(found) for found, _ in units]
         starts = np.cumsum([0, *counts[:-1]]).tolist()
         pairs = zip(units, starts, strict=True)
         places = [torch.where(own >= 0, own + start, own) if start else own for (_, own), start in pairs]
-        return Placed(places[0] if len(places) == 1 else torch.cat(places), tuple(counts))
+        return LaidUnits(places[0] if len(places) == 1 else torch.cat(places), tuple(counts))
 
 
 @dataclass(frozen=True)
-class Placed:
+class LaidUnits:
     """Where the units of a canvas lie."""
 
     ids: Tensor  # [B H, W], places among all units of the canvas; -1: in none

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from seg_al.asking.canvas import Canvas, Placed, Scores, canvases
+from seg_al.asking.canvas import Canvas, LaidUnits, Scores, canvases
 from seg_al.asking.given import unit_ids
 from seg_al.asking.round_view import RoundView
 from seg_al.asking.unit_table import IdMap, Place, UnitTable, regions_of
@@ -36,7 +36,7 @@ from seg_al.granularities.joining import cut
 Described = npt.NDArray[np.float32]  # [U, D]
 Units = tuple[Tensor, Tensor]
 """The ids of an image's units [U], and the map of their places among them [H, W], -1: in none."""
-Join = Callable[[Sequence[Placed]], list[Scores]]
+Join = Callable[[Sequence[LaidUnits]], list[Scores]]
 """Gives the scores [U] of each image of a batch for the places of its units."""
 
 
@@ -238,7 +238,7 @@ class Scorer:
                 after[found[0].passes] = lambda places: scores
 
     def _unit_scores(
-        self, key: str, heuristic: Heuristic[Any], seen: _Seen, places: Sequence[Placed]
+        self, key: str, heuristic: Heuristic[Any], seen: _Seen, places: Sequence[LaidUnits]
     ) -> list[Scores]:  # [U] of each image
         if heuristic.reads is Nothing:  # all units are alike, whatever their area does to a sum
             return [np.ones(count) for own in places for count in own.counts]
@@ -249,7 +249,7 @@ class Scorer:
                 raise ValueError(f"image {scene.name}: the heuristic {key} scores NaN or infinity")
         return scores
 
-    def _joined(self, painted: Sequence[Painted], places: Sequence[Placed]) -> list[Scores]:  # [U] of each image
+    def _joined(self, painted: Sequence[Painted], places: Sequence[LaidUnits]) -> list[Scores]:  # [U] of each image
         pairs = zip(painted, places, strict=True)
         return [scores for one, own in pairs for scores in own.joined(self.granularity, one)]
 
@@ -257,7 +257,7 @@ class Scorer:
         return None if self.descriptor is None else self.descriptor(scene, ids, count).float().cpu().numpy()
 
 
-def _places(laid: Sequence[Canvas], units: Sequence[Units]) -> list[Placed]:
+def _places(laid: Sequence[Canvas], units: Sequence[Units]) -> list[LaidUnits]:
     """The units of the images of each canvas."""
     left = iter(units)
     return [canvas.placed(list(islice(left, len(canvas.names)))) for canvas in laid]

@@ -102,13 +102,14 @@ class Predictor:
             with compute.autocast():
                 own = [(*address, number) for address in addresses]
                 for held in self._passes(model, images, own, reading, number * self.passes, compute):
-                    rows = held.pop()
-                    for one in _of_each(rows, len(images)):
+                    drawn = _of_each(held.pop(), len(images))
+                    while drawn:
+                        one = drawn.pop(0)
                         sums = sums or reading.sums(one, _size(images), images.device)
                         sums.add(one)
+                        del one  # before anything else is made: one pass may be the largest thing in memory
                         if watch is not None and 1 < sums.passes < self.total and sums.passes.bit_count() == 1:
                             watch(sums.evidence())
-                    del rows, one  # before the next are drawn: one pass may be the largest thing in memory
         assert sums is not None
         return sums.evidence()
 
@@ -185,12 +186,12 @@ def _size(images: Tensor) -> tuple[int, int]:
     return images.shape[2], images.shape[3]
 
 
-def _of_each(rows: Any, images: int) -> Iterator[Any]:
+def _of_each(rows: Any, images: int) -> list[Any]:
     """One pass of each image after the other, of rows in which all passes of an image follow each other."""
     if isinstance(rows, UnwrittenPasses):
-        return iter([rows])
+        return [rows]
     times = len(rows) // images
-    return (rows[number::times] for number in range(times))
+    return [rows[number::times] for number in range(times)]
 
 
 def _joined(parts: Sequence[Any]) -> Any:
