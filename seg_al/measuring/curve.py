@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.integrate import trapezoid
 
 Scale = Literal["linear", "log"]
 
@@ -40,4 +39,5 @@ class Curve:
         grid = np.concatenate(([ends[0]], costs[(costs > ends[0]) & (costs < ends[1])], [ends[1]]))
         if grid[-1] <= grid[0]:
             return float(np.interp(ends[0], costs, self.values))
-        return float(trapezoid(np.interp(grid, costs, self.values), grid) / (ends[1] - ends[0]))
+        heights = np.interp(grid, costs, self.values)
+        return float(np.sum(np.diff(grid) * (heights[1:] + heights[:-1]) / 2.0) / (ends[1] - ends[0]))

@@ -29,7 +29,7 @@ class LocalCompute:
     workers: int | Literal["auto"]
     """Processes that load and augment training images; 0: the main process does it."""
     threads: int | Literal["auto"]
-    """CPU threads of this process; "auto": as many as PyTorch takes."""
+    """CPU threads of this process; "auto": as many as PyTorch takes; a run states a number (seg_al.running.threads)."""
     scoring: Literal["same", "bfloat16"] = "same"
     """The precision queries may take if it ranks alike and is faster (asking.precision); "same": as trained."""
     images_at_once: int | Literal["auto"] = "auto"

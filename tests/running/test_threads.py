@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from experiments import perform
-from seg_al.running.cores import FEW, POLICY, SPINS, Look, wait_shortly
+from seg_al.running.cores import POLICY, SHORT_WAIT, SPINS, CoreTimes, wait_shortly
 from seg_al.running.threads import THREADS_FILE, free_threads, with_threads
 
 
 def test_a_thread_for_each_core_that_others_leave_free() -> None:
     idle = {0: 100.0, 1: 50.0, 2: 7.0, 5: 0.0}
-    begun = Look(10.0, 3.0, idle)
+    begun = CoreTimes(10.0, 3.0, idle)
 
     def free(own: float, *seconds: float) -> int:
         now = {core: idle[core] + more for core, more in zip(idle, seconds, strict=True)}
-        return begun.free_until(Look(12.0, 3.0 + own, now))
+        return begun.free_until(CoreTimes(12.0, 3.0 + own, now))
 
     assert free(0.0, 2.0, 2.0, 2.0, 2.0) == 4
     assert free(2.0, 2.0, 0.0, 2.0, 2.0) == 4, "what this process used itself is free for it"
@@ -63,7 +63,7 @@ def test_threads_sleep_soon_unless_a_person_says_how_they_wait(monkeypatch: pyte
     for name in (POLICY, SPINS):
         monkeypatch.delenv(name, raising=False)
     wait_shortly()
-    assert os.environ[SPINS] == str(FEW)
+    assert os.environ[SPINS] == str(SHORT_WAIT)
     monkeypatch.setenv(SPINS, "5")
     wait_shortly()
     assert os.environ[SPINS] == "5"
