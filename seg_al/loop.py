@@ -98,7 +98,7 @@ class Experiment:
         recorder = self._recorder(tracker, rounds)
         recorder.declare()
         models: Held | None = None
-        with recorder.drawing:
+        with recorder.beside:
             for number in range(self.rounds):
                 if number > 0 and not pool.open:
                     log.warning("round %d: nothing is left to ask; the run ends", number)

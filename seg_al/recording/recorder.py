@@ -33,7 +33,6 @@ from seg_al.measuring.declarations import EVERY
 from seg_al.measuring.learned import LEARNED, learned
 from seg_al.recording.agreement import agreement_scalars
 from seg_al.recording.agreement_figure import agreement_figure, nothing_to_compare
-from seg_al.recording.drawing import Drawing, Picture
 from seg_al.recording.files import (
     EFFORT,
     JSON,
@@ -53,6 +52,7 @@ from seg_al.recording.learning_curve_figure import learning_curve_figure
 from seg_al.recording.metric_declarations import NOTE, declare, declared_in
 from seg_al.recording.pictures.contact_sheet import Thumbnail, contact_sheet, spaced
 from seg_al.recording.pictures.query_regions import by_image
+from seg_al.recording.pictures_beside import Picture, PicturesBeside
 from seg_al.recording.query_statistics import query_scalars, query_statistics_figure, statistics
 from seg_al.recording.rounds import Metrics, Rounds
 from seg_al.recording.stages import effort_path
@@ -84,7 +84,7 @@ class Recorder:
     colours: Sequence[Colour] | None = None
     """The data set's own colours of its classes; None: it has none."""
     rounds: list[Metrics] = field(default_factory=list)
-    drawing: Drawing = field(default_factory=Drawing)
+    beside: PicturesBeside = field(default_factory=PicturesBeside)
     told: bool = False
     """Whether it has said why a round has no picture of agreement, which is the same for all of them."""
 
@@ -99,7 +99,7 @@ class Recorder:
     def round(self, number: int, metrics: Metrics) -> None:
         """Sends metrics, effort, files and the curve so far; the step is the cost of labels so far."""
         folder = self.folders.of(number)
-        self.drawing.wait()  # those of the round before, and this round's gallery
+        self.beside.wait()  # those of the round before, and this round's gallery
         self.rounds.append(metrics)
         say_learning(number, metrics["metrics"], self.metrics[0], self.folders.of(0))
         step = metrics["cost"][self.unit]
@@ -107,7 +107,7 @@ class Recorder:
         write_json(folder / "effort.json", _efforts(folder))
         curve = self.folders.folder / "learning_curve.png"
         drawn = curve, partial(learning_curve_figure, [*self.rounds], metric=self.metrics[0])
-        self.drawing.begin([*self._pictures(number), drawn], partial(self._send, number, curve))
+        self.beside.begin([*self._pictures(number), drawn], partial(self._send, number, curve))
 
     def _send(self, number: int, curve: Path) -> None:
         folder = self.folders.of(number)
@@ -179,7 +179,7 @@ class Recorder:
         sheet = folder / "contact_sheet.png"
         if self.panels and len(by_name) > self.panels and not sheet.exists():
             pictures.append((sheet, partial(_sheet, by_name, round_view)))
-        self.drawing.begin(pictures)
+        self.beside.begin(pictures)
 
 
 def asked_image(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seg_al.core import Draw
-from seg_al.recording.drawing import Drawing
+from seg_al.recording.pictures_beside import PicturesBeside
 
 COPIES = pytest.mark.skipif(
     sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="here pictures are drawn at once"
@@ -36,7 +36,7 @@ def writes_its_process(path: Path) -> None:
 
 def test_pictures_are_there_in_their_order_once_they_are_waited_for(tmp_path: Path) -> None:
     told: list[str] = []
-    with Drawing() as drawing:
+    with PicturesBeside() as drawing:
         for name in ("a", "b"):
             drawing.begin(
                 [(tmp_path / f"{name}.png", text(name, wait=0.2 if name == "a" else 0.0))],
@@ -49,7 +49,7 @@ def test_pictures_are_there_in_their_order_once_they_are_waited_for(tmp_path: Pa
 @COPIES
 def test_another_process_draws_what_was_true_when_it_began(tmp_path: Path) -> None:
     values = ["before"]
-    with Drawing() as drawing:
+    with PicturesBeside() as drawing:
         drawing.begin(
             [
                 (tmp_path / "process", writes_its_process),
@@ -63,7 +63,7 @@ def test_another_process_draws_what_was_true_when_it_began(tmp_path: Path) -> No
 
 def test_what_drawing_raises_is_raised_where_it_is_waited_for_and_nothing_follows_it(tmp_path: Path) -> None:
     told: list[str] = []
-    drawing = Drawing()
+    drawing = PicturesBeside()
 
     def all_of_it() -> None:
         drawing.begin([(tmp_path / "a.png", refuse)], partial(told.append, "a"))
@@ -77,7 +77,7 @@ def test_what_drawing_raises_is_raised_where_it_is_waited_for_and_nothing_follow
 
 @COPIES
 def test_a_process_that_dies_while_it_draws_is_an_error(tmp_path: Path) -> None:
-    drawing = Drawing()
+    drawing = PicturesBeside()
     drawing.begin([(tmp_path / "a.png", lambda path: os._exit(3))])
     with pytest.raises(RuntimeError, match=r"draws .*a.png ended with 3"):
         drawing.wait()
@@ -86,7 +86,7 @@ def test_a_process_that_dies_while_it_draws_is_an_error(tmp_path: Path) -> None:
 @COPIES
 def test_a_signal_waits_for_no_picture(tmp_path: Path) -> None:
     def stopped() -> None:
-        with Drawing() as drawing:
+        with PicturesBeside() as drawing:
             drawing.begin([(tmp_path / "a.png", text("late", wait=30.0))])
             raise KeyboardInterrupt
 

@@ -26,7 +26,7 @@ _DIES_WITH_PARENT = 1
 
 
 @dataclass
-class Drawing:
+class PicturesBeside:
     """Pictures that are drawn while the run goes on. Each is written whole; leaving the block waits for all of them.
 
     A copy of the process costs little on Linux, where it shares the memory; elsewhere, and where the process may use
@@ -50,7 +50,7 @@ class Drawing:
             drawn()
             then()
 
-    def __enter__(self) -> Drawing:
+    def __enter__(self) -> PicturesBeside:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
