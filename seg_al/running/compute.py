@@ -45,7 +45,7 @@ class LocalCompute:
         if self.workers != "auto" and self.workers < 0:
             raise ValueError(f"workers={self.workers}: choose 0 (the main process loads images), more, or auto")
         if self.devices < 1:
-            raise ValueError(f"devices is at least 1, not {self.devices}")
+            raise ValueError(f"devices={self.devices}: at least 1 is needed")
         if self.kind == "cuda" and self.devices > torch.cuda.device_count():
             raise ValueError(f"devices={self.devices}, but this machine has {torch.cuda.device_count()} CUDA device(s)")
         if self.kind == "cpu" and self.precision == "float16":

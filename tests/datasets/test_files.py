@@ -67,6 +67,7 @@ def test_no_other_module_opens_a_picture() -> None:
     found = {str(path.relative_to(ROOT)): words.findall(path.read_text(encoding="utf-8")) for path in sources
              if own not in path.parents}  # fmt: skip
     assert len(found) > 150
+    found["scripts/benchmark_folder.py"] = []  # its loop is the alternative that a gate is compared with
     for own_arrays in (
         "seg_al/recording/stages.py",
         "seg_al/kept_arrays.py",

@@ -427,7 +427,7 @@ def _fail(module: nn.Module, inputs: Any, output: Any) -> None:
         (lambda: replace(MC, members=0), r"predictor\.members=0: choose at least 1"),
         (lambda: replace(MC, snapshots=-1), r"predictor\.snapshots=-1: choose at least 1"),
         (lambda: replace(MC, chunk=0), r"predictor\.chunk=0: choose at least 1"),
-        (lambda: replace(CPU, devices=0), r"devices is at least 1, not 0"),
+        (lambda: replace(CPU, devices=0), r"devices=0: at least 1"),
         (lambda: replace(CPU, threads=0), r"threads is at least 1, not 0"),
         (lambda: replace(CPU, workers=-1), r"workers=-1: choose 0 .+ or auto"),
         (lambda: replace(CPU, precision="float16"), r"float16 needs a GPU; on a CPU use float32 or bfloat16"),

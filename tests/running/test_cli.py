@@ -204,7 +204,8 @@ def test_run_py_works_as_a_program_from_any_folder_and_leaves_its_folder_of_runs
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     (folder,) = (tmp_path / "runs").iterdir()
     assert {path.name for path in folder.iterdir()} == {
-        ".lock", "config.json", "finished.json", "learning_curve.png", "metric_declarations.json", "rounds", "run.log",
+        ".lock", "config.json", "finished.json", "images_at_once.json", "learning_curve.png",
+        "metric_declarations.json", "rounds", "run.log", "threads.json",
     }  # fmt: skip
 
 
