@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def compared(size: tuple[int, int], images: int, also: Mapping[str, Any], repeat
     model, pool = network(compute), Noise(images, size)
     predictor = Predictor(PASSES, True, None, 1, 1, 8)
     task = SemanticSegmentation(objects=False, bayesian=False)
-    pixels = pixels_together(lambda: model, np.zeros((*size, 3), np.uint8), compute)
+    pixels = pixels_together(lambda: model, partial(pool.image, pool.names[0]), compute)
     views = {
         name: RoundView(Pool(pool.names, pool), lambda: [model], predictor, one, ("a", "b"), 0, 1, task)
         for name, one in (("one by one", replace(compute, images_at_once=1)), ("together", compute.together(pixels)))

@@ -227,7 +227,7 @@ class Experiment:
 
     def baselines(self) -> Baselines:
         """What the best constant prediction and the fresh network score on val and test."""
-        return self.judge.baselines(self._load([weights_of(self.fresh_model(0))])[0])
+        return self.judge.baselines(self._fresh_on_device())
 
     def evaluate(
         self, number: int, pool: Pool, models: Models, without: Callable[[], Baselines], folder: Path
@@ -269,10 +269,13 @@ class Experiment:
 
     def _pixels_together(self) -> int:
         """How many pixels networks get at once in queries and evaluation, where no number of images is stated."""
-        image = self.dataset.image(self.dataset.pool[0])
-        pixels = pixels_together(lambda: self._load([weights_of(self.fresh_model(0))])[0], image, self.compute)
-        log.info("networks see images of one size together, up to %d pixels", pixels)
+        first = partial(self.dataset.image, self.dataset.pool[0])
+        pixels = pixels_together(self._fresh_on_device, first, self.compute)
+        log.info("images of one size go together up to %d pixels, unless images_at_once says how many", pixels)
         return pixels
+
+    def _fresh_on_device(self) -> Model:
+        return self._load([weights_of(self.fresh_model(0))])[0]
 
     def fresh_model(self, member: int) -> Model:
         return build(self.model, len(self.dataset.classes), self.run, member)

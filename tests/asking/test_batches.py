@@ -125,7 +125,7 @@ def test_a_cpu_puts_together_what_a_cores_share_of_its_cache_holds(
         (1 << 40, module.LARGEST_BATCH),
     ):
         monkeypatch.setattr(module, "_cache_of_a_core", lambda cache=cache: cache)
-        assert pixels_together(list, np.zeros((8, 8, 3), np.uint8), experiment.compute) == pixels  # type: ignore[arg-type]
+        assert pixels_together(list, list, experiment.compute) == pixels  # type: ignore[arg-type]
 
 
 def test_a_run_keeps_the_number_that_it_began_with_and_a_stated_number_wins(data: Path, tmp_path: Path) -> None:
